@@ -1,0 +1,107 @@
+"""Configuration of ExHuBERT: HuBERT's fields plus the few that describe its blocks."""
+
+import difflib
+
+from huggingface_hub.dataclasses import strict
+from transformers.models.hubert.configuration_hubert import HubertConfig
+from transformers.utils import logging
+
+logger = logging.get_logger(__name__)
+
+# Logit order of the published model: low arousal first, valence negative, neutral, positive in each half.
+SIX_CLASSES = ("low_negative", "low_neutral", "low_positive", "high_negative", "high_neutral", "high_positive")
+
+# Keys that older HuBERT configurations carry and that nothing reads any more.
+_OBSOLETE = {"feat_extract_dropout", "hidden_dropout_prob", "gradient_checkpointing", "diversity_loss_weight"}
+
+
+@strict
+class ExHuBERTConfig(HubertConfig):
+    r"""
+    Configuration of an ExHuBERT (Amiriparian et al., Interspeech 2024, arXiv 2406.10275).
+
+    Every field of [`~transformers.HubertConfig`] keeps its meaning but three: `num_hidden_layers` counts transformer
+    layers, copies included, `layerdrop` is 0.0 by default and drops adapted copies only, and `id2label` names the six
+    EmoSet++ classes by default.
+
+    Args:
+        num_hidden_layers (`int`, defaults to 24): Transformer layers, the frozen and the adapted copy of each counted
+            (24 for the base size, 48 for large). Always even; `num_blocks` is half of it.
+        frozen_gate (`bool` or `list[int]`, defaults to `False`): Whether a linear follows each frozen copy too, or
+            the indices of the blocks where one does. Only for converted published checkpoints; identity when new.
+        frozen_dropout (`bool`, defaults to `False`): Whether frozen copies follow `model.train()` and apply dropout,
+            as in the published code. By default they stay in eval mode.
+        layerdrop (`float`, defaults to 0.0): Probability with which a training step leaves out what an adapted copy
+            adds. Frozen copies are never dropped.
+        tie_last_hidden_states (`bool`, defaults to `True`): Whether `hidden_states[-1]` is `last_hidden_state`, that
+            is, after the final layer norm where the layout has one.
+        base_checkpoint (`str`, *optional*): Name or path of the HuBERT this model was extended from.
+        license (`str`, *optional*): Licence of the weights, where it is known.
+
+    Raises:
+        ValueError: `num_hidden_layers` is odd or not positive, or a key looks like a misspelt field.
+
+    Example:
+
+    ```python
+    >>> from exhubert import ExHuBERTConfig
+    >>> config = ExHuBERTConfig(num_hidden_layers=48)
+    >>> config.num_blocks, config.num_labels
+    (24, 6)
+
+    ```"""
+
+    model_type = "exhubert"
+
+    num_hidden_layers: int = 24
+    layerdrop: float | int = 0.0
+    frozen_gate: bool | list[int] = False
+    frozen_dropout: bool = False
+    tie_last_hidden_states: bool | None = True
+    base_checkpoint: str | None = None
+    license: str | None = None
+
+    def __post_init__(self, **kwargs):
+        self._refuse_misspelt(kwargs)
+        if self.id2label is None and kwargs.get("num_labels", len(SIX_CLASSES)) == len(SIX_CLASSES):
+            self.id2label = dict(enumerate(SIX_CLASSES))
+            self.label2id = {name: index for index, name in enumerate(SIX_CLASSES)}
+        super().__post_init__(**kwargs)
+
+    def _refuse_misspelt(self, extra_keys):
+        known = [*self.__dataclass_fields__, "num_labels", "output_attentions", "attn_implementation"]
+        for key in extra_keys:
+            close = difflib.get_close_matches(key, known, n=1, cutoff=0.85)
+            if close and key not in _OBSOLETE and close[0] != key:
+                raise ValueError(
+                    f"ExHuBERTConfig has no key `{key}`; did you mean `{close[0]}`? "
+                    "Correct the key, or remove it from config.json."
+                )
+
+    def validate_blocks(self):
+        """Part of the strict validation: layers come in pairs, a frozen and an adapted copy."""
+        if self.num_hidden_layers < 2 or self.num_hidden_layers % 2:
+            raise ValueError(
+                f"`num_hidden_layers` is {self.num_hidden_layers}, but an ExHuBERT has an even number of layers, at "
+                "least 2: a frozen and an adapted copy of each HuBERT layer. For a HuBERT of n layers give 2*n."
+            )
+
+    def has_frozen_gate(self, block: int) -> bool:
+        """Whether the frozen copy of this block is followed by a linear."""
+        return self.frozen_gate if isinstance(self.frozen_gate, bool) else block in self.frozen_gate
+
+    @property
+    def num_blocks(self) -> int:
+        """Number of blocks, equal to the number of layers of the HuBERT it extends."""
+        return self.num_hidden_layers // 2
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Fewest input samples that make one frame: what the feature encoder sees at once (400 in HuBERT's layout)."""
+        samples = 1
+        for kernel, stride in zip(reversed(self.conv_kernel), reversed(self.conv_stride), strict=True):
+            samples = (samples - 1) * stride + kernel
+        return samples
+
+
+__all__ = ["SIX_CLASSES", "ExHuBERTConfig"]

@@ -1,0 +1,243 @@
+"""Write the demo corpus: one folder per language, each whole or not there, then the manifest and the settings."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import wave
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+from tqdm import tqdm
+
+from . import LANGUAGES
+from .channel import SAMPLE_RATE, record
+from .engine import SpeechEngine
+from .rules import EMOTIONS, RECIPE, plan_utterance
+from .speakers import Speaker, draw_speaker
+
+COLUMNS = ("file", "label", "speaker", "gender", "language", "text", "partition")
+
+_NOTICE = (
+    "This is synthetic speech, made by a rule-based synthesiser with rule-based emotions to exercise the software; "
+    "results on it say nothing about human speech."
+)
+_RECORD = "language.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the content of a language's folder.
+
+    Attributes:
+        seed: of every random draw, at least 0.
+        speakers: per language, at least 1.
+        utterances_per_class: per speaker, at least 1; both native labels of a class occur from 2 on.
+        recipe: version of rules and sentences.
+    """
+
+    seed: int
+    speakers: int
+    utterances_per_class: int
+    recipe: int = RECIPE
+
+    def __post_init__(self) -> None:
+        for name, least in (("seed", 0), ("speakers", 1), ("utterances_per_class", 1)):
+            value = getattr(self, name)
+            if value < least:
+                raise ValueError(f"The demo corpus was asked for with {name}={value}; use {least} or more.")
+
+    @property
+    def clips_per_language(self) -> int:
+        return self.speakers * self.utterances_per_class * len(EMOTIONS)
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """One line of the manifest before it is said."""
+
+    file: str
+    label: str
+    text: str
+    speaker: Speaker
+    rng: np.random.Generator
+
+
+def load_sentences() -> dict[str, list[str]]:
+    """The sentences of every language."""
+    text = Path(__file__).with_name("sentences.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)
+
+
+def _clips(language: str, sentences: list[str], settings: Settings) -> Iterator[_Clip]:
+    """The clips of a language in the order in which the engine has to say them."""
+    root = (settings.seed, *language.encode())
+    for index in range(settings.speakers):
+        rng = np.random.default_rng((*root, index))
+        speaker = draw_speaker(rng, language, index, LANGUAGES[language])
+        counts: Counter[str] = Counter()
+        for pair in EMOTIONS:
+            labels = tuple(pair)
+            order = rng.permutation(len(sentences))
+            for turn in range(settings.utterances_per_class):
+                label = labels[(turn + index) % len(labels)]
+                counts[label] += 1
+                yield _Clip(
+                    file=f"{language}/{speaker.name}_{label}_{counts[label]:02d}.wav",
+                    label=label,
+                    text=sentences[order[turn % len(order)]],
+                    speaker=speaker,
+                    rng=np.random.default_rng((*root, index, counts.total())),
+                )
+
+
+def _write_wav(path: Path, samples: np.ndarray) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(samples.astype("<i2").tobytes())
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    part = path.with_name(path.name + ".incomplete")
+    part.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(part, path)
+
+
+def _as_json(content: dict) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _require_same(where: Path, found: dict, expected: dict) -> None:
+    differing = [
+        f"{key} {found.get(key)!r} instead of {expected[key]!r}" for key in expected if found.get(key) != expected[key]
+    ]
+    if differing:
+        raise ValueError(
+            f"{where} belongs to a demo corpus with other settings: found {', '.join(differing)}. "
+            "Choose another output folder, or delete this one."
+        )
+
+
+def _read_language(folder: Path, settings: Settings) -> dict | None:
+    """The record of a finished language, or None where the language is still to be made."""
+    if not folder.exists():
+        return None
+    path = folder / _RECORD
+    if not path.exists():
+        raise ValueError(
+            f"{folder} has no {_RECORD}, so it is not a language of a demo corpus and will not be overwritten. "
+            "Choose another output folder, or delete this one."
+        )
+    found = json.loads(path.read_text(encoding="utf-8"))
+    _require_same(path, found["settings"], asdict(settings))
+    return found
+
+
+def _make_language(output: Path, language: str, sentences: list[str], settings: Settings, bar: tqdm) -> dict:
+    """Say all clips of a language with a fresh engine and return its record."""
+    part = output / f"{language}.incomplete"
+    if part.exists():
+        shutil.rmtree(part)
+    part.mkdir(parents=True)
+    group = LANGUAGES[language]
+    rows, samples = [], 0
+    with SpeechEngine() as engine:
+        for clip in _clips(language, sentences, settings):
+            utterance = plan_utterance(clip.text, clip.label, clip.speaker, clip.rng)
+            speech = engine.say(language, utterance)
+            recording = record(speech, engine.rate, utterance.effects, group, clip.rng)
+            _write_wav(part / Path(clip.file).name, recording)
+            samples += len(recording)
+            rows.append(
+                {
+                    "file": clip.file,
+                    "label": clip.label,
+                    "speaker": clip.speaker.name,
+                    "gender": clip.speaker.gender,
+                    "language": language,
+                    "text": clip.text,
+                    "partition": "test" if group == "U" else "",
+                }
+            )
+            bar.update()
+        content = {
+            "settings": asdict(settings),
+            "engine": {"name": engine.name, "version": engine.version},
+            "samples": samples,
+            "rows": rows,
+        }
+    _write_text(part / _RECORD, _as_json(content))
+    os.replace(part, output / language)
+    return content
+
+
+def _require_one_engine(output: Path, records: dict[str, dict]) -> dict:
+    """The engine that made all languages; mixing two would make the corpus impossible to reproduce."""
+    by_engine: dict[tuple[str, str], list[str]] = {}
+    for language, content in records.items():
+        by_engine.setdefault((content["engine"]["name"], content["engine"]["version"]), []).append(language)
+    if len(by_engine) > 1:
+        found = "; ".join(f"{name} {version} made {', '.join(made)}" for (name, version), made in by_engine.items())
+        raise ValueError(
+            f"The languages in {output} come from different speech engines ({found}), expected one for all. "
+            "Delete the languages of one engine and run again, or choose another output folder."
+        )
+    return next(iter(records.values()))["engine"]
+
+
+def write_corpus(output: Path, languages: tuple[str, ...], settings: Settings, progress: bool) -> Path:
+    """Make what is missing of the corpus below ``output`` and return its manifest.
+
+    Raises:
+        ValueError: ``output`` holds a corpus with other settings or from another engine.
+        RuntimeError: a language has to be made and no speech engine is installed.
+    """
+    summary = output / "corpus.json"
+    wanted = {**asdict(settings), "languages": list(languages)}
+    if summary.exists():
+        _require_same(summary, json.loads(summary.read_text(encoding="utf-8"))["settings"], wanted)
+    records = {language: _read_language(output / language, settings) for language in languages}
+    done = sum(content is not None for content in records.values())
+    size = settings.clips_per_language
+    sentences = load_sentences()
+    output.mkdir(parents=True, exist_ok=True)
+    with tqdm(
+        total=size * len(languages), initial=size * done, desc="demo corpus", unit="clip", disable=not progress
+    ) as bar:
+        for language in languages:
+            if records[language] is None:
+                bar.set_postfix_str(language)
+                records[language] = _make_language(output, language, sentences[language], settings, bar)
+    engine = _require_one_engine(output, records)
+
+    rows = [row for language in languages for row in records[language]["rows"]]
+    table = io.StringIO()
+    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    _write_text(output / "manifest.csv", table.getvalue())
+    _write_text(
+        summary,
+        _as_json(
+            {
+                "synthetic": True,
+                "notice": _NOTICE,
+                "settings": wanted,
+                "engine": engine,
+                "sampling_rate": SAMPLE_RATE,
+                "clips": len(rows),
+                "seconds": round(sum(records[language]["samples"] for language in languages) / SAMPLE_RATE, 3),
+            }
+        ),
+    )
+    return output / "manifest.csv"

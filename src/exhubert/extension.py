@@ -1,0 +1,440 @@
+"""Where ExHuBERTs come from: a HuBERT, or the checkpoint published with the paper; and the proof that they equal it."""
+
+import copy
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from transformers import (
+    HubertConfig,
+    HubertForCTC,
+    HubertForSequenceClassification,
+    HubertModel,
+    Wav2Vec2FeatureExtractor,
+)
+from transformers.utils import logging
+
+from .configuration_exhubert import SIX_CLASSES, ExHuBERTConfig
+from .modeling_exhubert import ExHuBERTForSequenceClassification, ExHuBERTPreTrainedModel
+
+logger = logging.get_logger(__name__)
+
+PUBLISHED_REPOSITORY = "amiriparian/ExHuBERT"
+PUBLISHED_LICENSE = "cc-by-nc-sa-4.0"
+_HUBERT_CLASSES = {c.__name__: c for c in (HubertModel, HubertForSequenceClassification, HubertForCTC)}
+_LAYER = "encoder.layers."
+
+
+@dataclass(frozen=True)
+class IdentityReport:
+    """Largest absolute differences between an ExHuBERT and a HuBERT on one batch, over all of it.
+
+    Attributes:
+        hidden_states: Over the block inputs, block outputs and last hidden state, frozen outputs included.
+        logits: Over the logits, of the ExHuBERT's own head where the HuBERT has none.
+        identical: Both are exactly 0.0.
+    """
+
+    hidden_states: float
+    logits: float | None
+
+    @property
+    def identical(self) -> bool:
+        return self.hidden_states == 0.0 and not self.logits
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"identical": self.identical}
+
+
+def extend_hubert(cls, source, labels: Sequence[str] | int | None = None, **config_fields):
+    """Extends a HuBERT to an ExHuBERT that computes the same until it is trained.
+
+    Every layer's weights go into the frozen and the adapted copy of its block, the gates are zero, and all other
+    weights are taken over. A classification head is taken over if the source has one and `labels` does not ask for
+    another; otherwise a new one is drawn. Method: Amiriparian et al., Interspeech 2024, arXiv 2406.10275.
+
+    Args:
+        cls: `ExHuBERTModel` or `ExHuBERTForSequenceClassification`; use their `from_hubert` instead of this function.
+        source: A `HubertModel`, `HubertForSequenceClassification` or `HubertForCTC`, or the folder or hub id of one.
+        labels: Class names in logit order, or their number. By default those of the source's head; the six EmoSet++
+            classes if it has none.
+        **config_fields: Fields of `ExHuBERTConfig` to set, such as `hidden_dropout=0.0`.
+
+    Returns:
+        An instance of `cls` in eval mode and in the source's dtype, its frozen copies frozen.
+
+    Raises:
+        ValueError: The source is not a HuBERT.
+        RuntimeError: A weight of the source is missing, unexpected or left over.
+        OSError: The source can't be read or reached.
+    """
+    hubert = load_hubert(source) if isinstance(source, (str, os.PathLike)) else source
+    if not isinstance(hubert, tuple(_HUBERT_CLASSES.values())) or isinstance(hubert, ExHuBERTPreTrainedModel):
+        raise ValueError(
+            f"from_hubert() extends a {', '.join(_HUBERT_CLASSES)} or a folder that holds one, "
+            f"not a {type(source).__name__}. An ExHuBERT loads with from_pretrained()."
+        )
+    config, keep_head = _extended_config(hubert, labels, config_fields)
+    model = cls(config).to(hubert.dtype)
+    has_head = model is not model.base_model
+    prefix = "hubert." if has_head else ""
+    state = {
+        prefix + target: value
+        for key, value in hubert.base_model.state_dict().items()
+        for target in _extended_keys(key)
+    }
+    head = {key for key in model.state_dict() if key.startswith(("projector.", "classifier.", "layer_weights"))}
+    if keep_head:
+        state |= {key: value for key, value in hubert.state_dict().items() if key in head}
+        if "layer_weights" in state:
+            state["layer_weights"] = _spread_layer_weights(state["layer_weights"])
+    elif has_head:
+        logger.warning("A new classification head is drawn for the classes %s.", ", ".join(config.id2label.values()))
+
+    # SpecAugment's vector exists only where the configuration masks; it is no part of the network
+    expected_new = {f"{prefix}masked_spec_embed"} | (set() if keep_head else head)
+    if f"{prefix}masked_spec_embed" not in model.state_dict():
+        state.pop(f"{prefix}masked_spec_embed", None)
+    result = model.load_state_dict(state, strict=False)
+    missing = {key for key in result.missing_keys if key not in expected_new and "gate." not in key}
+    if missing or result.unexpected_keys:
+        raise RuntimeError(
+            f"The HuBERT can't be extended completely: no source for {sorted(missing)}; "
+            f"no place for {sorted(result.unexpected_keys)}."
+        )
+    return model.eval()
+
+
+def load_hubert(source: str | Path):
+    """Loads the HuBERT in a folder or hub id, as the class that saved it and completely.
+
+    Args:
+        source: Folder or hub id of a `HubertModel`, `HubertForSequenceClassification` or `HubertForCTC`.
+
+    Raises:
+        ValueError: The checkpoint is of another kind.
+        RuntimeError: It lacks weights or holds others.
+        OSError: It can't be read or reached.
+    """
+    config = _read_config(source)
+    kind, architectures = config.get("model_type"), config.get("architectures") or ["HubertModel"]
+    if kind == ExHuBERTConfig.model_type:
+        raise ValueError(f"{source} already is an ExHuBERT: load it with from_pretrained().")
+    if "ExHuBERT" in architectures:
+        raise ValueError(f"{source} is an ExHuBERT in the published layout: load it with from_published().")
+    if kind != "hubert" or architectures[0] not in _HUBERT_CLASSES:
+        raise ValueError(
+            f"{source} holds {architectures[0]} of type {kind!r}, not a HuBERT that can be extended "
+            f"({', '.join(_HUBERT_CLASSES)})."
+        )
+    model, info = _HUBERT_CLASSES[architectures[0]].from_pretrained(source, output_loading_info=True)
+    problems = {name: sorted(map(str, keys)) for name, keys in info.items() if keys}
+    if problems:
+        raise RuntimeError(f"{source} is not a complete {architectures[0]}: {problems}.")
+    return model
+
+
+def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity_gates: bool = False):
+    """Loads an ExHuBERT from the layout it was published in, which no current transformers reads.
+
+    Args:
+        cls: `ExHuBERTModel` or `ExHuBERTForSequenceClassification`; use their `from_published` instead.
+        source: Folder or hub id with the published `config.json` and weights (`pytorch_model.bin`, read without
+            unpickling code, or safetensors).
+        drop_identity_gates: Leave out each frozen gate that is exactly the identity. The result computes the same.
+
+    Returns:
+        An instance of `cls` in eval mode, in the precision of the checkpoint.
+
+    Raises:
+        ValueError: The checkpoint isn't in the published layout.
+        RuntimeError: A weight is missing or left over.
+        OSError: It can't be read or reached.
+    """
+    fields, published_state = read_published(source)
+    state = {_from_published_key(key): value for key, value in published_state.items()}
+    frozen_gates = _frozen_gates(state)
+    if drop_identity_gates:
+        for block in [block for block in frozen_gates if _is_identity(state, block)]:
+            frozen_gates.remove(block)
+            for name in ("weight", "bias"):
+                del state[f"hubert.{_LAYER}{block}.frozen_gate.{name}"]
+    num_blocks = fields["num_hidden_layers"] // 2
+    config = ExHuBERTConfig(
+        **fields,
+        frozen_gate=True if len(frozen_gates) == num_blocks else frozen_gates or False,
+        license=PUBLISHED_LICENSE,
+    )
+    with torch.device("meta"):
+        model = cls(config)
+    if model is model.base_model:
+        state = {key.removeprefix("hubert."): value for key, value in state.items() if key.startswith("hubert.")}
+    try:
+        model.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        raise RuntimeError(f"{source} does not hold a complete published ExHuBERT. {error}") from error
+    model.freeze_og_encoder()
+    return model.eval()
+
+
+def read_published(source: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Reads a checkpoint in the published layout: `(configuration fields, state dict under its own names)`.
+
+    The fields are those `ExHuBERTConfig` has; layers and classes are counted in the weights, and placeholder class
+    names give way to the six EmoSet++ classes. Errors as in [`load_published`].
+    """
+    values = _read_config(source)
+    state = _read_weights(source)
+    layers = {int(key.split(".")[3]) for key in state if key.startswith(f"hubert.{_LAYER}")}
+    gates = {int(key.split(".")[3]) for key in state if ".gate_bb_linear." in key}
+    if values.get("model_type") != "hubert" or not gates or len(layers) % 2 or layers != set(range(len(layers))):
+        raise ValueError(
+            f"{source} is not in the published ExHuBERT layout: expected model_type 'hubert' and pairs of layers with a "
+            f"`gate_bb_linear`, found model_type {values.get('model_type')!r}, {len(layers)} layers and "
+            f"{len(gates)} gates. A HuBERT is extended with from_hubert(), a converted ExHuBERT loads with "
+            "from_pretrained()."
+        )
+    known = set(HubertConfig.__dataclass_fields__) - {"transformers_version", "architectures", "dtype", "layerdrop"}
+    fields = {key: value for key, value in values.items() if key in known}
+    fields["num_hidden_layers"] = len(layers)
+    fields["base_checkpoint"] = values.get("_name_or_path")
+    names = list((values.get("id2label") or {}).values())
+    count = state["classifier.weight"].shape[0] if "classifier.weight" in state else len(SIX_CLASSES)
+    if len(names) != count or names == [f"LABEL_{index}" for index in range(count)]:
+        names = list(SIX_CLASSES) if count == len(SIX_CLASSES) else [f"LABEL_{index}" for index in range(count)]
+    fields["id2label"] = dict(enumerate(names))
+    fields["label2id"] = {name: index for index, name in enumerate(names)}
+    if not any("masked_spec_embed" in key for key in state):
+        fields["mask_time_prob"] = fields["mask_feature_prob"] = 0.0
+    return fields, state
+
+
+def published_logits(source: str | Path, input_values: torch.Tensor, attention_mask: torch.Tensor | None = None):
+    """What the published code computes, without our model: stock HuBERT layers, the gates hung on as hooks.
+
+    The other half of the comparison that a conversion reports. Odd layers add their own input, the skip connection.
+
+    Args:
+        source: Folder or hub id in the published layout.
+        input_values: `(batch, samples)`, 16 kHz, in the dtype of the checkpoint.
+        attention_mask: `(batch, samples)` or None.
+
+    Returns:
+        Logits `(batch, labels)`.
+    """
+    fields, state = read_published(source)
+    hubert_fields = {key: value for key, value in fields.items() if key in HubertConfig.__dataclass_fields__}
+    gates = {key: value for key, value in state.items() if ".gate_bb_linear." in key}
+    with torch.device("meta"):
+        stock = HubertForSequenceClassification(HubertConfig(**hubert_fields)).eval()
+    stock.load_state_dict(
+        {_modern_weight_norm(key): value for key, value in state.items() if key not in gates}, assign=True
+    )
+
+    def apply_gate(index):
+        def hook(_, args, output):
+            name = f"hubert.{_LAYER}{index}.gate_bb_linear"
+            gated = torch.nn.functional.linear(output, gates[f"{name}.weight"], gates[f"{name}.bias"])
+            return gated + args[0] if index % 2 else gated
+
+        return hook
+
+    for index, layer in enumerate(stock.hubert.encoder.layers):
+        layer.register_forward_hook(apply_gate(index))
+    with torch.inference_mode():
+        return stock(input_values, attention_mask=attention_mask).logits
+
+
+@torch.no_grad()
+def identity_report(model: ExHuBERTPreTrainedModel, hubert, batch: Mapping[str, torch.Tensor]) -> IdentityReport:
+    """Compares an ExHuBERT with the HuBERT it came from, in eval mode, on one batch.
+
+    Args:
+        model: The ExHuBERT, with or without head.
+        hubert: The HuBERT, with or without head.
+        batch: `input_values` `(batch, samples)` and where used `attention_mask`; other keys are left out.
+
+    Returns:
+        The largest absolute differences. At step 0 both are 0.0 in fp32.
+
+    Raises:
+        ValueError: The two don't have the same number of HuBERT layers.
+    """
+    blocks, layers = len(model.blocks), hubert.config.num_hidden_layers
+    if blocks != layers:
+        raise ValueError(f"An ExHuBERT of {blocks} blocks can't come from a HuBERT of {layers} layers.")
+    inputs = {key: value for key, value in batch.items() if key in ("input_values", "attention_mask")}
+    _align(model)
+    _align(hubert)
+    with _evaluating(model, hubert):
+        ours = model.base_model(**inputs, output_hidden_states=True)
+        theirs = hubert.base_model(**inputs, output_hidden_states=True)
+        pairs = [(ours.last_hidden_state, theirs.last_hidden_state)]
+        for index, state in enumerate(theirs.hidden_states):
+            pairs += [(ours.hidden_states[own], state) for own in (2 * index - 1, 2 * index) if 0 <= own < 2 * layers]
+        hidden = max((a - b).abs().max().item() for a, b in pairs)
+        logits = None
+        if isinstance(model, ExHuBERTForSequenceClassification):
+            if (
+                isinstance(hubert, HubertForSequenceClassification)
+                and hubert.config.num_labels == model.config.num_labels
+            ):
+                expected = hubert(**inputs).logits
+            else:
+                expected = model.classify(theirs.last_hidden_state, inputs.get("attention_mask"))
+            logits = (model(**inputs).logits - expected).abs().max().item()
+    return IdentityReport(hidden, logits)
+
+
+def default_feature_extractor(config: HubertConfig) -> Wav2Vec2FeatureExtractor:
+    """The feature extractor a HuBERT of this configuration wants: 16 kHz, each clip to zero mean and unit variance.
+
+    Layer-norm models get an attention mask. Group-norm models don't, as in HuBERT: their first convolution normalises
+    over time and sees padding whatever the mask says.
+    """
+    return Wav2Vec2FeatureExtractor(
+        feature_size=1,
+        sampling_rate=16_000,
+        padding_value=0.0,
+        do_normalize=True,
+        return_attention_mask=config.feat_extract_norm == "layer",
+    )
+
+
+def _extended_config(hubert, labels, config_fields) -> tuple[ExHuBERTConfig, bool]:
+    """The extended configuration, and whether the source's head can be taken over."""
+    source = hubert.config
+    own = set(HubertConfig.__dataclass_fields__) - {"architectures", "transformers_version", "dtype", "layerdrop"}
+    fields = {key: copy.deepcopy(getattr(source, key)) for key in own - {"tie_last_hidden_states"}}
+    fields["num_hidden_layers"] = 2 * source.num_hidden_layers
+    fields["base_checkpoint"] = source.name_or_path or None
+    keep_head = isinstance(hubert, HubertForSequenceClassification)
+    if source.use_weighted_layer_sum and source.do_stable_layer_norm:
+        keep_head = False  # HuBERT weighs its last state before the final norm, ExHuBERT after it
+    names = list(source.id2label.values()) if isinstance(hubert, HubertForSequenceClassification) else list(SIX_CLASSES)
+    if labels is not None:
+        wanted = [f"LABEL_{index}" for index in range(labels)] if isinstance(labels, int) else list(labels)
+        keep_head = keep_head and wanted == names
+        names = wanted
+    fields["id2label"] = dict(enumerate(names))
+    fields["label2id"] = {name: index for index, name in enumerate(names)}
+    if not keep_head:
+        fields["problem_type"] = None
+    return ExHuBERTConfig(**(fields | config_fields)), keep_head
+
+
+def _extended_keys(key: str) -> Iterator[str]:
+    """Where a weight of `HubertModel` goes: layers into both copies, under either weight-norm name."""
+    if key.startswith(_LAYER):
+        index, rest = key.removeprefix(_LAYER).split(".", 1)
+        yield f"{_LAYER}{index}.frozen.{rest}"
+        yield f"{_LAYER}{index}.adapted.{rest}"
+    else:
+        yield key
+
+
+def _spread_layer_weights(weights: torch.Tensor) -> torch.Tensor:
+    """Shares each state's weight between the two that equal it at step 0, so that the weighted sum stays as it is."""
+    halves = (weights[1:] - math.log(2)).repeat_interleave(2)
+    return torch.cat([weights[:1], halves])
+
+
+def _from_published_key(key: str) -> str:
+    prefix = f"hubert.{_LAYER}"
+    if key.startswith(prefix):
+        index, rest = key.removeprefix(prefix).split(".", 1)
+        block, adapted = divmod(int(index), 2)
+        if rest.startswith("gate_bb_linear."):
+            gate = "gate" if adapted else "frozen_gate"
+            return f"{prefix}{block}.{gate}.{rest.removeprefix('gate_bb_linear.')}"
+        return f"{prefix}{block}.{'adapted' if adapted else 'frozen'}.{rest}"
+    return _modern_weight_norm(key)
+
+
+def _modern_weight_norm(key: str) -> str:
+    for old, new in (("weight_g", "original0"), ("weight_v", "original1")):
+        if key.endswith(f"conv.{old}"):
+            return key.removesuffix(old) + f"parametrizations.weight.{new}"
+    return key
+
+
+def _frozen_gates(state: Mapping[str, torch.Tensor]) -> list[int]:
+    return sorted(int(key.split(".")[3]) for key in state if key.endswith("frozen_gate.weight"))
+
+
+def _is_identity(state: Mapping[str, torch.Tensor], block: int) -> bool:
+    weight, bias = (state[f"hubert.{_LAYER}{block}.frozen_gate.{name}"] for name in ("weight", "bias"))
+    return torch.equal(weight, torch.eye(len(weight), dtype=weight.dtype)) and not bias.any()
+
+
+def _align(model: torch.nn.Module):
+    """Moves weights that safetensors mapped to odd addresses: CPU kernels round differently there (2e-7)."""
+    for parameter in model.parameters():
+        if parameter.data_ptr() % 64:
+            parameter.data = parameter.data.clone()
+
+
+class _evaluating:
+    """Puts models into eval mode and back."""
+
+    def __init__(self, *models):
+        self.models = models
+
+    def __enter__(self):
+        self.modes = [model.training for model in self.models]
+        for model in self.models:
+            model.eval()
+
+    def __exit__(self, *_):
+        for model, mode in zip(self.models, self.modes, strict=True):
+            model.train(mode)
+
+
+def _read_config(source: str | Path) -> dict[str, Any]:
+    """The raw config.json of a folder or hub id, under one kind of error for all that can go wrong."""
+    try:
+        values, _ = HubertConfig.get_config_dict(source)
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"No config.json could be read from {str(source)!r}: it is neither a folder with one, nor a model in the "
+            "local Hub cache, nor a hub id that can be reached from here. Check the name; without network, download "
+            f"the model elsewhere (`hf download {source}`) and give the folder. ({type(error).__name__})"
+        ) from error
+    if not values:
+        raise OSError(f"{str(source)!r} holds no config.json: give the folder of a saved model, or a hub id.")
+    return values
+
+
+def _read_weights(source: str | Path) -> dict[str, torch.Tensor]:
+    """Every tensor of a checkpoint, whole or in shards, safetensors or pickle; pickled code is refused."""
+    folder = Path(source) if Path(source).is_dir() else Path(_download(str(source)))
+    for name, read in (("model.safetensors", load_file), ("pytorch_model.bin", _read_pickle)):
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            return {key: value for shard in shards for key, value in read(folder / shard).items()}
+        if (folder / name).is_file():
+            return read(folder / name)
+    raise OSError(f"{source} holds neither model.safetensors nor pytorch_model.bin: the download may be incomplete.")
+
+
+def _download(repository: str) -> str:
+    from huggingface_hub import snapshot_download
+
+    return snapshot_download(repository, allow_patterns=["*.json", "*.safetensors", "*.bin"])
+
+
+def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises pickle, zip and runtime errors of its own
+        raise OSError(
+            f"{path} can't be read as a plain dictionary of tensors, and nothing else is unpickled. "
+            f"({type(error).__name__}: {str(error).splitlines()[0]})"
+        ) from error

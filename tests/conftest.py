@@ -1,0 +1,75 @@
+"""Small real objects the tests share: tiny HuBERTs of both layouts, recordings, the published layout's fixture."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from transformers import HubertConfig, HubertForSequenceClassification
+
+PUBLISHED = Path(__file__).parent / "fixtures" / "published"
+SHARED_CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
+
+LAYOUTS = {
+    "post_norm": {"do_stable_layer_norm": False, "feat_extract_norm": "group", "conv_bias": False},
+    "pre_norm": {"do_stable_layer_norm": True, "feat_extract_norm": "layer", "conv_bias": True},
+}
+
+
+def tiny_config(layout: str, **fields) -> HubertConfig:
+    """Three layers of HuBERT's own shape with HuBERT's real strides: 400 samples make a frame."""
+    small = {
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "conv_dim": (16,) * 7,
+        "num_conv_pos_embeddings": 16,
+        "num_conv_pos_embedding_groups": 2,
+        "classifier_proj_size": 16,
+        "id2label": {index: name for index, name in enumerate(["calm", "angry", "glad"])},
+    }
+    return HubertConfig(**(small | LAYOUTS[layout] | fields))
+
+
+def tiny_hubert(layout: str, model_class=HubertForSequenceClassification, **fields):
+    """A random HuBERT whose every weight matters: biases and norms are drawn too, not left at 0 and 1."""
+    torch.manual_seed(7)
+    model = model_class(tiny_config(layout, **fields))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
+
+
+@pytest.fixture(params=sorted(LAYOUTS))
+def layout(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def speechlike() -> torch.Tensor:
+    """A batch of two clips, `(2, 8000)`: tones with noise, half a second at 16 kHz."""
+    generator = torch.Generator().manual_seed(3)
+    time = torch.arange(8000) / 16_000
+    tones = torch.stack([torch.sin(2 * torch.pi * f * time) for f in (180.0, 310.0)])
+    return tones + 0.3 * torch.randn(tones.shape, generator=generator)
+
+
+def write_tone(
+    path: Path, seconds: float = 0.5, rate: int = 16_000, frequency: float = 200.0, channels: int = 1
+) -> Path:
+    """Writes a tone with a little noise that depends on the file name, so that no two recordings are equal."""
+    noise = np.random.default_rng(list(path.name.encode()))
+    time = np.arange(round(seconds * rate)) / rate
+    samples = 0.3 * np.sin(2 * np.pi * frequency * time) + 0.01 * noise.standard_normal(len(time))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.repeat(samples[:, None], channels, axis=1), rate)
+    return path
