@@ -1,5 +1,6 @@
 """Where ExHuBERTs come from: a HuBERT, or the checkpoint published with the paper; and the proof that they equal it."""
 
+import contextlib
 import copy
 import json
 import math
@@ -140,7 +141,33 @@ def load_hubert(source: str | Path):
     return model
 
 
-def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity_gates: bool = False):
+def hubert_of(model: ExHuBERTForSequenceClassification) -> HubertForSequenceClassification:
+    """The plain HuBERT in an ExHuBERT: its frozen copies and all that isn't in a block, with its own head.
+
+    For a model at step 0, or one that trained with everything but blocks and head frozen, these are the weights of the
+    HuBERT it was extended from.
+    """
+    own = set(HubertConfig.__dataclass_fields__) - {"architectures", "transformers_version", "dtype"}
+    fields = {key: copy.deepcopy(getattr(model.config, key)) for key in own - {"tie_last_hidden_states"}}
+    if fields["use_weighted_layer_sum"]:
+        raise ValueError("A weighted layer sum over an ExHuBERT's states has no counterpart in a HuBERT.")
+    hubert = HubertForSequenceClassification(HubertConfig(**(fields | {"num_hidden_layers": len(model.blocks)})))
+    state = {
+        key.replace(".frozen.", "."): value
+        for key, value in model.state_dict().items()
+        if not any(part in key for part in (".adapted.", ".gate.", ".frozen_gate."))
+    }
+    hubert.load_state_dict(state)
+    return hubert.to(model.dtype).eval()
+
+
+def checkpoint_kind(source: str | Path) -> str:
+    """What a folder or hub id holds: `exhubert`, `hubert`, `published`, or transformers' name of another model."""
+    config = _read_config(source)
+    return "published" if "ExHuBERT" in (config.get("architectures") or []) else str(config.get("model_type"))
+
+
+def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity_gates: bool = False, **config_fields):
     """Loads an ExHuBERT from the layout it was published in, which no current transformers reads.
 
     Args:
@@ -148,6 +175,7 @@ def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity
         source: Folder or hub id with the published `config.json` and weights (`pytorch_model.bin`, read without
             unpickling code, or safetensors).
         drop_identity_gates: Leave out each frozen gate that is exactly the identity. The result computes the same.
+        **config_fields: Fields of `ExHuBERTConfig` to set, such as `frozen_dropout=True` for the published training.
 
     Returns:
         An instance of `cls` in eval mode, in the precision of the checkpoint.
@@ -166,11 +194,9 @@ def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity
             for name in ("weight", "bias"):
                 del state[f"hubert.{_LAYER}{block}.frozen_gate.{name}"]
     num_blocks = fields["num_hidden_layers"] // 2
-    config = ExHuBERTConfig(
-        **fields,
-        frozen_gate=True if len(frozen_gates) == num_blocks else frozen_gates or False,
-        license=PUBLISHED_LICENSE,
-    )
+    fields["frozen_gate"] = True if len(frozen_gates) == num_blocks else frozen_gates or False
+    fields["license"] = PUBLISHED_LICENSE
+    config = ExHuBERTConfig(**(fields | config_fields))
     with torch.device("meta"):
         model = cls(config)
     if model is model.base_model:
@@ -195,8 +221,8 @@ def read_published(source: str | Path) -> tuple[dict[str, Any], dict[str, torch.
     gates = {int(key.split(".")[3]) for key in state if ".gate_bb_linear." in key}
     if values.get("model_type") != "hubert" or not gates or len(layers) % 2 or layers != set(range(len(layers))):
         raise ValueError(
-            f"{source} is not in the published ExHuBERT layout: expected model_type 'hubert' and pairs of layers with a "
-            f"`gate_bb_linear`, found model_type {values.get('model_type')!r}, {len(layers)} layers and "
+            f"{source} is not in the published ExHuBERT layout: expected model_type 'hubert' and pairs of layers with "
+            f"a `gate_bb_linear`, found model_type {values.get('model_type')!r}, {len(layers)} layers and "
             f"{len(gates)} gates. A HuBERT is extended with from_hubert(), a converted ExHuBERT loads with "
             "from_pretrained()."
         )
@@ -380,19 +406,16 @@ def _align(model: torch.nn.Module):
             parameter.data = parameter.data.clone()
 
 
-class _evaluating:
-    """Puts models into eval mode and back."""
-
-    def __init__(self, *models):
-        self.models = models
-
-    def __enter__(self):
-        self.modes = [model.training for model in self.models]
-        for model in self.models:
-            model.eval()
-
-    def __exit__(self, *_):
-        for model, mode in zip(self.models, self.modes, strict=True):
+@contextlib.contextmanager
+def _evaluating(*models: torch.nn.Module):
+    """Puts models into eval mode, and back."""
+    modes = [model.training for model in models]
+    for model in models:
+        model.eval()
+    try:
+        yield
+    finally:
+        for model, mode in zip(models, modes, strict=True):
             model.train(mode)
 
 

@@ -303,8 +303,8 @@ class ExHuBERTModel(ExHuBERTPreTrainedModel, HubertModel):
             )
         if input_values.shape[-1] < self.config.samples_per_frame:
             raise ValueError(
-                f"input_values holds {input_values.shape[-1]} samples, too few for one frame: this model needs at least "
-                f"{self.config.samples_per_frame} ({self.config.samples_per_frame / 16:g} ms at 16 kHz). "
+                f"input_values holds {input_values.shape[-1]} samples, too few for one frame: this model needs "
+                f"at least {self.config.samples_per_frame} ({self.config.samples_per_frame / 16:g} ms at 16 kHz). "
                 "Pad or drop such clips."
             )
         return super().forward(input_values, attention_mask, **kwargs)

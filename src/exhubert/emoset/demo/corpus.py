@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
 import wave
 from collections import Counter
@@ -110,7 +109,7 @@ def _write_text(path: Path, text: str) -> None:
     """Write a file that is there whole or not at all."""
     part = path.with_name(path.name + ".incomplete")
     part.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(part, path)
+    part.replace(path)
 
 
 def _as_json(content: dict) -> str:
@@ -119,7 +118,7 @@ def _as_json(content: dict) -> str:
 
 def _require_same(where: Path, found: dict, expected: dict) -> None:
     differing = [
-        f"{key} {found.get(key)!r} instead of {expected[key]!r}" for key in expected if found.get(key) != expected[key]
+        f"{key} {found.get(key)!r} instead of {value!r}" for key, value in expected.items() if found.get(key) != value
     ]
     if differing:
         raise ValueError(
@@ -177,7 +176,7 @@ def _make_language(output: Path, language: str, sentences: list[str], settings: 
             "rows": rows,
         }
     _write_text(part / _RECORD, _as_json(content))
-    os.replace(part, output / language)
+    part.rename(output / language)
     return content
 
 
@@ -206,16 +205,16 @@ def write_corpus(output: Path, languages: tuple[str, ...], settings: Settings, p
     wanted = {**asdict(settings), "languages": list(languages)}
     if summary.exists():
         _require_same(summary, json.loads(summary.read_text(encoding="utf-8"))["settings"], wanted)
-    records = {language: _read_language(output / language, settings) for language in languages}
-    done = sum(content is not None for content in records.values())
+    found = {language: _read_language(output / language, settings) for language in languages}
+    records = {language: content for language, content in found.items() if content}
     size = settings.clips_per_language
     sentences = load_sentences()
     output.mkdir(parents=True, exist_ok=True)
     with tqdm(
-        total=size * len(languages), initial=size * done, desc="demo corpus", unit="clip", disable=not progress
+        total=size * len(languages), initial=size * len(records), desc="demo corpus", unit="clip", disable=not progress
     ) as bar:
         for language in languages:
-            if records[language] is None:
+            if language not in records:
                 bar.set_postfix_str(language)
                 records[language] = _make_language(output, language, sentences[language], settings, bar)
     engine = _require_one_engine(output, records)

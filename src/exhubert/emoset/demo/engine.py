@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -26,32 +26,28 @@ class SpeechEngine:
         rate: of the speech, Hz.
 
     Raises:
-        RuntimeError: on entering, if no engine is installed; the message says how to install one.
+        RuntimeError: no engine is installed; the message says how to install one.
     """
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self.name = ""
-        self.version = ""
-        self.rate = 0
-
-    def __enter__(self) -> SpeechEngine:
         self._process = subprocess.Popen([sys.executable, str(_WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._jobs = self._process.stdin
+        self._answers = self._process.stdout
         try:
             hello = self._receive()
         except BaseException:
-            self._close()
+            self.close()
             raise
-        self.name, self.version, self.rate = hello["engine"], hello["version"], hello["rate"]
+        self.name: str = hello["engine"]
+        self.version: str = hello["version"]
+        self.rate: int = hello["rate"]
+
+    def __enter__(self) -> SpeechEngine:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._close()
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     def say(self, voice: str, utterance: Utterance) -> np.ndarray:
         """Say one utterance.
@@ -74,18 +70,18 @@ class SpeechEngine:
             "word_gap": utterance.word_gap,
         }
         try:
-            self._process.stdin.write(json.dumps(job).encode() + b"\n")
-            self._process.stdin.flush()
+            self._jobs.write(json.dumps(job).encode() + b"\n")
+            self._jobs.flush()
         except BrokenPipeError:
             raise self._stopped() from None
         size = 2 * self._receive()["samples"]
-        speech = self._process.stdout.read(size)
+        speech = self._answers.read(size)
         if len(speech) < size:
             raise self._stopped()
         return np.frombuffer(speech, "<i2")
 
     def _receive(self) -> dict:
-        line = self._process.stdout.readline()
+        line = self._answers.readline()
         if not line:
             raise self._stopped()
         answer = json.loads(line)
@@ -99,15 +95,13 @@ class SpeechEngine:
             "above; run the same command again to go on from the last complete language."
         )
 
-    def _close(self) -> None:
-        process = self._process
+    def close(self) -> None:
+        """End the worker."""
+        with suppress(BrokenPipeError):
+            self._jobs.close()
+        self._answers.close()
         try:
-            process.stdin.close()
-        except BrokenPipeError:
-            pass
-        process.stdout.close()
-        try:
-            process.wait(timeout=10)
+            self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self._process.kill()
+            self._process.wait()

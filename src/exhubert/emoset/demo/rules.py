@@ -32,7 +32,7 @@ class Point(NamedTuple):
 # Two native labels for each of the six classes, in the order of the classes.
 EMOTIONS: tuple[dict[str, Point], ...] = (
     {"sadness": Point(-0.65, -0.65, -0.5), "boredom": Point(-0.65, -0.45, 0.0)},
-    {"neutral": Point(-0.45, 0.0, 0.0), "calm": Point(-0.6, 0.1, 0.0)},
+    {"neutral": Point(-0.45, 0.0, 0.0), "indifference": Point(-0.6, 0.1, 0.0)},
     {"contentment": Point(-0.5, 0.6, 0.1), "tenderness": Point(-0.6, 0.7, -0.2)},
     {"anger": Point(0.7, -0.7, 0.6), "fear": Point(0.65, -0.6, -0.6)},
     {"surprise": Point(0.6, 0.05, -0.1), "alertness": Point(0.55, 0.0, 0.3)},
@@ -79,14 +79,14 @@ def felt_point(label: str, speaker: Speaker, rng: np.random.Generator) -> Point:
     return Point(
         *(
             float(np.clip(speaker.expressivity * centre + bias + rng.normal(0, sd), -1, 1))
-            for centre, bias, sd in zip(POINTS[label], speaker.bias, _POINT_SD)
+            for centre, bias, sd in zip(POINTS[label], speaker.bias, _POINT_SD, strict=True)
         )
     )
 
 
 def _likeness(point: Point, label: str) -> float:
     """How much a point resembles ``label``: 0 if any sign differs, 1 at the label's own point."""
-    ratios = [max(0.0, value / own) for value, own in zip(point, POINTS[label])]
+    ratios = [max(0.0, value / own) for value, own in zip(point, POINTS[label], strict=True)]
     return min(1.5, float(np.prod(ratios)))
 
 
@@ -117,7 +117,7 @@ def _voice_quality_lines(point: Point, speaker: Speaker) -> list[str]:
     negative = max(0.0, -v)
     tilt = speaker.tilt + speaker.weights["tilt"] * (4 * a - 4 * v)
     half = 10 ** (tilt / 40)
-    tone = [np.clip(amplitude * factor, 0, 255) for amplitude, factor in zip(_TONE, (1 / half, half, half))]
+    tone = np.clip(np.multiply(_TONE, (1 / half, half, half)), 0, 255)
     irregular = 15 * negative + 10 * _likeness(point, "fear") + 3 * _likeness(point, "sadness")
     flutter = speaker.flutter + speaker.weights["jitter"] * irregular
     rough = 5 * negative * (1 + max(0.0, p)) if a > 0 else 7 * negative
@@ -137,7 +137,7 @@ def _formant_lines(point: Point, speaker: Speaker) -> list[str]:
     factors = (1 + weight * (0.04 * a + 0.05 * v), smile, smile) + (1.0,) * 5
     return [
         f"formant {number} {100 * own * factor:.0f} 100 {100 * speaker.bandwidth:.0f}"
-        for number, (own, factor) in enumerate(zip(speaker.formants, factors), start=1)
+        for number, (own, factor) in enumerate(zip(speaker.formants, factors, strict=True), start=1)
     ]
 
 

@@ -5,9 +5,10 @@ library itself must not load, the engine keeps state from one utterance to the n
 gets its jobs in a fixed order is reproducible), and a start must not cost the import of torch.
 
 Protocol, over stdin and stdout:
-    first line out    ``{"engine": "espeak-ng", "version": "1.52.0", "rate": 22050}``, or ``{"error": "..."}`` and exit 1
-    each line in      ``{"voice": "de", "variant": "pitch 80 120\\n", "ssml": "<speak>...", "rate": 170, "word_gap": 0}``
-    each answer out   ``{"samples": n}`` or ``{"error": "..."}`` as a line, then n little-endian 16-bit samples
+    first line out   ``{"engine": "espeak-ng", "version": "1.52.0", "rate": 22050}``
+    each line in     ``{"voice": "de", "variant": "pitch 80 120\\n", "ssml": "<speak>...", "rate": 170, "word_gap": 0}``
+    each answer      ``{"samples": n}`` as a line, then n little-endian 16-bit samples
+    on failure       ``{"error": "..."}`` as a line instead, and exit code 1
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import ctypes.util
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -223,6 +225,8 @@ def serve(jobs: BinaryIO, answers: BinaryIO) -> int:
 
 
 if __name__ == "__main__":
+    # Ctrl-C reaches this process too; it ends, and cleans up, when the parent closes the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Whatever a library prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -1,0 +1,88 @@
+"""Evaluates a model on held-out speakers of a built dataset.
+
+    python recipes/evaluate.py runs/demo/exhubert --data runs/demo/emoset --output runs/demo/evaluation --baselines
+
+Writes results.json (all figures), predictions.csv (one row per utterance), confusion.png and groups.png, and prints
+the table per corpus.
+"""
+
+import sys
+from pathlib import Path
+
+# this folder's evaluate.py would hide the library of that name
+sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
+
+import argparse
+import json
+
+from transformers import AutoModelForAudioClassification
+
+import exhubert  # noqa: F401  registers the model
+from exhubert.emoset import load
+from exhubert.evaluation.baselines import baseline_predictions
+from exhubert.evaluation.plots import plot_confusion, plot_groups
+from exhubert.evaluation.predict import predict_rows
+from exhubert.evaluation.report import markdown_table, results, uar_text
+from exhubert.training.models import feature_extractor_of
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="folder or hub id")
+    parser.add_argument("--data", required=True, help="folder of a built dataset")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--partition", default="test", choices=["train", "validation", "test"])
+    parser.add_argument("--corpora", nargs="+", help="only these corpora")
+    parser.add_argument("--languages", nargs="+", help="only these languages")
+    parser.add_argument("--max_seconds", type=float, help="crop; by default that of the model's training")
+    parser.add_argument("--batch_size", type=int, default=16)
+    parser.add_argument("--baselines", action="store_true", help="also train and evaluate the baselines")
+    options = parser.parse_args(arguments)
+
+    data = load(options.data, options.corpora, options.languages)
+    if options.partition not in data:
+        raise ValueError(
+            f"{options.data} has no {options.partition} partition for this choice; it has {', '.join(data)}."
+        )
+    rows = data[options.partition]
+    model = AutoModelForAudioClassification.from_pretrained(options.model)
+    names = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    if names != rows.features["label"].names:
+        raise ValueError(f"{options.model} has the classes {names}, {options.data} has {rows.features['label'].names}.")
+    max_seconds = options.max_seconds or getattr(model.config, "window_seconds", 3.0)
+    table = predict_rows(
+        model, feature_extractor_of(options.model, model.config), rows, max_seconds, options.batch_size
+    )
+    baselines = baseline_predictions(data["train"], rows) if options.baselines else None
+    summary = json.loads((Path(options.data) / "summary.json").read_text(encoding="utf-8"))
+    corpora = {name: summary[name] for name in sorted(set(table["corpus"]))}
+    result = {
+        "model": str(options.model),
+        "partition": options.partition,
+        "max_seconds": max_seconds,
+        "speaker_independent": all(facts["speaker_independent"] for facts in corpora.values()),
+        "synthetic": all(facts["kind"] == "synthetic" for facts in corpora.values()),
+        "corpora": {name: {key: facts[key] for key in SHOWN} for name, facts in corpora.items()},
+        **results(table, names, baselines),
+    }
+    options.output.mkdir(parents=True, exist_ok=True)
+    table.to_csv(options.output / "predictions.csv", index=False)
+    (options.output / "results.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    kind = "synthetic demo speech" if result["synthetic"] else f"{options.partition} partition"
+    title = f"UAR {uar_text(result['overall'])} %, {kind}"
+    plot_confusion(result["overall"]["confusion_matrix"], names, options.output / "confusion.png", title)
+    groups = result["by_corpus"] if len(corpora) > 1 else result["by_language"]
+    plot_groups({"all": result["overall"]} | groups | result["baselines"], options.output / "groups.png", title)
+    print(markdown_table({"all": result["overall"]} | groups | result["baselines"], "on"))
+    if not result["speaker_independent"]:
+        print("Some of these corpora name no speakers: their figures are not speaker-independent.")
+
+
+SHOWN = ("name", "licence", "kind", "utterances", "hours", "partition_rule", "speaker_independent", "rejected")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (ValueError, OSError) as error:
+        sys.exit(f"evaluate.py: {error}")

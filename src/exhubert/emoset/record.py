@@ -1,0 +1,37 @@
+"""What a reader knows of one utterance before any audio is read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One utterance: a recording or a part of it, with the facts its name or annotation file gives.
+
+    Attributes:
+        file: The recording, below the root that was read.
+        raw_label: The emotion as the corpus writes it, such as `W` in EMO-DB.
+        speaker: The corpus's own id of the speaker; None where it names none.
+        start: Start of the part in seconds; None for the start of the recording.
+        end: End of the part in seconds; None for the end of the recording.
+        gender: `female`, `male`, another word of the corpus, or None.
+        language: BCP-47 tag; None for the corpus's own, where it has one.
+        text: What is said, or the corpus's code for it.
+        partition: `train`, `validation` or `test` where the corpus is published with partitions.
+        session: Recording session.
+        intensity: Intensity of the emotion, as the corpus writes it.
+        take: Version of the same text and emotion.
+    """
+
+    file: Path
+    raw_label: str
+    speaker: str | None = None
+    start: float | None = None
+    end: float | None = None
+    gender: str | None = None
+    language: str | None = None
+    text: str | None = None
+    partition: str | None = None
+    session: str | None = None
+    intensity: str | None = None
+    take: str | None = None

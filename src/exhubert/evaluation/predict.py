@@ -1,0 +1,50 @@
+"""A model's answers on a built dataset, as a table with one row per utterance."""
+
+from typing import Any
+
+import datasets
+import numpy as np
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from ..training.collator import SpeechCollator
+
+KEPT = ["utterance_id", "corpus", "language", "speaker", "gender", "duration", "label"]
+
+
+def predict_rows(
+    model, feature_extractor, rows: datasets.Dataset, max_seconds: float = 3.0, batch_size: int = 16
+) -> pd.DataFrame:
+    """Runs a model over rows of a built dataset.
+
+    Args:
+        model: Any audio-classification model.
+        feature_extractor: Its feature extractor.
+        rows: Rows with `audio` and `label`.
+        max_seconds: Longer utterances are cropped in the middle, as in evaluation during training.
+        batch_size: Utterances at a time. Models with group norm see padding, so theirs go one by one.
+
+    Returns:
+        The columns `KEPT`, `prediction` (class index) and `p_<class>` (probabilities that sum to one), in the order of
+        `rows`.
+    """
+    if getattr(model.config, "feat_extract_norm", "layer") == "group":
+        batch_size = 1
+    collate = SpeechCollator(feature_extractor, max_seconds)
+    order = np.argsort(rows["duration"], kind="stable")
+    logits = np.zeros((len(rows), model.config.num_labels), dtype=np.float32)
+    model.eval()
+    with torch.inference_mode(), tqdm(total=len(rows), desc="evaluating", unit="utterance") as bar:
+        for first in range(0, len(order), batch_size):
+            indices = order[first : first + batch_size]
+            batch: dict[str, Any] = collate([rows[int(index)] for index in indices])
+            batch.pop("labels")
+            logits[indices] = model(**{k: v.to(model.device) for k, v in batch.items()}).logits.float().cpu().numpy()
+            bar.update(len(indices))
+    table = rows.select_columns(KEPT).to_pandas()
+    table["prediction"] = logits.argmax(axis=1)
+    probabilities = torch.from_numpy(logits).softmax(dim=-1).numpy()
+    for index, name in model.config.id2label.items():
+        table[f"p_{name}"] = probabilities[:, index]
+    return table

@@ -1,0 +1,51 @@
+"""Arousal, valence, and the six classes they make."""
+
+from .configuration_exhubert import SIX_CLASSES
+
+AROUSALS = ("low", "high")
+VALENCES = ("negative", "neutral", "positive")
+
+# The project's reading of emotion words, for corpora that have no map of their own. The published source names one
+# emotion for each class (disgust, neutral, kind, anger, surprise, joy); the rest is judgement.
+EMOTION_WORDS = {
+    "low_negative": "disgust sadness sad boredom bored contempt guilt shame tired hurt",
+    "low_neutral": "neutral indifference",
+    "low_positive": "kind kindness calm interest relief pleasure tenderness contentment",
+    "high_negative": "anger angry fear frustration panic despair nervous nervousness anxiety",
+    "high_neutral": "surprise surprised alertness",
+    "high_positive": "joy happiness happy excitement elation pride amusement pleasant_surprise",
+}
+_CLASS_OF_WORD = {word: name for name, words in EMOTION_WORDS.items() for word in words.split()}
+
+
+def class_name(arousal: str, valence: str) -> str:
+    """The class of an arousal and a valence.
+
+    >>> class_name("high", "negative")
+    'high_negative'
+
+    Raises:
+        ValueError: Either is not one of `AROUSALS`, `VALENCES`.
+    """
+    if arousal not in AROUSALS or valence not in VALENCES:
+        raise ValueError(
+            f"No class for arousal {arousal!r} and valence {valence!r}: expected arousal in {AROUSALS} and valence in "
+            f"{VALENCES}."
+        )
+    return f"{arousal}_{valence}"
+
+
+def arousal_valence(name: str) -> tuple[str, str]:
+    """The arousal and valence of a class: `"low_positive"` gives `("low", "positive")`."""
+    arousal, valence = name.split("_")
+    return arousal, valence
+
+
+def class_of_word(word: str) -> str | None:
+    """The class of an emotion word in English, or of a class name itself; None for words not in the map.
+
+    >>> class_of_word("Pleasant surprise")
+    'high_positive'
+    """
+    key = word.strip().lower().replace(" ", "_").replace("-", "_")
+    return key if key in SIX_CLASSES else _CLASS_OF_WORD.get(key)

@@ -1,0 +1,140 @@
+"""Typed arguments of the recipe: the same dataclasses are the YAML file, the command line and the Python API."""
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import HfArgumentParser, TrainingArguments
+
+
+@dataclass
+class ModelArguments:
+    """Which model is trained, and which of its parts."""
+
+    model: str = field(
+        default="facebook/hubert-large-ls960-ft",
+        metadata={"help": "Folder or hub id: a HuBERT to extend, an ExHuBERT, or the published checkpoint."},
+    )
+    method: str = field(
+        default="exhubert",
+        metadata={
+            "help": "`exhubert`, or `hubert` to fine-tune a plain HuBERT for comparison.",
+            "choices": ["exhubert", "hubert"],
+        },
+    )
+    freeze_feature_encoder: bool = field(
+        default=True, metadata={"help": "Keep the convolutional feature encoder as it is."}
+    )
+    freeze_shared_layers: bool = field(
+        default=False,
+        metadata={
+            "help": "Also keep feature projection, position convolution and final norm, which the published ExHuBERT "
+            "trains. Then closing the gates restores the HuBERT exactly."
+        },
+    )
+    hidden_dropout: float | None = field(default=None, metadata={"help": "Replaces the model's own, if given."})
+    attention_dropout: float | None = field(default=None, metadata={"help": "Replaces the model's own, if given."})
+    activation_dropout: float | None = field(default=None, metadata={"help": "Replaces the model's own, if given."})
+    mask_time_prob: float | None = field(
+        default=None,
+        metadata={"help": "SpecAugment along time; replaces the model's own, if given. 0 switches it off."},
+    )
+
+    @property
+    def config_fields(self) -> dict[str, float]:
+        """Fields of the model's configuration that are set here."""
+        names = ("hidden_dropout", "attention_dropout", "activation_dropout", "mask_time_prob")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+@dataclass
+class DataArguments:
+    """What is trained on."""
+
+    data: str = field(default="", metadata={"help": "Folder of a dataset made by recipes/build_emoset.py."})
+    corpora: list[str] | None = field(default=None, metadata={"help": "Only these corpora."})
+    languages: list[str] | None = field(default=None, metadata={"help": "Only these languages (BCP-47)."})
+    max_seconds: float = field(
+        default=3.0,
+        metadata={"help": "Longer utterances are cropped: at a random place in training, in the middle in evaluation."},
+    )
+    class_weighting: bool = field(
+        default=True, metadata={"help": "Weigh the loss by inverse class frequency, so that rare classes count."}
+    )
+
+
+@dataclass
+class SERTrainingArguments(TrainingArguments):
+    """The Trainer's own arguments with defaults for speech emotion recognition, and three of ours."""
+
+    output_dir: str | None = field(default="runs/exhubert", metadata={"help": "Folder of the run."})
+    learning_rate: float = field(default=1e-4, metadata={"help": "Peak learning rate."})
+    lr_scheduler_type: str = field(default="cosine", metadata={"help": "Learning-rate schedule."})
+    warmup_steps: float = field(default=0.1, metadata={"help": "Warm-up: steps, or a share of all steps below 1."})
+    weight_decay: float = field(default=0.01, metadata={"help": "Weight decay of AdamW."})
+    eval_strategy: str = field(default="epoch", metadata={"help": "When to evaluate."})
+    save_strategy: str = field(default="epoch", metadata={"help": "When to save a checkpoint."})
+    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints to keep; the best always is."})
+    logging_steps: float = field(default=10, metadata={"help": "Steps between log lines."})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best checkpoint."})
+    metric_for_best_model: str | None = field(default="uar", metadata={"help": "Which checkpoint is best."})
+    greater_is_better: bool | None = field(default=True, metadata={"help": "Whether more of it is better."})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "The collator needs them all."})
+    label_names: list[str] | None = field(default_factory=lambda: ["labels"], metadata={"help": "Key of the labels."})
+    ddp_find_unused_parameters: bool | None = field(default=False, metadata={"help": "Every trainable part is used."})
+    patience: int = field(default=0, metadata={"help": "Evaluations without progress before stopping early; 0: never."})
+    resume: bool = field(default=False, metadata={"help": "Go on from the last complete checkpoint in output_dir."})
+    processes: int | None = field(
+        default=None, metadata={"help": "Ranks that must be there; launchers can start fewer without a word."}
+    )
+
+    def __post_init__(self):
+        if not torch.accelerator.is_available():
+            self.use_cpu = True  # several ranks on a CPU need to be told
+        super().__post_init__()
+        if self.processes is not None and self.processes != self.world_size:
+            raise ValueError(
+                f"`processes` asks for {self.processes} ranks, but the launcher started {self.world_size}. On CPU, "
+                "`accelerate launch --cpu --num_processes 2` starts one; use recipes/accelerate/cpu_two_ranks.yaml."
+            )
+
+
+Arguments = tuple[ModelArguments, DataArguments, SERTrainingArguments]
+
+
+def parse_arguments(arguments: Sequence[str]) -> Arguments:
+    """Reads `CONFIG.yaml --field value ...`; the command line wins over the file.
+
+    Raises:
+        ValueError: The file is missing, isn't a mapping, or has a key that no argument has.
+        SystemExit: The command line has an unknown option or a value of the wrong type.
+    """
+    classes = (ModelArguments, DataArguments, SERTrainingArguments)
+    parser = HfArgumentParser(classes, formatter_class=argparse.HelpFormatter, description=__doc__)
+    parser.add_argument("config", nargs="?", help="YAML file with any of the fields below")
+    known, _ = parser.parse_known_args(arguments)
+    if known.config:
+        parser.set_defaults(**_read_config(Path(known.config), classes))
+    *parsed, rest = parser.parse_args_into_dataclasses(arguments)
+    del rest  # the name of the file
+    return tuple(parsed)
+
+
+def _read_config(path: Path, classes: Sequence[type]) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such configuration file.")
+    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected `field: value` lines, found a {type(values).__name__}.")
+    known = {item.name for cls in classes for item in fields(cls) if item.init}
+    for key in values.keys() - known:
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean `{close[0]}`?" if close else "see --help for all fields."
+        raise ValueError(f"{path}: unknown key `{key}`; {hint}")
+    # YAML reads 1e-3 as text; argparse turns text into what the field wants
+    return {key: str(value) if isinstance(value, float) else value for key, value in values.items()}

@@ -1,0 +1,154 @@
+"""Callbacks that check the method's claims while it trains, and stop a run in which one is broken."""
+
+import hashlib
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
+from transformers.utils import logging
+
+from ..extension import identity_report
+
+logger = logging.get_logger(__name__)
+
+
+class InvariantError(RuntimeError):
+    """A claim of the method doesn't hold in this run; the message says which."""
+
+
+class _Findings(TrainerCallback, ExportableState):
+    """Keeps what was found in `trainer_state.json`, over checkpoints and resumed runs."""
+
+    def __init__(self):
+        self.findings: dict[str, Any] = {}
+
+    def state(self) -> dict[str, Any]:
+        return {"args": {}, "attributes": {"findings": self.findings}}
+
+    def _recall(self, state) -> bool:
+        """Takes over the findings of the run that is resumed, if one is."""
+        stored = (state.stateful_callbacks or {}).get(type(self).__name__)
+        if state.global_step > 0 and stored:
+            self.findings = stored["attributes"]["findings"]
+        return state.global_step > 0
+
+    def on_train_end(self, args, state, control, **kwargs):
+        state.stateful_callbacks[type(self).__name__] = self.state()
+
+
+class ZeroInitIdentityCallback(_Findings):
+    """Refuses to train unless the model still is the HuBERT it came from, and watches its first real step.
+
+    Before step 0, on every rank, the model is compared with the HuBERT on a real batch: hidden states and logits must
+    be equal bit for bit. At the first step with a learning rate above zero, the gates must get gradients, the adapted
+    copies exactly none, and after it every gate must have moved and no frozen weight.
+
+    Args:
+        hubert: The HuBERT the model came from; None for a model that isn't at step 0.
+        batch: A real batch: `input_values` and where used `attention_mask`.
+        reference: Where the HuBERT is from, or why there is none. Goes into the findings.
+    """
+
+    def __init__(self, hubert=None, batch: dict[str, torch.Tensor] | None = None, reference: str = ""):
+        super().__init__()
+        self.hubert, self.batch = hubert, batch
+        self.findings = {"reference": reference, "checked": hubert is not None}
+        self._learning_rate = 0.0
+        self._before: dict[str, torch.Tensor] | None = None
+
+    def on_train_begin(self, args, state, control, model=None, **kwargs):
+        if self._recall(state) or self.hubert is None:
+            self.hubert = None
+            logger.info("Zero-init identity: not checked now (%s).", self.findings.get("reference") or "resumed run")
+            return
+        device = next(model.parameters()).device
+        batch = {key: value.to(device) for key, value in self.batch.items()}
+        report = identity_report(model, self.hubert.to(device), batch)
+        self.findings |= report.to_dict() | {"utterances": len(batch["input_values"])}
+        logger.warning(
+            "Zero-init identity on %d utterances, against the %s: differs by %g in hidden states, %g in logits.",
+            len(batch["input_values"]),
+            self.findings["reference"],
+            report.hidden_states,
+            report.logits,
+        )
+        if not report.identical:
+            raise InvariantError(
+                f"At step 0 the model differs from the HuBERT it came from by {report.hidden_states:g} in hidden "
+                f"states and {report.logits:g} in logits; both must be 0. Extend the HuBERT again, or check that "
+                f"{self.findings['reference']} is the right one."
+            )
+        self.hubert = self.hubert.cpu()
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, optimizer=None, **kwargs):
+        self._learning_rate = max(group["lr"] for group in optimizer.param_groups)
+        if self.hubert is None or self._learning_rate == 0.0:
+            return
+        self.hubert = None  # once is enough
+        parameters = dict(model.named_parameters())
+        gates = {name for name in parameters if ".gate." in name}
+        closed = [name for name in gates if parameters[name].grad is None or not parameters[name].grad.any()]
+        early = [name for name, p in parameters.items() if ".adapted." in name and p.grad is not None and p.grad.any()]
+        if closed or early:
+            raise InvariantError(f"At step 0 these gates get no gradient: {closed}; these adapted copies do: {early}.")
+        self.findings |= {"gates_with_gradient": len(gates), "adapted_copies_with_gradient": len(early)}
+        watched = [name for name, p in parameters.items() if name in gates or not p.requires_grad]
+        self._before = {name: parameters[name].detach().clone() for name in watched}
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        if self._before is None:
+            return
+        moved = {
+            name
+            for name, p in model.named_parameters()
+            if name in self._before and not torch.equal(p, self._before[name])
+        }
+        gates = {name for name in self._before if ".gate." in name}
+        self._before = None
+        if moved != gates:
+            raise InvariantError(
+                f"After the first step these gates didn't move: {sorted(gates - moved)}; these frozen weights did: "
+                f"{sorted(moved - gates)}."
+            )
+        self.findings["gates_moved_at_step"] = state.global_step
+        logger.warning("Step %d: all %d gate tensors moved, no frozen weight did.", state.global_step, len(gates))
+
+
+class FrozenWeightsCallback(_Findings):
+    """Hashes every frozen weight before and after training, on every rank; a difference is an error."""
+
+    def on_train_begin(self, args, state, control, model=None, **kwargs):
+        resumed = self._recall(state)
+        found = frozen_hash(model)
+        if resumed and self.findings.get("sha256_before", found["sha256"]) != found["sha256"]:
+            raise InvariantError("The frozen weights of the checkpoint differ from those the run began with.")
+        self.findings |= {
+            "tensors": found["tensors"],
+            "parameters": found["parameters"],
+            "sha256_before": found["sha256"],
+        }
+
+    def on_train_end(self, args, state, control, model=None, **kwargs):
+        self.findings["sha256_after"] = frozen_hash(model)["sha256"]
+        self.findings["unchanged"] = self.findings["sha256_after"] == self.findings["sha256_before"]
+        super().on_train_end(args, state, control)
+        if not self.findings["unchanged"]:
+            raise InvariantError("Frozen weights changed during training; the run can't be trusted.")
+        logger.warning(
+            "Frozen weights unchanged: %d tensors, %d parameters, sha256 %s.",
+            self.findings["tensors"],
+            self.findings["parameters"],
+            self.findings["sha256_after"][:16],
+        )
+
+
+def frozen_hash(model: torch.nn.Module) -> dict[str, Any]:
+    """SHA-256 over names and bytes of all parameters that don't train, with their number."""
+    digest, tensors, count = hashlib.sha256(), 0, 0
+    for name, parameter in sorted(model.named_parameters()):
+        if not parameter.requires_grad:
+            digest.update(name.encode())
+            digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+            tensors, count = tensors + 1, count + parameter.numel()
+    return {"sha256": digest.hexdigest(), "tensors": tensors, "parameters": count}

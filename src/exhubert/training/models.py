@@ -1,0 +1,95 @@
+"""Getting the model a run trains, and the HuBERT that its first step is compared with."""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import AutoFeatureExtractor, HubertForSequenceClassification, SequenceFeatureExtractor
+from transformers.utils import logging
+
+from ..extension import checkpoint_kind, default_feature_extractor, hubert_of, load_hubert
+from ..modeling_exhubert import ExHuBERTForSequenceClassification
+from .arguments import ModelArguments
+
+logger = logging.get_logger(__name__)
+
+
+def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
+    """Loads what `arguments.model` names, as `arguments.method` wants it, with a head for `labels`.
+
+    A head for the same labels is kept; another one is drawn anew, which is logged.
+
+    Args:
+        arguments: Model, method, what is frozen.
+        labels: Class names in logit order.
+
+    Returns:
+        The model, its frozen parts frozen, and its feature extractor.
+
+    Raises:
+        ValueError: The checkpoint doesn't fit the method.
+        OSError: It can't be read or reached.
+    """
+    kind = checkpoint_kind(arguments.model)
+    head = {"id2label": dict(enumerate(labels)), "label2id": {name: index for index, name in enumerate(labels)}}
+    fields = head | arguments.config_fields
+    if arguments.method == "hubert":
+        if kind != "hubert":
+            raise ValueError(f"method `hubert` fine-tunes a plain HuBERT, but {arguments.model} is of kind {kind}.")
+        model, info = HubertForSequenceClassification.from_pretrained(
+            arguments.model, ignore_mismatched_sizes=True, output_loading_info=True, **(fields | {"layerdrop": 0.0})
+        )
+        if missing := [key for key in info["missing_keys"] if key.startswith("hubert.")]:
+            raise RuntimeError(f"{arguments.model} is not a complete HuBERT: no {', '.join(sorted(missing))}.")
+        # as for our own models: the loss is a mean, and the Trainer must not take it for a sum
+        model.accepts_loss_kwargs = False
+    elif kind == "hubert":
+        model = ExHuBERTForSequenceClassification.from_hubert(arguments.model, labels, **arguments.config_fields)
+    elif kind == "published":
+        model = ExHuBERTForSequenceClassification.from_published(arguments.model, **arguments.config_fields)
+    else:
+        model = ExHuBERTForSequenceClassification.from_pretrained(
+            arguments.model, ignore_mismatched_sizes=True, **fields
+        )
+    if list(model.config.id2label.values()) != list(labels):
+        raise ValueError(
+            f"{arguments.model} has the classes {list(model.config.id2label.values())}, the data has {list(labels)}."
+        )
+    _freeze(model, arguments)
+    return model, feature_extractor_of(arguments.model, model.config)
+
+
+def feature_extractor_of(source: str, config) -> SequenceFeatureExtractor:
+    """The feature extractor saved with a model, or the one its configuration wants."""
+    try:
+        return AutoFeatureExtractor.from_pretrained(source)
+    except OSError:
+        logger.info("%s has no feature extractor of its own; HuBERT's usual one is used.", source)
+        return default_feature_extractor(config)
+
+
+def base_hubert(model: ExHuBERTForSequenceClassification):
+    """The HuBERT an untrained ExHuBERT came from: its base checkpoint, or where that is gone, its frozen copies.
+
+    Returns:
+        The HuBERT and a word on where it is from; `(None, why)` for a model that is not at step 0.
+    """
+    if any(block.gate.weight.any() or block.gate.bias.any() for block in model.blocks):
+        return None, "the gates are open already: this model was trained before"
+    if model.config.frozen_gate:
+        return None, "frozen gates stand between the layers, as in the published checkpoint"
+    try:
+        return load_hubert(model.config.base_checkpoint), f"base checkpoint {model.config.base_checkpoint}"
+    except (OSError, TypeError):
+        return hubert_of(model), "frozen copies (the base checkpoint is not at hand)"
+
+
+def _freeze(model, arguments: ModelArguments):
+    if arguments.freeze_feature_encoder:
+        model.freeze_feature_encoder()
+    base = model.hubert
+    if arguments.freeze_shared_layers:
+        for module in (base.feature_projection, base.encoder.pos_conv_embed, base.encoder.layer_norm):
+            module.requires_grad_(False)
+    unused = not base.config.apply_spec_augment or base.config.mask_time_prob == 0
+    if isinstance(getattr(base, "masked_spec_embed", None), torch.nn.Parameter) and unused:
+        base.masked_spec_embed.requires_grad_(False)  # data-parallel training fails on parameters without gradient

@@ -1,0 +1,84 @@
+"""The Trainer with a class-weighted loss that is the same however a batch is divided."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import Trainer
+
+from ..evaluation.metrics import ser_metrics
+from .collator import SpeechCollator
+
+
+class SERTrainer(Trainer):
+    """transformers' Trainer for utterance-level classes.
+
+    The loss is the mean over the batch of weight times cross-entropy. The weights average to one over the training
+    set, and the mean isn't divided by the weights of the batch at hand, so two ranks, two accumulated steps and one
+    double batch give the same loss and gradient.
+    """
+
+    loss_is_scaled_for_ga = False
+
+    def __init__(
+        self, *args, class_weights: torch.Tensor | None = None, eval_collator: SpeechCollator | None = None, **kwargs
+    ):
+        super().__init__(*args, compute_metrics=self._metrics, **kwargs)
+        self.class_weights = class_weights
+        self.eval_collator = eval_collator
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        labels = inputs.pop("labels")
+        outputs = model(**inputs)
+        losses = torch.nn.functional.cross_entropy(
+            outputs.logits.float(), labels, label_smoothing=self.args.label_smoothing_factor, reduction="none"
+        )
+        if self.class_weights is not None:
+            losses = losses * self.class_weights.to(losses.device)[labels]
+        loss = losses.mean()
+        return (loss, outputs) if return_outputs else loss
+
+    def get_eval_dataloader(self, eval_dataset=None):
+        return self._with_eval_collator(super().get_eval_dataloader, eval_dataset)
+
+    def get_test_dataloader(self, test_dataset):
+        return self._with_eval_collator(super().get_test_dataloader, test_dataset)
+
+    def _with_eval_collator(self, make, dataset):
+        training_collator = self.data_collator
+        try:
+            self.data_collator = self.eval_collator or training_collator
+            return make(dataset)
+        finally:
+            self.data_collator = training_collator
+
+    def _metrics(self, prediction):
+        logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
+        names = list(self.model.config.id2label.values())
+        return ser_metrics(prediction.label_ids, logits.argmax(axis=-1), names)
+
+
+def class_weights(labels: Sequence[int], num_classes: int) -> torch.Tensor:
+    """Inverse frequency of each class, scaled so that the weights average to one over `labels`.
+
+    Classes that don't occur weigh nothing, since they are never asked for.
+
+    >>> class_weights([0, 0, 0, 1], 3)
+    tensor([0.6667, 2.0000, 0.0000])
+    """
+    counts = Counter(labels)
+    return torch.tensor(
+        [len(labels) / (len(counts) * counts[index]) if counts[index] else 0.0 for index in range(num_classes)]
+    )
+
+
+def last_complete_checkpoint(folder: str | Path) -> str | None:
+    """The newest checkpoint in a run's folder that was written to its end; transformers' own search only counts."""
+    checkpoints = sorted(
+        Path(folder).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[-1]), reverse=True
+    )
+    complete = [
+        path for path in checkpoints if (path / "trainer_state.json").is_file() and any(path.glob("*.safetensors"))
+    ]
+    return str(complete[0]) if complete else None
