@@ -17,13 +17,13 @@ import json
 
 from transformers import AutoModelForAudioClassification
 
-import exhubert  # noqa: F401  registers the model
+from exhubert import card
 from exhubert.emoset import load
 from exhubert.evaluation.baselines import baseline_predictions
 from exhubert.evaluation.plots import plot_confusion, plot_groups
 from exhubert.evaluation.predict import predict_rows
 from exhubert.evaluation.report import markdown_table, results, uar_text
-from exhubert.training.models import feature_extractor_of
+from exhubert.extension import feature_extractor_of
 
 
 def main(arguments: list[str]) -> None:
@@ -37,6 +37,10 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--max_seconds", type=float, help="crop; by default that of the model's training")
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--baselines", action="store_true", help="also train and evaluate the baselines")
+    parser.add_argument("--card", action="store_true", help="also write the model card, into the model's folder")
+    parser.add_argument(
+        "--compare", nargs="+", default=[], metavar="NAME=FOLDER", help="other models' results, for the card"
+    )
     options = parser.parse_args(arguments)
 
     data = load(options.data, options.corpora, options.languages)
@@ -49,11 +53,12 @@ def main(arguments: list[str]) -> None:
     names = [model.config.id2label[index] for index in range(model.config.num_labels)]
     if names != rows.features["label"].names:
         raise ValueError(f"{options.model} has the classes {names}, {options.data} has {rows.features['label'].names}.")
-    max_seconds = options.max_seconds or getattr(model.config, "window_seconds", 3.0)
+    max_seconds = options.max_seconds or getattr(model.config, "window_seconds", None) or 3.0
     table = predict_rows(
         model, feature_extractor_of(options.model, model.config), rows, max_seconds, options.batch_size
     )
     baselines = baseline_predictions(data["train"], rows) if options.baselines else None
+    unseen = set(rows["language"]) - set(data["train"]["language"] if "train" in data else rows["language"])
     summary = json.loads((Path(options.data) / "summary.json").read_text(encoding="utf-8"))
     corpora = {name: summary[name] for name in sorted(set(table["corpus"]))}
     result = {
@@ -63,7 +68,7 @@ def main(arguments: list[str]) -> None:
         "speaker_independent": all(facts["speaker_independent"] for facts in corpora.values()),
         "synthetic": all(facts["kind"] == "synthetic" for facts in corpora.values()),
         "corpora": {name: {key: facts[key] for key in SHOWN} for name, facts in corpora.items()},
-        **results(table, names, baselines),
+        **results(table, names, baselines, unseen_languages=sorted(unseen)),
     }
     options.output.mkdir(parents=True, exist_ok=True)
     table.to_csv(options.output / "predictions.csv", index=False)
@@ -74,6 +79,10 @@ def main(arguments: list[str]) -> None:
     groups = result["by_corpus"] if len(corpora) > 1 else result["by_language"]
     plot_groups({"all": result["overall"]} | groups | result["baselines"], options.output / "groups.png", title)
     print(markdown_table({"all": result["overall"]} | groups | result["baselines"], "on"))
+    if options.card:
+        comparisons = dict(item.split("=", 1) for item in options.compare)
+        template = Path(__file__).resolve().parents[1] / "model_card" / "template.md"
+        print(f"card: {card.write_card(options.model, options.output, template, comparisons)}")
     if not result["speaker_independent"]:
         print("Some of these corpora name no speakers: their figures are not speaker-independent.")
 

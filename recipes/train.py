@@ -91,6 +91,7 @@ def main(arguments: list[str]) -> None:
             "seconds": round(seconds, 1),
             "validation": {key.removeprefix("eval_"): value for key, value in validation.items()},
             "invariants": {type(c).__name__: c.findings for c in callbacks if hasattr(c, "findings")},
+            **gate_norms(model),
             "versions": {name: version(name) for name in LIBRARIES},
         }
         path = Path(args.output_dir) / "run.json"
@@ -99,6 +100,13 @@ def main(arguments: list[str]) -> None:
             f"validation UAR {100 * validation['eval_uar']:.1f} %; "
             f"model, trainer_state.json and run.json are in {path.parent}"
         )
+
+
+def gate_norms(model) -> dict[str, dict[str, float]]:
+    """Frobenius norm of each block's gate, for the card; nothing for a plain HuBERT."""
+    if not isinstance(model, ExHuBERTForSequenceClassification):
+        return {}
+    return {"gate_norms": {str(index): block.gate.weight.norm().item() for index, block in enumerate(model.blocks)}}
 
 
 REPORTED = (

@@ -1,5 +1,6 @@
 """Small real objects the tests share: tiny HuBERTs of both layouts, recordings, the published layout's fixture."""
 
+import importlib.util
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from transformers import HubertConfig, HubertForSequenceClassification
+from transformers import HubertConfig, HubertForSequenceClassification, HubertModel
 
 PUBLISHED = Path(__file__).parent / "fixtures" / "published"
 SHARED_CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
@@ -73,3 +74,48 @@ def write_tone(
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.repeat(samples[:, None], channels, axis=1), rate)
     return path
+
+
+TONES = {
+    "low_negative": 150.0,
+    "low_neutral": 250.0,
+    "low_positive": 400.0,
+    "high_negative": 700.0,
+    "high_neutral": 1200.0,
+    "high_positive": 2000.0,
+}
+
+
+@pytest.fixture(scope="session")
+def tone_dataset(tmp_path_factory) -> Path:
+    """A built dataset whose classes are pitches: five speakers, six classes, two utterances each, unequal lengths."""
+    from exhubert.emoset import build
+
+    root = tmp_path_factory.mktemp("tones")
+    lines = ["file,label,speaker"]
+    for speaker in range(5):
+        for label, frequency in TONES.items():
+            for take in range(2):
+                name = f"{speaker}_{label}_{take}.wav"
+                write_tone(root / "own" / name, 0.4 + 0.05 * take, frequency=frequency * (1 + 0.02 * speaker))
+                lines.append(f"{name},{label},s{speaker}")
+    (root / "own" / "manifest.csv").write_text("\n".join(lines) + "\n")
+    build({"own": root / "own"}, root / "built")
+    return root / "built"
+
+
+@pytest.fixture(scope="session")
+def hubert_folder(tmp_path_factory) -> Path:
+    """A tiny pre-norm HuBERT without a head, as a folder."""
+    folder = tmp_path_factory.mktemp("hubert")
+    tiny_hubert("pre_norm", HubertModel).save_pretrained(folder)
+    return folder
+
+
+def load_recipe(name: str):
+    """A recipe as a module, to call its `main` without the seconds a new process takes."""
+    path = Path(__file__).parents[1] / "recipes" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"recipe_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

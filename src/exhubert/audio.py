@@ -32,7 +32,7 @@ def read_audio(source: AudioSource, start: float | None = None, end: float | Non
         AudioError: The file is missing, empty, not audio, holds no samples or holds NaN or infinite ones, or the part
             lies outside of it.
     """
-    name = _name(source)
+    name = source_name(source)
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         if not path.is_file():
@@ -98,7 +98,8 @@ def encode_flac(samples: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> byte
     return buffer.getvalue()
 
 
-def _name(source: AudioSource) -> str:
+def source_name(source: AudioSource) -> str:
+    """How messages call a recording."""
     if isinstance(source, (str, os.PathLike)):
         return str(source)
     return (

@@ -35,6 +35,8 @@ class ExHuBERTConfig(HubertConfig):
             adds. Frozen copies are never dropped.
         tie_last_hidden_states (`bool`, defaults to `True`): Whether `hidden_states[-1]` is `last_hidden_state`, that
             is, after the final layer norm where the layout has one.
+        window_seconds (`float`, *optional*): Length of the windows the model was trained on; longer recordings are cut
+            into such windows.
         base_checkpoint (`str`, *optional*): Name or path of the HuBERT this model was extended from.
         license (`str`, *optional*): Licence of the weights, where it is known.
 
@@ -58,12 +60,14 @@ class ExHuBERTConfig(HubertConfig):
     frozen_gate: bool | list[int] = False
     frozen_dropout: bool = False
     tie_last_hidden_states: bool | None = True
+    window_seconds: float | int | None = None
     base_checkpoint: str | None = None
     license: str | None = None
 
     def __post_init__(self, **kwargs):
         self._refuse_misspelt(kwargs)
-        if self.id2label is None and kwargs.get("num_labels", len(SIX_CLASSES)) == len(SIX_CLASSES):
+        given = self.id2label  # type: ignore[has-type]
+        if given is None and kwargs.get("num_labels", len(SIX_CLASSES)) == len(SIX_CLASSES):
             self.id2label = dict(enumerate(SIX_CLASSES))
             self.label2id = {name: index for index, name in enumerate(SIX_CLASSES)}
         super().__post_init__(**kwargs)

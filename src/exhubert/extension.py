@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from transformers import (
+    AutoFeatureExtractor,
     HubertConfig,
     HubertForCTC,
     HubertForSequenceClassification,
@@ -53,7 +54,7 @@ class IdentityReport:
         return asdict(self) | {"identical": self.identical}
 
 
-def extend_hubert(cls, source, labels: Sequence[str] | int | None = None, **config_fields):
+def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, **config_fields):
     """Extends a HuBERT to an ExHuBERT that computes the same until it is trained.
 
     Every layer's weights go into the frozen and the adapted copy of its block, the gates are zero, and all other
@@ -75,8 +76,9 @@ def extend_hubert(cls, source, labels: Sequence[str] | int | None = None, **conf
         RuntimeError: A weight of the source is missing, unexpected or left over.
         OSError: The source can't be read or reached.
     """
-    hubert = load_hubert(source) if isinstance(source, (str, os.PathLike)) else source
-    if not isinstance(hubert, tuple(_HUBERT_CLASSES.values())) or isinstance(hubert, ExHuBERTPreTrainedModel):
+    hubert: Any = load_hubert(source) if isinstance(source, (str, os.PathLike)) else source
+    kinds: Any = tuple(_HUBERT_CLASSES.values())
+    if not isinstance(hubert, kinds) or isinstance(hubert, ExHuBERTPreTrainedModel):
         raise ValueError(
             f"from_hubert() extends a {', '.join(_HUBERT_CLASSES)} or a folder that holds one, "
             f"not a {type(source).__name__}. An ExHuBERT loads with from_pretrained()."
@@ -112,7 +114,7 @@ def extend_hubert(cls, source, labels: Sequence[str] | int | None = None, **conf
     return model.eval()
 
 
-def load_hubert(source: str | Path):
+def load_hubert(source: str | os.PathLike[str]):
     """Loads the HuBERT in a folder or hub id, as the class that saved it and completely.
 
     Args:
@@ -318,6 +320,15 @@ def identity_report(model: ExHuBERTPreTrainedModel, hubert, batch: Mapping[str, 
     return IdentityReport(hidden, logits)
 
 
+def signal_like_speech(seconds: float = 3.0, seed: int = 0) -> torch.Tensor:
+    """A test signal `(1, samples)` at 16 kHz: gliding harmonics in noise, zero mean and unit variance."""
+    time = torch.arange(round(seconds * 16_000)) / 16_000
+    phase = 2 * math.pi * (120 * time + 15 * torch.sin(2 * math.pi * 0.7 * time))
+    voiced = sum(torch.sin(k * phase) / k for k in range(1, 20)) * (0.6 + 0.4 * torch.sin(2 * math.pi * 4 * time))
+    signal = voiced + 0.1 * torch.randn(len(time), generator=torch.Generator().manual_seed(seed))
+    return ((signal - signal.mean()) / signal.std())[None]
+
+
 def default_feature_extractor(config: HubertConfig) -> Wav2Vec2FeatureExtractor:
     """The feature extractor a HuBERT of this configuration wants: 16 kHz, each clip to zero mean and unit variance.
 
@@ -331,6 +342,15 @@ def default_feature_extractor(config: HubertConfig) -> Wav2Vec2FeatureExtractor:
         do_normalize=True,
         return_attention_mask=config.feat_extract_norm == "layer",
     )
+
+
+def feature_extractor_of(source: str | Path, config: HubertConfig) -> Wav2Vec2FeatureExtractor:
+    """The feature extractor saved with a model, or the one its configuration wants."""
+    try:
+        return AutoFeatureExtractor.from_pretrained(source)
+    except OSError:
+        logger.info("%s has no feature extractor of its own; HuBERT's usual one is used.", source)
+        return default_feature_extractor(config)
 
 
 def _extended_config(hubert, labels, config_fields) -> tuple[ExHuBERTConfig, bool]:
@@ -419,7 +439,7 @@ def _evaluating(*models: torch.nn.Module):
             model.train(mode)
 
 
-def _read_config(source: str | Path) -> dict[str, Any]:
+def _read_config(source: str | os.PathLike[str]) -> dict[str, Any]:
     """The raw config.json of a folder or hub id, under one kind of error for all that can go wrong."""
     try:
         values, _ = HubertConfig.get_config_dict(source)

@@ -5,6 +5,7 @@ This file and its configuration import only torch and transformers, so that save
 
 import copy
 import importlib
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -86,7 +87,7 @@ class ExHuBERTBlock(GradientCheckpointingLayer):
         return frozen_output + added
 
 
-class _BlockStack:
+class _BlockStack(nn.Module):
     """Makes an encoder of either HuBERT layout hold blocks instead of layers."""
 
     def __init__(self, config: ExHuBERTConfig):
@@ -140,11 +141,11 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
         elif isinstance(module, ExHuBERTForSequenceClassification) and hasattr(module, "layer_weights"):
             init.constant_(module.layer_weights, 1.0 / len(module.layer_weights))
 
-    def _set_gradient_checkpointing(self, enable=True, **kwargs):
+    def _set_gradient_checkpointing(self, enable=True, every_n_layers=1, **kwargs):
         super()._set_gradient_checkpointing(enable, **kwargs)
-        for block in self.blocks:
+        for index, block in enumerate(self.blocks):
             # the block is checkpointed as a whole: doing it for its copies too would recompute them twice
-            block.gradient_checkpointing = enable
+            block.gradient_checkpointing = enable and index % every_n_layers == 0
             block.frozen.gradient_checkpointing = block.adapted.gradient_checkpointing = False
 
     def _get_feature_vector_attention_mask(self, feature_vector_length: int, attention_mask: torch.LongTensor):
@@ -153,7 +154,7 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
         return torch.arange(feature_vector_length, device=attention_mask.device) < lengths[:, None]
 
     @property
-    def blocks(self) -> nn.ModuleList:
+    def blocks(self) -> Sequence[ExHuBERTBlock]:
         """The `config.num_blocks` blocks, first layer first."""
         return self.base_model.encoder.layers
 
@@ -365,7 +366,7 @@ class ExHuBERTForSequenceClassification(ExHuBERTPreTrainedModel):
         weighted = self.config.use_weighted_layer_sum
         wanted = kwargs.pop("output_hidden_states", None)
         wanted = self.config.output_hidden_states if wanted is None else wanted
-        outputs = self.hubert(input_values, attention_mask, output_hidden_states=wanted or weighted, **kwargs)
+        outputs = self.hubert(input_values, attention_mask, output_hidden_states=weighted or wanted, **kwargs)
         features = outputs.last_hidden_state
         if weighted:
             weights = self.layer_weights.softmax(dim=-1)

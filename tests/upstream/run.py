@@ -111,7 +111,8 @@ def summarize(report: Path) -> str:
     for name in sorted({name for name, _ in outcomes}):
         counts = Counter(outcome for (owner, _), outcome in outcomes.items() if owner == name)
         lines.append(f"{name}: {counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
-    lines.append("Reasons of the skipped tests:")
+    if reasons:
+        lines.append("Reasons of the skipped tests:")
     lines += [f"{count:5d}  {reason}" for reason, count in Counter(reasons.values()).most_common()]
     return "\n".join(lines)
 

@@ -215,7 +215,7 @@ class EmoSetPlusPlus(datasets.GeneratorBasedBuilder):
             "utterance_id": item.utterance_id,
             "speaker": f"{corpus}/{record.speaker}" if record.speaker is not None else None,
             "gender": record.gender,
-            "language": record.language or (self.listing.entry.languages or [None])[0],
+            "language": record.language or self.listing.entry.languages[0],
             "raw_label": record.raw_label,
             "label": item.class_name,
             "arousal": arousal,

@@ -163,7 +163,7 @@ def _check_content(folder: Path) -> None:
             for row in batch.to_pylist():
                 keys.append((hashlib.sha1(row["audio"]["bytes"]).hexdigest(), row["audio"]["path"]))
                 parts.append(row["partition"])
-    names = {}
+    names: dict[str, str] = {}
     for digest, name in keys:
         names.setdefault(digest, name)
     check_leakage([names[digest] for digest, _ in keys], parts, "recordings with the same audio")

@@ -48,7 +48,8 @@ def baseline_predictions(train: datasets.Dataset, test: Sequence[dict] | dataset
 
 def _mel_filters() -> np.ndarray:
     """Triangular filters `(48, 257)` over the bins of a 512-point transform, 60 Hz to 8 kHz, mel-spaced."""
-    mel = np.linspace(*(2595 * np.log10(1 + f / 700) for f in (60.0, SAMPLING_RATE / 2)), _BANDS + 2)
+    low, high = (2595 * np.log10(1 + f / 700) for f in (60.0, SAMPLING_RATE / 2))
+    mel = np.linspace(low, high, _BANDS + 2)
     edges = 700 * (10 ** (mel / 2595) - 1)
     bins = np.fft.rfftfreq(512, 1 / SAMPLING_RATE)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]

@@ -6,6 +6,7 @@ from typing import Any
 
 import evaluate
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.metrics import confusion_matrix
 
 from ..labels import arousal_valence
@@ -28,7 +29,7 @@ def load_metric(name: str) -> evaluate.Metric:
     return getattr(module, _MODULES[name])()
 
 
-def ser_metrics(references: Sequence[int], predictions: Sequence[int], names: Sequence[str]) -> dict[str, float]:
+def ser_metrics(references: ArrayLike, predictions: ArrayLike, names: Sequence[str]) -> dict[str, float]:
     """UAR, WA, macro-F1 and the recall of each class, all from 0 to 1.
 
     Averages run over the classes that occur in the references: a class that a corpus doesn't have is neither won nor
@@ -39,11 +40,11 @@ def ser_metrics(references: Sequence[int], predictions: Sequence[int], names: Se
         predictions: Predicted class indices.
         names: Class names in logit order.
     """
-    references, predictions = np.asarray(references), np.asarray(predictions)
+    truth, guess = np.asarray(references), np.asarray(predictions)
     result: dict[str, Any] = {}
     for name in ("uar", "wa", "macro_f1"):
-        result |= load_metric(name).compute(references=references, predictions=predictions)
-    counts = confusion_matrix(references, predictions, labels=range(len(names)))
+        result |= load_metric(name).compute(references=truth, predictions=guess)
+    counts = confusion_matrix(truth, guess, labels=range(len(names)))
     for index, name in enumerate(names):
         if total := counts[index].sum():
             result[f"recall_{name}"] = float(counts[index, index] / total)
@@ -51,15 +52,15 @@ def ser_metrics(references: Sequence[int], predictions: Sequence[int], names: Se
         for part, what in enumerate(("arousal", "valence")):
             folded = [arousal_valence(name)[part] for name in names]
             codes = np.array([sorted(set(folded)).index(value) for value in folded])
-            uar = load_metric("uar").compute(references=codes[references], predictions=codes[predictions])
+            uar = load_metric("uar").compute(references=codes[truth], predictions=codes[guess])
             result[f"uar_{what}"] = uar["uar"]
     return result
 
 
 def bootstrap_uar(
-    references: Sequence[int],
-    predictions: Sequence[int],
-    speakers: Sequence[str],
+    references: ArrayLike,
+    predictions: ArrayLike,
+    speakers: ArrayLike,
     *,
     draws: int = 2000,
     level: float = 0.95,
@@ -78,12 +79,12 @@ def bootstrap_uar(
     Returns:
         Lower and upper bound (percentile bootstrap). A class no drawn speaker has is left out of that draw's mean.
     """
-    references, predictions = np.asarray(references), np.asarray(predictions)
+    truth, guess = np.asarray(references), np.asarray(predictions)
     _, speaker = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)
-    size, classes = speaker.max() + 1, references.max() + 1
+    size, classes = speaker.max() + 1, truth.max() + 1
     hits, totals = np.zeros((size, classes)), np.zeros((size, classes))
-    np.add.at(totals, (speaker, references), 1)
-    np.add.at(hits, (speaker, references), predictions == references)
+    np.add.at(totals, (speaker, truth), 1)
+    np.add.at(hits, (speaker, truth), guess == truth)
     drawn = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=draws)
     with np.errstate(invalid="ignore"):
         uar = np.nanmean((drawn @ hits) / (drawn @ totals), axis=1)

@@ -63,7 +63,9 @@ def plot_groups(groups: Mapping[str, Mapping[str, Any]], path: Path, title: str)
 def plot_training(history: Sequence[Mapping[str, float]], path: Path, title: str) -> None:
     """Training loss and validation UAR over steps, from the log history in `trainer_state.json`."""
     losses = [(line["step"], line["loss"]) for line in history if "loss" in line]
-    uars = [(line["step"], 100 * line["eval_uar"]) for line in history if "eval_uar" in line]
+    # the best model is evaluated once more at the end, under the number of the last step
+    by_step = {line["step"]: 100 * line["eval_uar"] for line in reversed(history) if "eval_uar" in line}
+    uars = sorted(by_step.items())
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
     if losses:
         axes.plot(*zip(*losses, strict=True), color=_PALE, label="training loss")

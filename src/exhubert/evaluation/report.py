@@ -1,6 +1,6 @@
 """Results of an evaluation: figures with intervals, by corpus and language, in one JSON file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,8 @@ import pandas as pd
 from sklearn.metrics import confusion_matrix
 
 from .metrics import bootstrap_uar, ser_metrics
+
+FEWEST_SPEAKERS = 5
 
 
 def summarise(table: pd.DataFrame, names: list[str]) -> dict[str, Any]:
@@ -19,13 +21,13 @@ def summarise(table: pd.DataFrame, names: list[str]) -> dict[str, Any]:
 
     Returns:
         Utterances, speakers, the classes that occur, chance level of the UAR, `uar` with its 95 % interval
-        `uar_interval` (bootstrap over speakers; None where speakers are unnamed or only one), the other figures of
-        `ser_metrics`, and the confusion matrix.
+        `uar_interval` (bootstrap over speakers; None where they are unnamed or fewer than five, which say nothing about
+        other speakers), the other figures of `ser_metrics`, and the confusion matrix.
     """
     present = sorted(table["label"].unique())
     speakers = table["speaker"].nunique()
     interval = None
-    if speakers > 1 and table["speaker"].notna().all():
+    if speakers >= FEWEST_SPEAKERS and table["speaker"].notna().all():
         interval = bootstrap_uar(table["label"], table["prediction"], table["speaker"])
     figures = ser_metrics(table["label"], table["prediction"], names)
     return {
@@ -40,16 +42,34 @@ def summarise(table: pd.DataFrame, names: list[str]) -> dict[str, Any]:
     }
 
 
-def results(table: pd.DataFrame, names: list[str], baselines: Mapping[str, np.ndarray] | None = None) -> dict[str, Any]:
-    """Figures over all utterances, for each corpus, each language, and each baseline (predictions by name)."""
+def results(
+    table: pd.DataFrame,
+    names: list[str],
+    baselines: Mapping[str, np.ndarray] | None = None,
+    unseen_languages: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Figures of a model and of baselines on the same utterances.
+
+    Args:
+        table: From `predict_rows`.
+        names: Class names in logit order.
+        baselines: Class indices each baseline predicts for the rows of `table`, by its name.
+        unseen_languages: Languages that were not trained on. They are counted apart from all the rest.
+
+    Returns:
+        `overall` (without unseen languages), `unseen_languages` (None if there are none), `by_corpus`, `by_language`,
+        and `baselines` and `baselines_unseen`, by name.
+    """
+    unseen = table["language"].isin(list(unseen_languages))
+    tables = {name: table.assign(prediction=predicted) for name, predicted in (baselines or {}).items()}
     return {
         "class_names": names,
-        "overall": summarise(table, names),
-        "by_corpus": {str(key): summarise(part, names) for key, part in table.groupby("corpus")},
+        "overall": summarise(table[~unseen], names),
+        "unseen_languages": summarise(table[unseen], names) if unseen.any() else None,
+        "by_corpus": {str(key): summarise(part, names) for key, part in table[~unseen].groupby("corpus")},
         "by_language": {str(key): summarise(part, names) for key, part in table.groupby("language")},
-        "baselines": {
-            name: summarise(table.assign(prediction=predicted), names) for name, predicted in (baselines or {}).items()
-        },
+        "baselines": {name: summarise(rows[~unseen], names) for name, rows in tables.items()},
+        "baselines_unseen": {name: summarise(rows[unseen], names) for name, rows in tables.items() if unseen.any()},
     }
 
 

@@ -52,7 +52,7 @@ class ZeroInitIdentityCallback(_Findings):
 
     def __init__(self, hubert=None, batch: dict[str, torch.Tensor] | None = None, reference: str = ""):
         super().__init__()
-        self.hubert, self.batch = hubert, batch
+        self.hubert, self.batch = hubert, batch or {}
         self.findings = {"reference": reference, "checked": hubert is not None}
         self._learning_rate = 0.0
         self._before: dict[str, torch.Tensor] | None = None

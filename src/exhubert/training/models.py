@@ -1,16 +1,14 @@
 """Getting the model a run trains, and the HuBERT that its first step is compared with."""
 
+import contextlib
 from collections.abc import Sequence
 
 import torch
-from transformers import AutoFeatureExtractor, HubertForSequenceClassification, SequenceFeatureExtractor
-from transformers.utils import logging
+from transformers import HubertForSequenceClassification
 
-from ..extension import checkpoint_kind, default_feature_extractor, hubert_of, load_hubert
+from ..extension import checkpoint_kind, feature_extractor_of, hubert_of, load_hubert
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 from .arguments import ModelArguments
-
-logger = logging.get_logger(__name__)
 
 
 def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
@@ -58,15 +56,6 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
     return model, feature_extractor_of(arguments.model, model.config)
 
 
-def feature_extractor_of(source: str, config) -> SequenceFeatureExtractor:
-    """The feature extractor saved with a model, or the one its configuration wants."""
-    try:
-        return AutoFeatureExtractor.from_pretrained(source)
-    except OSError:
-        logger.info("%s has no feature extractor of its own; HuBERT's usual one is used.", source)
-        return default_feature_extractor(config)
-
-
 def base_hubert(model: ExHuBERTForSequenceClassification):
     """The HuBERT an untrained ExHuBERT came from: its base checkpoint, or where that is gone, its frozen copies.
 
@@ -77,10 +66,11 @@ def base_hubert(model: ExHuBERTForSequenceClassification):
         return None, "the gates are open already: this model was trained before"
     if model.config.frozen_gate:
         return None, "frozen gates stand between the layers, as in the published checkpoint"
-    try:
-        return load_hubert(model.config.base_checkpoint), f"base checkpoint {model.config.base_checkpoint}"
-    except (OSError, TypeError):
-        return hubert_of(model), "frozen copies (the base checkpoint is not at hand)"
+    base = model.config.base_checkpoint
+    if base is not None:
+        with contextlib.suppress(OSError):
+            return load_hubert(base), f"base checkpoint {base}"
+    return hubert_of(model), "frozen copies (the base checkpoint is not at hand)"
 
 
 def _freeze(model, arguments: ModelArguments):

@@ -46,7 +46,7 @@ class SERTrainer(Trainer):
         return self._with_eval_collator(super().get_test_dataloader, test_dataset)
 
     def _with_eval_collator(self, make, dataset):
-        training_collator = self.data_collator
+        training_collator = self.data_collator  # type: ignore[has-type]
         try:
             self.data_collator = self.eval_collator or training_collator
             return make(dataset)

@@ -1,0 +1,58 @@
+"""Converts the published ExHuBERT into a folder that today's transformers loads, and compares the two.
+
+    python recipes/convert.py amiriparian/ExHuBERT models/exhubert-published
+
+Writes safetensors, configuration, feature extractor, code for use without this package, and a card.
+"""
+
+import sys
+from pathlib import Path
+
+# this folder's evaluate.py would hide the library of that name
+sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
+
+import argparse
+
+import torch
+
+from exhubert import ExHuBERTForSequenceClassification, card
+from exhubert.extension import feature_extractor_of, published_logits, signal_like_speech
+
+TOLERANCE = 2e-5
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", help="folder or hub id in the published layout")
+    parser.add_argument("target", help="folder for the converted model")
+    parser.add_argument(
+        "--drop_identity_gates", action="store_true", help="leave out frozen gates that are exactly the identity"
+    )
+    options = parser.parse_args(arguments)
+    model = ExHuBERTForSequenceClassification.from_published(
+        options.source, drop_identity_gates=options.drop_identity_gates, window_seconds=3.0
+    )
+    kept = sum(block.frozen_gate is not None for block in model.blocks)
+    model.save_pretrained(options.target)
+    feature_extractor_of(options.source, model.config).save_pretrained(options.target)
+
+    signal = signal_like_speech().to(model.dtype)
+    del model
+    converted = ExHuBERTForSequenceClassification.from_pretrained(options.target)
+    with torch.inference_mode():
+        difference = (converted(signal).logits - published_logits(options.source, signal)).abs().max().item()
+    template = Path(__file__).parents[1] / "model_card" / "converted.md"
+    card.write_converted_card(options.target, template, converted.config, str(options.source), difference)
+    names = ", ".join(converted.config.id2label.values())
+    print(f"{len(converted.blocks)} blocks, {kept} of them with a frozen gate; classes {names}")
+    print(f"largest logit difference between source and target on a test signal: {difference:.2g}")
+    print(f"saved in {options.target}")
+    if difference > TOLERANCE and signal.dtype == torch.float32:
+        raise RuntimeError(f"The logits differ by more than {TOLERANCE:g}: don't use the result, report it.")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"convert.py: {error}")

@@ -1,0 +1,37 @@
+"""Makes an extended, untrained ExHuBERT of a HuBERT, and proves that it still computes the same.
+
+python recipes/extend.py facebook/hubert-base-ls960 models/exhubert-base
+"""
+
+import argparse
+import sys
+
+from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, identity_report
+from exhubert.extension import feature_extractor_of, load_hubert, signal_like_speech
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("base", help="folder or hub id of a HuBERT")
+    parser.add_argument("output", help="folder for the ExHuBERT")
+    parser.add_argument("--labels", nargs="+", default=list(SIX_CLASSES), help="class names in logit order")
+    options = parser.parse_args(arguments)
+    hubert = load_hubert(options.base)
+    model = ExHuBERTForSequenceClassification.from_hubert(hubert, options.labels)
+    report = identity_report(model, hubert, {"input_values": signal_like_speech()})
+    model.save_pretrained(options.output)
+    feature_extractor_of(options.base, model.config).save_pretrained(options.output)
+    total = sum(p.numel() for p in model.parameters())
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    print(f"{len(model.blocks)} blocks, {total:,} parameters, {trainable:,} of them trainable")
+    print(f"difference to the HuBERT: {report.hidden_states:g} in hidden states, {report.logits:g} in logits")
+    print(f"saved in {options.output}")
+    if not report.identical:
+        raise RuntimeError("The extended model doesn't compute what the HuBERT does; don't train it, report it.")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"extend.py: {error}")

@@ -1,0 +1,163 @@
+"""Model cards, rendered from the files a run and an evaluation wrote: no figure is typed by hand."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from .configuration_exhubert import ExHuBERTConfig
+from .evaluation.plots import plot_gates, plot_training
+from .evaluation.report import markdown_table, uar_text
+
+_PLOTS = "plots"
+
+
+def write_card(
+    model: str | Path,
+    evaluation: str | Path,
+    template: str | Path,
+    comparisons: Mapping[str, str | Path] | None = None,
+) -> Path:
+    """Writes `README.md` and `plots/` into a trained model's folder.
+
+    Args:
+        model: Folder of the model, with the `run.json` and `trainer_state.json` that training wrote.
+        evaluation: Folder with the `results.json` and plots of recipes/evaluate.py.
+        template: Jinja template of the card.
+        comparisons: Folders of evaluations of other models on the same utterances, by the name they get in the table.
+
+    Returns:
+        The card.
+
+    Raises:
+        FileNotFoundError: One of the files is missing; the message says which recipe writes it.
+        ValueError: A comparison was made on other utterances.
+    """
+    model, evaluation = Path(model), Path(evaluation)
+    run = _read(model / "run.json", "recipes/train.py")
+    state = _read(model / "trainer_state.json", "recipes/train.py")
+    results = _read(evaluation / "results.json", "recipes/evaluate.py")
+    config = _read(model / "config.json", "recipes/train.py")
+    others = {
+        name: _read(Path(folder) / "results.json", "recipes/evaluate.py")
+        for name, folder in (comparisons or {}).items()
+    }
+    for name, other in others.items():
+        if other["overall"]["utterances"] != results["overall"]["utterances"] or other["corpora"] != results["corpora"]:
+            raise ValueError(f"{name} was evaluated on other utterances than {model}; evaluate it on the same.")
+
+    plots = model / _PLOTS
+    plots.mkdir(exist_ok=True)
+    for name in ("confusion.png", "groups.png"):
+        shutil.copy(evaluation / name, plots / name)
+    plot_training(state["log_history"], plots / "training.png", "Training")
+    if "gate_norms" in run:
+        plot_gates(run["gate_norms"], plots / "gates.png", "How far training opened each gate")
+
+    method = run["model"]["method"]
+    this = "ExHuBERT" if method == "exhubert" else "plain HuBERT, fine-tuned"
+    compared = {this: results} | others
+    overall = {name: item["overall"] for name, item in compared.items()} | results["baselines"]
+    unseen = {name: item["unseen_languages"] for name, item in compared.items() if item["unseen_languages"]} | results[
+        "baselines_unseen"
+    ]
+    seen_name = (
+        "synthetic demo speech" if results["synthetic"] else ", ".join(c["name"] for c in results["corpora"].values())
+    )
+    data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="audio-classification",
+        tags=["speech-emotion-recognition", "exhubert", "hubert"]
+        + (["synthetic-data"] if results["synthetic"] else []),
+        metrics=["recall", "accuracy", "f1"],
+        base_model=_hub_id(config.get("base_checkpoint")),
+        license=config.get("license"),
+        language=sorted(set(results["by_language"]) - {"und"}),
+        model_name=model.name,
+        eval_results=[
+            EvalResult(
+                task_type="audio-classification",
+                dataset_type="emoset-plus-plus",
+                dataset_name=seen_name,
+                dataset_split=results["partition"],
+                metric_type=kind,
+                metric_name=name,
+                metric_value=round(results["overall"][key], 4),
+            )
+            for key, kind, name in (
+                ("uar", "recall", "UAR (unweighted average recall)"),
+                ("wa", "accuracy", "WA"),
+                ("macro_f1", "f1", "macro-F1"),
+            )
+        ],
+    )
+    card = ModelCard.from_template(
+        data,
+        template_path=str(template),
+        name=model.name,
+        this=this,
+        run=run,
+        config=config,
+        results=results,
+        invariants=run["invariants"],
+        comparison_table=markdown_table(overall, "on held-out speakers"),
+        unseen_table=markdown_table(unseen, "on unseen languages") if unseen else "",
+        corpus_table=markdown_table(results["by_corpus"], "corpus"),
+        language_table=markdown_table(results["by_language"], "language"),
+        uar=uar_text(results["overall"]),
+        chance=100 * results["overall"]["chance_uar"],
+        classes=results["class_names"],
+    )
+    path = model / "README.md"
+    card.save(path)
+    return path
+
+
+def write_converted_card(
+    folder: str | Path, template: str | Path, config: ExHuBERTConfig, source: str, difference: float
+) -> Path:
+    """Writes the card of converted published weights.
+
+    Args:
+        folder: The converted model.
+        template: Jinja template of the card.
+        config: Its configuration.
+        source: Where the published weights were read.
+        difference: Largest logit difference between source and target that was measured.
+    """
+    data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="audio-classification",
+        tags=["speech-emotion-recognition", "exhubert", "hubert"],
+        license=config.license,
+        base_model=_hub_id(config.base_checkpoint),
+    )
+    card = ModelCard.from_template(
+        data,
+        template_path=str(template),
+        source=source,
+        difference=difference,
+        blocks=config.num_blocks,
+        frozen_gates=sum(config.has_frozen_gate(block) for block in range(config.num_blocks)),
+        classes=list(config.id2label.values()),
+        base=config.base_checkpoint,
+    )
+    path = Path(folder) / "README.md"
+    card.save(path)
+    return path
+
+
+def _read(path: Path, recipe: str) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; {recipe} writes it.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _hub_id(name: str | None) -> str | None:
+    """A base model for the metadata: only names that can be hub ids, never a path on somebody's disk."""
+    return (
+        name if name and name.count("/") == 1 and not name.startswith((".", "/")) and not Path(name).exists() else None
+    )

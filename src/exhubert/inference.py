@@ -1,0 +1,93 @@
+"""From recordings to emotions, on transformers' own pipeline."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import AudioClassificationPipeline, AutoModelForAudioClassification, pipeline
+
+from .audio import AudioError, AudioSource, load_audio, source_name
+from .extension import feature_extractor_of
+
+DEFAULT_WINDOW = 3.0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The emotion of one recording.
+
+    Attributes:
+        file: The recording.
+        label: The most probable class.
+        scores: Probability of each class, in logit order; they sum to one.
+        seconds: Duration of the recording.
+        windows: How many windows were pooled.
+    """
+
+    file: str
+    label: str
+    scores: dict[str, float]
+    seconds: float
+    windows: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def load_pipeline(model: str | Path, device: str | int | None = None) -> AudioClassificationPipeline:
+    """`pipeline("audio-classification")` with all classes returned, for the model in a folder or hub id.
+
+    Raises:
+        ValueError: It is a HuBERT or in the published layout.
+        RuntimeError: It is incomplete.
+        OSError: It can't be read or reached.
+    """
+    network = AutoModelForAudioClassification.from_pretrained(model)
+    extractor = feature_extractor_of(model, network.config)
+    return pipeline("audio-classification", model=network, feature_extractor=extractor, top_k=None, device=device)
+
+
+def predict(classifier: AudioClassificationPipeline, source: AudioSource) -> Prediction:
+    """Classifies one recording of any rate, channel count and length.
+
+    A recording longer than the window the model was trained on is cut into equal windows not longer than that, and
+    the probabilities are averaged.
+
+    Args:
+        classifier: From `load_pipeline`.
+        source: Path, bytes or open file.
+
+    Raises:
+        AudioError: The recording can't be used; the message says why.
+    """
+    rate = classifier.feature_extractor.sampling_rate
+    samples = load_audio(source, rate)
+    config = classifier.model.config
+    needed = getattr(config, "samples_per_frame", 400)
+    name = source_name(source)
+    if len(samples) < needed:
+        raise AudioError(
+            f"{name}: {len(samples) / rate:.4f} s is too short; at least {needed / rate:.4f} s are needed."
+        )
+    window = getattr(config, "window_seconds", None) or DEFAULT_WINDOW
+    windows = np.array_split(samples, math.ceil(len(samples) / round(window * rate)))
+    answers = [classifier({"raw": part, "sampling_rate": rate}) for part in windows]
+    scores = {name: 0.0 for name in config.id2label.values()}
+    for part, answer in zip(windows, answers, strict=True):
+        for item in answer:
+            scores[item["label"]] += item["score"] * len(part) / len(samples)
+    return Prediction(name, max(scores, key=scores.__getitem__), scores, len(samples) / rate, len(windows))
+
+
+def predict_all(
+    classifier: AudioClassificationPipeline, files: Iterable[str | Path]
+) -> Iterator[tuple[str, Prediction | AudioError]]:
+    """Classifies files one by one; one that can't be used gives its `AudioError` instead, and the next goes on."""
+    for file in files:
+        try:
+            yield str(file), predict(classifier, file)
+        except AudioError as error:
+            yield str(file), error

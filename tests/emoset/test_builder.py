@@ -1,0 +1,179 @@
+"""The builder: what is on disk becomes rows; nothing bad stops it, and nothing half-built is taken for whole."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from datasets import load_dataset
+
+from exhubert import SIX_CLASSES
+from exhubert.emoset import EmoSetPlusPlus, build, load
+from exhubert.emoset.partition import LeakageError
+
+from ..conftest import SHARED_CORPORA, write_tone
+from ..test_audio import bad_files
+
+EMOTIONS = "WLEAFTN"
+
+
+@pytest.fixture
+def emo_db(tmp_path):
+    """A small EMO-DB: five speakers, seven emotions, real names, tones for voices."""
+    root = tmp_path / "corpora" / "emo_db"
+    for index, speaker in enumerate(("03", "08", "09", "10", "11")):
+        for pitch, emotion in enumerate(EMOTIONS):
+            name = f"wav/{speaker}a01{emotion}a.wav"
+            write_tone(root / name, rate=22_050, frequency=150.0 + 10 * index + 40 * pitch)
+    return root
+
+
+def test_rows_hold_16_khz_flac_with_class_speaker_and_source(emo_db, tmp_path):
+    build({"emo_db": emo_db}, tmp_path / "out")
+    data = load(tmp_path / "out")
+    rows = {row["utterance_id"]: row for part in data.values() for row in part}
+    assert len(rows) == 35
+    row = rows["emo_db/wav/03a01Wa"]
+    samples, rate = soundfile.read(io.BytesIO(row["audio"]["bytes"]))
+    assert rate == 16_000 and len(samples) == 8000
+    assert data["train"].features["label"].names == list(SIX_CLASSES)
+    assert SIX_CLASSES[row["label"]] == "high_negative" and (row["arousal"], row["valence"]) == ("high", "negative")
+    assert row["speaker"] == "emo_db/03" and row["gender"] == "male" and row["language"] == "de"
+    assert row["source_file"] == "wav/03a01Wa.wav" and row["source_sampling_rate"] == 22_050
+    assert row["duration"] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_no_speaker_is_in_two_partitions_and_the_summary_counts_them(emo_db, tmp_path):
+    summary = build({"emo_db": emo_db}, tmp_path / "out")["emo_db"]
+    speakers = {name: set(part["speakers"]) for name, part in summary["partitions"].items()}
+    assert sum(map(len, speakers.values())) == len(set.union(*speakers.values())) == 5
+    assert summary["utterances"] == 35 and summary["speaker_independent"]
+    data = load(tmp_path / "out")
+    assert {name: len(rows) for name, rows in data.items()} == {
+        name: part["utterances"] for name, part in summary["partitions"].items()
+    }
+
+
+def test_bad_recordings_are_set_aside_with_reasons_and_the_build_goes_on(emo_db, tmp_path):
+    bad_files(tmp_path)
+    bad = {"empty.wav": "03a02Wa", "text.wav": "03a04Wa", "zero.wav": "03a05Wa", "nan.wav": "03a07Wa"}
+    for name, target in bad.items():
+        shutil.copy(tmp_path / name, emo_db / "wav" / f"{target}.wav")
+    soundfile.write(emo_db / "wav" / "03b01Wa.wav", np.zeros(8000), 16_000)
+    summary = build({"emo_db": emo_db}, tmp_path / "out")["emo_db"]
+    assert summary["utterances"] == 35 and summary["rejected"] == 5
+    lines = [json.loads(line) for line in (tmp_path / "out/emo_db/rejected.jsonl").read_text().splitlines()]
+    reasons = {line["file"].split("/")[-1]: line["reason"] for line in lines}
+    assert "empty (0 bytes)" in reasons["03a02Wa.wav"] and "silent" in reasons["03b01Wa.wav"]
+    assert "NaN" in reasons["03a07Wa.wav"] and len(reasons) == 5
+
+
+def test_built_dataset_opens_with_plain_datasets_where_exhubert_is_missing(emo_db, tmp_path):
+    build({"emo_db": emo_db}, tmp_path / "out")
+    code = (
+        "import sys; sys.modules['exhubert'] = None\n"
+        "from datasets import load_dataset\n"
+        f"rows = load_dataset('parquet', data_files='{tmp_path}/out/*/*-train*.parquet', split='train')\n"
+        "print(rows.features['label'].int2str(rows[0]['label']), len(rows[0]['audio']['bytes']) > 1000)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    name, has_audio = done.stdout.split()
+    assert name in SIX_CLASSES and has_audio == "True"
+
+
+def test_a_second_build_keeps_what_is_there_and_notices_a_new_file(emo_db, tmp_path):
+    out = tmp_path / "out"
+    build({"emo_db": emo_db}, out)
+    shards = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in out.glob("emo_db/*.parquet")}
+    build({"emo_db": emo_db}, out)
+    assert all(path.stat().st_mtime_ns == time for path, (time, _) in shards.items())
+    write_tone(emo_db / "wav/03a02Na.wav", frequency=333.0)
+    assert build({"emo_db": emo_db}, out)["emo_db"]["utterances"] == 36
+    (emo_db / "wav/03a02Na.wav").unlink()
+    build({"emo_db": emo_db}, out)
+    assert all(path.read_bytes() == content for path, (_, content) in shards.items())
+
+
+def test_an_interrupted_build_never_loads_and_is_completed_by_the_next(emo_db, tmp_path):
+    out = tmp_path / "out"
+    (out / "emo_db.incomplete").mkdir(parents=True)
+    (out / "emo_db.incomplete" / "emoset_plus_plus-train.parquet").write_bytes(b"half")
+    with pytest.raises(FileNotFoundError, match="holds no built dataset"):
+        load(out)
+    build({"emo_db": emo_db}, out)
+    assert sum(map(len, load(out).values())) == 35
+    assert not (out / "emo_db.incomplete").exists()
+
+
+def manifest(root, lines):
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def test_a_corpus_of_your_own_is_read_from_its_manifest_in_segments(tmp_path):
+    root = tmp_path / "calls"
+    lines = ["file,label,speaker,start,end"]
+    for index in range(3):
+        write_tone(root / f"call{index}.wav", 2.0, frequency=200.0 + 50 * index)
+        lines += [f"call{index}.wav,joy,p{index},0.0,0.8", f"call{index}.wav,hostile,p{index},1.0,1.5"]
+        lines += [f"call{index}.wav,anger,p{index},1.0,1.5"]
+    summary = build({"calls": manifest(root, lines)}, tmp_path / "out")["calls"]
+    assert summary["utterances"] == 6 and summary["dropped_labels"] == {"hostile": 3}
+    rows = [row for part in load(tmp_path / "out").values() for row in part]
+    assert sorted(round(row["duration"], 3) for row in rows) == [0.5] * 3 + [0.8] * 3
+    assert {row["corpus"] for row in rows} == {"calls"}
+
+
+def test_a_speaker_in_two_official_partitions_fails_the_build_by_name(tmp_path):
+    root = tmp_path / "own"
+    for name in "abc":
+        write_tone(root / f"{name}.wav", frequency=200.0 + 10 * ord(name))
+    lines = ["file,label,speaker,partition", "a.wav,joy,anna,train", "b.wav,joy,anna,test", "c.wav,joy,ben,test"]
+    with pytest.raises(LeakageError, match="anna \\(train and test\\)"):
+        build({"own": manifest(root, lines)}, tmp_path / "out")
+    assert not (tmp_path / "out" / "own").exists()
+
+
+def test_the_same_audio_in_two_partitions_fails_the_build(tmp_path):
+    root = tmp_path / "own"
+    for name in ("a.wav", "b.wav"):
+        write_tone(root / name)
+    shutil.copy(root / "a.wav", root / "c.wav")
+    lines = ["file,label,speaker,partition", "a.wav,joy,anna,train", "b.wav,joy,ben,validation", "c.wav,joy,cleo,test"]
+    with pytest.raises(LeakageError, match="same audio stand in two partitions: own/[ac].flac"):
+        build({"own": manifest(root, lines)}, tmp_path / "out")
+
+
+def test_filters_by_corpus_and_language_and_names_what_is_missing(emo_db, tmp_path):
+    out = tmp_path / "out"
+    build({"emo_db": emo_db}, out)
+    assert sum(map(len, load(out, languages=["de"]).values())) == 35
+    with pytest.raises(ValueError, match="in the languages fr"):
+        load(out, languages=["fr"])
+    with pytest.raises(FileNotFoundError, match="holds emo_db, but not urdu"):
+        load(out, corpora=["urdu"])
+
+
+def test_the_builder_works_as_any_datasets_builder(emo_db, tmp_path):
+    builder = EmoSetPlusPlus(config_name="emo_db", root=emo_db, cache_dir=str(tmp_path / "cache"))
+    builder.download_and_prepare()
+    assert sum(map(len, builder.as_dataset().values())) == 35
+    builder.download_and_prepare(str(tmp_path / "parquet"), file_format="parquet", num_proc=2)
+    again = load_dataset(str(tmp_path / "parquet"))
+    assert sum(map(len, again.values())) == 35
+
+
+@pytest.mark.skipif(not SHARED_CORPORA.is_dir(), reason="the real corpora are not on this machine")
+def test_real_corpora_build_whole_with_every_class_in_every_partition(tmp_path):
+    roots = {name: SHARED_CORPORA / name for name in ("emo_db", "urdu")}
+    summary = build(roots, tmp_path / "out")
+    assert {name: facts["utterances"] for name, facts in summary.items()} == {"emo_db": 535, "urdu": 400}
+    for facts in summary.values():
+        assert facts["rejected"] == 0 and not facts["dropped_labels"]
+        for part in facts["partitions"].values():
+            assert sum(count > 0 for count in part["classes"].values()) == 4

@@ -1,0 +1,92 @@
+"""Readers list what file names and annotation files say, without reading audio."""
+
+import pytest
+
+from exhubert.emoset import catalog, entry, read
+from exhubert.labels import SIX_CLASSES
+
+from ..conftest import SHARED_CORPORA
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def test_emo_db_names_give_speaker_text_emotion_and_take(tmp_path):
+    touch(tmp_path, "wav/03a01Fa.wav", "wav/16b10Lb.wav", "erkennung.txt", "wav/readme.wav")
+    first, second = read("emo_db", tmp_path)
+    assert (first.speaker, first.text, first.raw_label, first.take, first.gender) == ("03", "a01", "F", "a", "male")
+    assert (second.speaker, second.raw_label, second.gender) == ("16", "L", "female")
+
+
+def test_urdu_names_give_speaker_and_emotion(tmp_path):
+    touch(tmp_path, "Angry/SM1_F10_A010.wav", "Sad/SF7_F2_S02.wav", "README.md")
+    first, second = read("urdu", tmp_path)
+    assert (first.speaker, first.raw_label, first.gender) == ("SM1", "A", "male")
+    assert (second.speaker, second.raw_label, second.gender) == ("SF7", "S", "female")
+
+
+def test_manifest_gives_every_column_and_leaves_empty_cells_unknown(tmp_path):
+    (tmp_path / "manifest.csv").write_text(
+        "file,label,speaker,start,end,partition,gender,language,text\n"
+        'a b.wav,joy,anna,0.5,1.25,dev,female,en,"hello, you"\n'
+        "c.wav,anger,,,,,,,\n",
+        encoding="utf-8",
+    )
+    first, second = read("manifest", tmp_path)
+    assert first.file == tmp_path / "a b.wav" and (first.start, first.end) == (0.5, 1.25)
+    assert (first.partition, first.text, first.language) == ("validation", "hello, you", "en")
+    assert second.speaker is None and second.start is None and second.partition is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file,speaker\na.wav,x\n", "column label is missing; found file, speaker"),
+        ("file,label\na.wav,\n", "line 2: file and label must not be empty"),
+        ("file,label,start\na.wav,joy,1 s\n", "line 2: start is '1 s', expected seconds"),
+        ("file,label,partition\na.wav,joy,holdout\n", "line 2: partition is 'holdout'"),
+        ("", "column file and label is missing; found no header"),
+    ],
+)
+def test_broken_manifest_names_the_line_and_what_was_expected(tmp_path, content, message):
+    (tmp_path / "manifest.csv").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        list(read("manifest", tmp_path))
+
+
+def test_missing_folder_wrong_layout_and_unknown_corpus_are_sentences(tmp_path):
+    with pytest.raises(FileNotFoundError, match="EMO-DB: there is no folder"):
+        list(read("emo_db", tmp_path / "nowhere"))
+    touch(tmp_path, "other.wav")
+    with pytest.raises(FileNotFoundError, match="has the layout 'wav/<speaker:2>"):
+        list(read("emo_db", tmp_path))
+    with pytest.raises(KeyError, match="no corpus 'emodb'; did you mean emo_db"):
+        entry("emodb")
+
+
+def test_every_catalog_entry_maps_its_labels_to_classes_and_says_on_what_basis():
+    assert {"emo_db", "urdu", "demo", "manifest"} <= set(catalog())
+    for facts in catalog().values():
+        for raw in facts.labels:
+            assert facts.class_of(raw) in SIX_CLASSES
+            assert facts.labels[raw].basis in ("source", "judgement")
+        assert facts.class_of("no such label") is None
+
+
+def test_own_corpora_may_use_class_names_or_english_words():
+    own = entry("manifest")
+    assert own.class_of("low_positive") == "low_positive"
+    assert own.class_of("Happy") == "high_positive"
+    assert own.class_of("Pleasant Surprise") == "high_positive"
+
+
+@pytest.mark.skipif(not SHARED_CORPORA.is_dir(), reason="the real corpora are not on this machine")
+@pytest.mark.parametrize(("corpus", "utterances", "speakers"), [("emo_db", 535, 10), ("urdu", 400, 29)])
+def test_real_corpora_are_listed_whole(corpus, utterances, speakers):
+    records = list(read(corpus, SHARED_CORPORA / corpus))
+    assert len(records) == utterances
+    assert len({record.speaker for record in records}) == speakers
+    assert all(entry(corpus).class_of(record.raw_label) for record in records)

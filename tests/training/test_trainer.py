@@ -1,0 +1,237 @@
+"""Training: the loss doesn't depend on how a batch is divided, claims are checked, a run can be resumed."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import HubertModel, TrainerCallback
+
+from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
+from exhubert.emoset import load
+from exhubert.training import (
+    FrozenWeightsCallback,
+    InvariantError,
+    ModelArguments,
+    SERTrainer,
+    SERTrainingArguments,
+    SpeechCollator,
+    ZeroInitIdentityCallback,
+    class_weights,
+    last_complete_checkpoint,
+    load_for_training,
+)
+from exhubert.training.callbacks import frozen_hash
+from exhubert.training.models import base_hubert
+
+from ..conftest import tiny_hubert
+
+STILL = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0, "feat_proj_dropout": 0.0}
+
+
+@pytest.fixture(scope="module")
+def data(tone_dataset):
+    return load(tone_dataset)
+
+
+def new_model(**fields):
+    hubert = tiny_hubert("pre_norm", HubertModel, mask_time_prob=0.0, **STILL)
+    torch.manual_seed(0)
+    return hubert, ExHuBERTForSequenceClassification.from_hubert(hubert, **fields)
+
+
+def new_trainer(data, model, folder, callbacks=(), **arguments):
+    defaults = {
+        "per_device_train_batch_size": 8,
+        "num_train_epochs": 1,
+        "learning_rate": 1e-3,
+        "logging_steps": 1,
+        "warmup_steps": 0,
+        "report_to": [],
+        "disable_tqdm": True,
+    }
+    extractor = default_feature_extractor(model.config)
+    return SERTrainer(
+        model=model,
+        args=SERTrainingArguments(output_dir=str(folder), **(defaults | arguments)),
+        train_dataset=data["train"],
+        eval_dataset=data["validation"],
+        data_collator=SpeechCollator(extractor, 0.4, random_crop=True),
+        eval_collator=SpeechCollator(extractor, 0.4),
+        processing_class=extractor,
+        class_weights=class_weights([0, 0, 0, 1, 2, 3, 4, 5], 6),
+        callbacks=list(callbacks),
+    )
+
+
+def real_batch(data, model):
+    collate = SpeechCollator(default_feature_extractor(model.config), 0.4)
+    return collate([data["train"][index] for index in range(3)])
+
+
+def test_two_accumulated_steps_equal_one_double_batch(data, tmp_path):
+    logs = []
+    for name, size, accumulation in (("double", 8, 1), ("accumulated", 4, 2)):
+        _, model = new_model()
+        trainer = new_trainer(
+            data, model, tmp_path / name, per_device_train_batch_size=size, gradient_accumulation_steps=accumulation,
+            max_steps=3, eval_strategy="no", save_strategy="no", load_best_model_at_end=False,
+        )  # fmt: skip
+        trainer.data_collator.random_crop = False
+        trainer.train()
+        logs.append([(line["loss"], line["grad_norm"]) for line in trainer.state.log_history if "loss" in line])
+    assert len(logs[0]) == 3
+    np.testing.assert_allclose(logs[0], logs[1], rtol=1e-4)
+
+
+def test_the_loss_is_the_weighted_mean_cross_entropy(data, tmp_path):
+    _, model = new_model()
+    trainer = new_trainer(data, model, tmp_path)
+    batch = real_batch(data, model)
+    labels = batch["labels"]
+    logits = model(batch["input_values"], attention_mask=batch["attention_mask"]).logits
+    each = torch.nn.functional.cross_entropy(logits, labels, reduction="none") * trainer.class_weights[labels]
+    torch.testing.assert_close(trainer.compute_loss(model, dict(batch)), each.mean())
+
+
+def test_class_weights_average_to_one_over_the_training_set():
+    labels = [0] * 7 + [2] * 2 + [3]
+    weights = class_weights(labels, 5)
+    assert weights[labels].mean().item() == pytest.approx(1.0)
+    assert weights[1] == 0 and weights[3] == 7 * weights[0]
+
+
+def test_callbacks_confirm_identity_frozen_weights_and_the_first_step(data, tmp_path):
+    hubert, model = new_model()
+    identity = ZeroInitIdentityCallback(hubert, real_batch(data, model), "test HuBERT")
+    frozen = FrozenWeightsCallback()
+    before = frozen_hash(model)
+    trainer = new_trainer(data, model, tmp_path, [identity, frozen], warmup_steps=2)
+    trainer.train()
+    assert identity.findings["hidden_states"] == 0.0 and identity.findings["logits"] == 0.0
+    assert identity.findings["identical"] and identity.findings["gates_with_gradient"] == 2 * len(model.blocks)
+    assert identity.findings["adapted_copies_with_gradient"] == 0
+    assert identity.findings["gates_moved_at_step"] == 2, "the first step of a warm-up has learning rate 0"
+    assert frozen.findings["unchanged"] and frozen.findings["sha256_after"] == before["sha256"]
+    trainer.save_state()
+    state = json.loads((tmp_path / "trainer_state.json").read_text())["stateful_callbacks"]
+    assert state["ZeroInitIdentityCallback"]["attributes"]["findings"] == identity.findings
+    assert state["FrozenWeightsCallback"]["attributes"]["findings"] == frozen.findings
+
+
+@pytest.mark.parametrize("fault", ["another hubert", "open gate"])
+def test_training_refuses_to_start_where_the_identity_is_broken(data, tmp_path, fault):
+    hubert, model = new_model()
+    with torch.no_grad():
+        if fault == "open gate":
+            model.blocks[0].gate.bias[0] = 0.01
+        else:
+            hubert.encoder.layers[2].final_layer_norm.bias += 0.01
+    before = copy.deepcopy(model.state_dict())
+    trainer = new_trainer(data, model, tmp_path, [ZeroInitIdentityCallback(hubert, real_batch(data, model), "it")])
+    with pytest.raises(InvariantError, match="differs from the HuBERT it came from"):
+        trainer.train()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+class Meddler(TrainerCallback):
+    """Changes a frozen weight in mid-training, as a bug would."""
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        if state.global_step == 3:
+            with torch.no_grad():
+                model.blocks[1].frozen.layer_norm.weight[0] += 1e-6
+
+
+def test_a_frozen_weight_that_changed_is_an_error(data, tmp_path):
+    _, model = new_model()
+    trainer = new_trainer(data, model, tmp_path, [FrozenWeightsCallback(), Meddler()], load_best_model_at_end=False)
+    with pytest.raises(InvariantError, match="Frozen weights changed"):
+        trainer.train()
+
+
+class StopAfterFirstEpoch(TrainerCallback):
+    def on_epoch_end(self, args, state, control, **kwargs):
+        control.should_training_stop = True
+
+
+def test_a_resumed_run_ends_in_the_same_weights_as_an_undisturbed_one(data, tmp_path):
+    _, undisturbed = new_model()
+    new_trainer(data, undisturbed, tmp_path / "whole", num_train_epochs=2).train()
+
+    _, stopped = new_model()
+    stopped_trainer = new_trainer(
+        data, stopped, tmp_path / "parts", [StopAfterFirstEpoch(), FrozenWeightsCallback()], num_train_epochs=2
+    )
+    stopped_trainer.train()
+    _, resumed = new_model()
+    frozen = FrozenWeightsCallback()
+    trainer = new_trainer(data, resumed, tmp_path / "parts", [frozen], num_train_epochs=2)
+    trainer.train(resume_from_checkpoint=last_complete_checkpoint(tmp_path / "parts"))
+    assert trainer.state.global_step == 2 * stopped_trainer.state.global_step
+    assert frozen.findings["unchanged"]
+    for name, weight in undisturbed.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name
+
+
+def test_last_complete_checkpoint_passes_over_a_half_written_one(tmp_path):
+    assert last_complete_checkpoint(tmp_path) is None
+    for step, files in ((9, ["trainer_state.json", "model.safetensors"]), (10, ["model.safetensors"]), (100, [])):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        for name in files:
+            (tmp_path / f"checkpoint-{step}" / name).touch()
+    assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-9")
+
+
+def test_crop_is_random_in_training_and_in_the_middle_otherwise():
+    extractor = default_feature_extractor(new_model()[1].config)
+    samples = np.arange(16_000, dtype=np.float32)
+    middle = SpeechCollator(extractor, 0.5).crop(samples)
+    assert len(middle) == 8000 and middle[0] == 4000
+    torch.manual_seed(1)
+    starts = {SpeechCollator(extractor, 0.5, random_crop=True).crop(samples)[0] for _ in range(20)}
+    assert len(starts) > 15 and max(starts) <= 8000
+    assert len(SpeechCollator(extractor, 3.0).crop(samples)) == 16_000
+
+
+def test_models_for_training_come_from_hubert_exhubert_and_published(hubert_folder, tmp_path):
+    labels = ["a", "b", "c"]
+    extended, extractor = load_for_training(ModelArguments(model=str(hubert_folder), hidden_dropout=0.3), labels)
+    assert extended.config.hidden_dropout == 0.3 and extractor.return_attention_mask
+    assert not any(p.requires_grad for p in extended.hubert.feature_extractor.parameters())
+    extended.save_pretrained(tmp_path / "extended")
+    again, _ = load_for_training(ModelArguments(model=str(tmp_path / "extended")), labels)
+    assert torch.equal(again.classifier.weight, extended.classifier.weight), "a head for the same labels is kept"
+    hubert, reference = base_hubert(again)
+    assert hubert is not None and reference == f"base checkpoint {hubert_folder}"
+    plain, _ = load_for_training(ModelArguments(model=str(hubert_folder), method="hubert"), labels)
+    assert plain.accepts_loss_kwargs is False and plain.config.layerdrop == 0.0
+    with pytest.raises(ValueError, match="fine-tunes a plain HuBERT, but .* is of kind exhubert"):
+        load_for_training(ModelArguments(model=str(tmp_path / "extended"), method="hubert"), labels)
+
+
+def test_base_hubert_is_rebuilt_from_frozen_copies_where_the_folder_is_gone():
+    _, model = new_model()
+    _, reference = base_hubert(model)
+    assert "frozen copies" in reference
+    with torch.no_grad():
+        model.blocks[0].gate.bias[0] = 1.0
+    assert base_hubert(model) == (None, "the gates are open already: this model was trained before")
+
+
+def test_strictly_trained_model_becomes_its_hubert_again_when_the_gates_are_closed(data, tmp_path, speechlike):
+    hubert, _ = new_model()
+    hubert.save_pretrained(tmp_path / "hubert")
+    arguments = ModelArguments(model=str(tmp_path / "hubert"), freeze_shared_layers=True)
+    model, _ = load_for_training(arguments, data["train"].features["label"].names)
+    new_trainer(data, model, tmp_path / "run").train()
+    with torch.no_grad():
+        trained = model.hubert.eval()(speechlike).last_hidden_state
+        for block in model.blocks:
+            block.gate.weight.zero_()
+            block.gate.bias.zero_()
+        closed = model.hubert(speechlike).last_hidden_state
+        expected = hubert(speechlike).last_hidden_state
+    assert not torch.allclose(trained, expected)
+    torch.testing.assert_close(closed, expected, atol=1e-6, rtol=0)
