@@ -44,7 +44,7 @@ demo: install ## synthesise, build, extend, fine-tune, evaluate, write the card,
 	$(BIN)/python recipes/evaluate.py $(RUN)/exhubert --data $(RUN)/emoset --output $(RUN)/evaluation/exhubert \
 		--baselines --card --compare "HuBERT before extension=$(RUN)/evaluation/foundation" \
 		"plain HuBERT, fine-tuned=$(RUN)/evaluation/plain"
-	$(BIN)/exhubert predict $(RUN)/speech/he/he_00_joy_01.wav $(RUN)/speech/he/he_00_sadness_01.wav --model $(RUN)/exhubert
+	$(BIN)/exhubert predict $(RUN)/speech/he/he_01_joy_01.wav $(RUN)/speech/he/he_01_sadness_01.wav --model $(RUN)/exhubert
 	@echo "The card, with plots: $(RUN)/exhubert/README.md (synthetic speech: its figures say nothing about human speech)"
 
 test: install ## run the tests

@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
     converted = ExHuBERTForSequenceClassification.from_pretrained(options.target)
     with torch.inference_mode():
         difference = (converted(signal).logits - published_logits(options.source, signal)).abs().max().item()
-    template = Path(__file__).parents[1] / "model_card" / "converted.md"
+    template = Path(__file__).resolve().parents[1] / "model_card" / "converted.md"
     card.write_converted_card(options.target, template, converted.config, str(options.source), difference)
     names = ", ".join(converted.config.id2label.values())
     print(f"{len(converted.blocks)} blocks, {kept} of them with a frozen gate; classes {names}")

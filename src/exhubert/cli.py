@@ -29,8 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    from transformers.utils import logging
+
     from .inference import load_pipeline, predict_all
 
+    logging.disable_progress_bar()
     classifier = load_pipeline(options.model, options.device)
     width = max(len(file) for file in options.files)
     if not options.json:

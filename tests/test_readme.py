@@ -1,0 +1,72 @@
+"""Every command and snippet of the README that isn't a make target runs, on small stand-ins under the real names."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from transformers import HubertModel
+
+from .conftest import PUBLISHED, TONES, tiny_hubert, write_tone
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder in which the README's relative names exist: hub ids are folders, corpora are tones."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "recipes").symlink_to(ROOT / "recipes")
+    (folder / "amiriparian").mkdir()
+    (folder / "amiriparian" / "ExHuBERT").symlink_to(PUBLISHED)
+    tiny_hubert("post_norm", HubertModel).save_pretrained(folder / "facebook" / "hubert-base-ls960")
+    write_tone(folder / "speech.wav", 1.2, 44_100, channels=2)
+    write_tone(folder / "interview.flac", 7.0)
+    lines = ["file,label,speaker"]
+    for speaker in range(5):
+        for pitch, emotion in enumerate("WLEAFTN"):
+            name = f"{speaker + 11:02d}a01{emotion}a.wav"
+            write_tone(folder / "corpora/emo_db/wav" / name, frequency=120.0 + 17 * speaker + 90 * pitch)
+        for label, frequency in TONES.items():
+            write_tone(folder / "corpora/mine" / f"{speaker}{label}.wav", frequency=frequency + 13 * speaker)
+            lines.append(f"{speaker}{label}.wav,{label},{speaker}")
+    (folder / "corpora/mine/manifest.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.mark.slow
+def test_readme_commands_and_snippets_run_in_order(workplace):
+    commands = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
+    assert len(commands) >= 7
+    scripts = Path(sys.executable).parent
+    environment = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    for command in commands:
+        done = subprocess.run(
+            shlex.split(command), cwd=workplace, env=environment, capture_output=True, text=True, check=False, timeout=300
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    code = "\n".join(blocks("python"))
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=workplace, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1] == "IdentityReport(hidden_states=0.0, logits=0.0)"
+
+
+def test_every_make_target_of_the_readme_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    named = set(re.findall(r"make ([a-z-]+)", README))
+    assert named and named <= targets
+
+
+def test_files_the_readme_links_to_exist():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
