@@ -43,7 +43,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    hubert = HubertForSequenceClassification(HubertConfig(num_labels=6, apply_spec_augment=False, **SIZES[options.size]))
+    config = HubertConfig(num_labels=6, apply_spec_augment=False, **SIZES[options.size])
+    hubert = HubertForSequenceClassification(config)
     models = {"HuBERT": hubert, "ExHuBERT": ExHuBERTForSequenceClassification.from_hubert(hubert)}
     for model in models.values():
         model.freeze_feature_encoder()
@@ -55,8 +56,11 @@ def main() -> None:
         for name, make in cases.items()
         if options.case in (name, "all")
     }
-    machine = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    print(f"{machine}; size {options.size}, {options.batch_size} x 3 s, median of {options.rounds} rounds (least, most)")
+    processor = platform.processor() or platform.machine()
+    machine = f"{processor}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    print(
+        f"{machine}; size {options.size}, {options.batch_size} x 3 s; median of {options.rounds} rounds (least, most)"
+    )
     for name, times in figures.items():
         for label, seconds in times.items():
             median = statistics.median(seconds)

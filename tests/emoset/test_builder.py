@@ -102,7 +102,7 @@ def test_an_interrupted_build_never_loads_and_is_completed_by_the_next(emo_db, t
     out = tmp_path / "out"
     (out / "emo_db.incomplete").mkdir(parents=True)
     (out / "emo_db.incomplete" / "emoset_plus_plus-train.parquet").write_bytes(b"half")
-    with pytest.raises(FileNotFoundError, match="holds no built dataset"):
+    with pytest.raises(FileNotFoundError, match="holds no finished dataset"):
         load(out)
     build({"emo_db": emo_db}, out)
     assert sum(map(len, load(out).values())) == 35
@@ -147,6 +147,8 @@ def test_the_same_audio_in_two_partitions_fails_the_build(tmp_path):
     lines = ["file,label,speaker,partition", "a.wav,joy,anna,train", "b.wav,joy,ben,validation", "c.wav,joy,cleo,test"]
     with pytest.raises(LeakageError, match="same audio stand in two partitions: own/[ac].flac"):
         build({"own": manifest(root, lines)}, tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="holds no finished dataset"):
+        load(tmp_path / "out")
 
 
 def test_filters_by_corpus_and_language_and_names_what_is_missing(emo_db, tmp_path):

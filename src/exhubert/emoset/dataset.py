@@ -45,7 +45,7 @@ def build(
     """
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    summary = {}
+    (output / _SUMMARY).unlink(missing_ok=True)  # it comes back when everything is checked, and `load` asks for it
     for corpus, root in roots.items():
         builder = EmoSetPlusPlus(
             config_name=corpus,
@@ -54,13 +54,13 @@ def build(
             cache_dir=str(output / ".cache"),
             rejected_dir=str(output / f"{corpus}.incomplete"),
         )
-        summary[corpus] = _build_corpus(builder, output / corpus, num_proc)
+        _build_corpus(builder, output / corpus, num_proc)
     shutil.rmtree(output / ".cache", ignore_errors=True)
     _check_content(output)
     built = sorted(path.parent.name for path in output.glob(f"*/{_SUMMARY}"))
-    total = {corpus: json.loads((output / corpus / _SUMMARY).read_text(encoding="utf-8")) for corpus in built}
-    (output / _SUMMARY).write_text(json.dumps(total, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return {corpus: total[corpus] for corpus in summary}
+    summary = {corpus: json.loads((output / corpus / _SUMMARY).read_text(encoding="utf-8")) for corpus in built}
+    _write_json(output / _SUMMARY, summary)
+    return {corpus: summary[corpus] for corpus in roots}
 
 
 def load(
@@ -78,9 +78,9 @@ def load(
         ValueError: No row is left.
     """
     folder = Path(folder)
-    built = sorted(path.parent.name for path in folder.glob(f"*/{_SUMMARY}"))
-    if not built:
-        raise FileNotFoundError(f"{folder} holds no built dataset; make one with recipes/build_emoset.py.")
+    if not (folder / _SUMMARY).is_file():
+        raise FileNotFoundError(f"{folder} holds no finished dataset; build it, or go on with recipes/build_emoset.py.")
+    built = sorted(json.loads((folder / _SUMMARY).read_text(encoding="utf-8")))
     if missing := sorted(set(corpora or ()) - set(built)):
         raise FileNotFoundError(f"{folder} holds {', '.join(built)}, but not {', '.join(missing)}; build it first.")
     files = {
@@ -116,7 +116,7 @@ def _build_corpus(builder: EmoSetPlusPlus, target: Path, num_proc: int | None) -
         path.unlink()
     (work / _REJECTED).write_text("".join(f"{line}\n" for line in sorted(rejected)), encoding="utf-8")
     summary = _summary(builder, work, [json.loads(line) for line in rejected])
-    (work / _SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _write_json(work / _SUMMARY, summary)
     shutil.rmtree(target, ignore_errors=True)
     work.rename(target)
     return summary
@@ -151,6 +151,13 @@ def _summary(builder: EmoSetPlusPlus, folder: Path, rejected: list[dict[str, str
         "label_map": {raw: asdict(facts) for raw, facts in listing.entry.labels.items()},
         "fingerprint": listing.fingerprint,
     }
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes a file that is there whole or not at all."""
+    part = path.with_suffix(".incomplete")
+    part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(path)
 
 
 def _check_content(folder: Path) -> None:

@@ -25,6 +25,8 @@ class SERTrainer(Trainer):
         self, *args, class_weights: torch.Tensor | None = None, eval_collator: SpeechCollator | None = None, **kwargs
     ):
         super().__init__(*args, compute_metrics=self._metrics, **kwargs)
+        if getattr(self.model.config, "feat_extract_norm", "layer") == "group":
+            self.args.per_device_eval_batch_size = 1  # padding would change the results of such models
         self.class_weights = class_weights
         self.eval_collator = eval_collator
 
