@@ -13,9 +13,10 @@ from pathlib import Path
 sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
 
 import argparse
+import hashlib
 import json
 
-from transformers import AutoModelForAudioClassification
+import torch
 
 from exhubert import card
 from exhubert.emoset import load
@@ -23,7 +24,7 @@ from exhubert.evaluation.baselines import baseline_predictions
 from exhubert.evaluation.plots import plot_confusion, plot_groups
 from exhubert.evaluation.predict import predict_rows
 from exhubert.evaluation.report import markdown_table, results, uar_text
-from exhubert.extension import feature_extractor_of
+from exhubert.extension import feature_extractor_of, load_classifier
 
 
 def main(arguments: list[str]) -> None:
@@ -43,13 +44,17 @@ def main(arguments: list[str]) -> None:
     )
     options = parser.parse_args(arguments)
 
+    if wrong := [item for item in options.compare if "=" not in item]:
+        raise ValueError(f"--compare {wrong[0]}: expected NAME=FOLDER, such as plain=runs/plain/evaluation.")
+    if options.batch_size < 1 or (options.max_seconds is not None and options.max_seconds <= 0):
+        raise ValueError("--batch_size and --max_seconds must be above 0.")
     data = load(options.data, options.corpora, options.languages)
     if options.partition not in data:
         raise ValueError(
             f"{options.data} has no {options.partition} partition for this choice; it has {', '.join(data)}."
         )
     rows = data[options.partition]
-    model = AutoModelForAudioClassification.from_pretrained(options.model)
+    model = load_classifier(options.model).to(torch.accelerator.current_accelerator() or "cpu")
     names = [model.config.id2label[index] for index in range(model.config.num_labels)]
     if names != rows.features["label"].names:
         raise ValueError(f"{options.model} has the classes {names}, {options.data} has {rows.features['label'].names}.")
@@ -57,14 +62,18 @@ def main(arguments: list[str]) -> None:
     table = predict_rows(
         model, feature_extractor_of(options.model, model.config), rows, max_seconds, options.batch_size
     )
-    baselines = baseline_predictions(data["train"], rows) if options.baselines else None
-    unseen = set(rows["language"]) - set(data["train"]["language"] if "train" in data else rows["language"])
+    training = load(options.data, options.corpora).get("train")
+    if options.baselines and training is None:
+        raise ValueError(f"{options.data} has no train partition for the baselines to learn from.")
+    baselines = baseline_predictions(training, rows) if options.baselines else None
+    unseen = set(rows["language"]) - trained_languages(Path(options.model), training, rows)
     summary = json.loads((Path(options.data) / "summary.json").read_text(encoding="utf-8"))
     corpora = {name: summary[name] for name in sorted(set(table["corpus"]))}
     result = {
         "model": str(options.model),
         "partition": options.partition,
         "max_seconds": max_seconds,
+        "utterances_sha256": hashlib.sha256("\n".join(sorted(table["utterance_id"])).encode()).hexdigest(),
         "speaker_independent": all(facts["speaker_independent"] for facts in corpora.values()),
         "synthetic": all(facts["kind"] == "synthetic" for facts in corpora.values()),
         "corpora": {name: {key: facts[key] for key in SHOWN} for name, facts in corpora.items()},
@@ -85,6 +94,13 @@ def main(arguments: list[str]) -> None:
         print(f"card: {card.write_card(options.model, options.output, template, comparisons)}")
     if not result["speaker_independent"]:
         print("Some of these corpora name no speakers: their figures are not speaker-independent.")
+
+
+def trained_languages(model: Path, training, rows) -> set[str]:
+    """What the model was trained on: its own record, else the train partition's languages, else all of `rows`."""
+    if (model / "run.json").is_file():
+        return set(json.loads((model / "run.json").read_text(encoding="utf-8"))["languages"])
+    return set(training["language"] if training is not None else rows["language"])
 
 
 SHOWN = ("name", "licence", "kind", "utterances", "hours", "partition_rule", "speaker_independent", "rejected")

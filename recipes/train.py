@@ -13,7 +13,6 @@ from pathlib import Path
 sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
 
 import json
-import time
 from dataclasses import asdict
 from importlib.metadata import version
 
@@ -22,7 +21,9 @@ from transformers import EarlyStoppingCallback, set_seed
 from exhubert import ExHuBERTForSequenceClassification
 from exhubert.emoset import load
 from exhubert.training import (
+    ElapsedTimeCallback,
     FrozenWeightsCallback,
+    InvariantError,
     SERTrainer,
     SpeechCollator,
     ZeroInitIdentityCallback,
@@ -30,6 +31,7 @@ from exhubert.training import (
     last_complete_checkpoint,
     load_for_training,
     parse_arguments,
+    refuse_used_folder,
 )
 from exhubert.training.models import base_hubert
 
@@ -38,6 +40,9 @@ LIBRARIES = ("torch", "transformers", "datasets", "accelerate", "exhubert")
 
 def main(arguments: list[str]) -> None:
     model_args, data_args, args = parse_arguments(arguments)
+    if not args.resume:
+        refuse_used_folder(args.output_dir)
+    (Path(args.output_dir) / "run.json").unlink(missing_ok=True)  # it is written last and speaks for a whole run
     set_seed(args.seed)
     with args.main_process_first(desc="opening the dataset"):
         data = load(data_args.data, data_args.corpora, data_args.languages)
@@ -48,7 +53,8 @@ def main(arguments: list[str]) -> None:
     model.config.window_seconds = data_args.max_seconds
 
     collator = SpeechCollator(feature_extractor, data_args.max_seconds)
-    callbacks = [FrozenWeightsCallback()]
+    elapsed = ElapsedTimeCallback()
+    callbacks = [elapsed, FrozenWeightsCallback()]
     if isinstance(model, ExHuBERTForSequenceClassification):
         hubert, reference = base_hubert(model)
         rows = [data["train"][index] for index in range(min(4, len(data["train"])))]
@@ -69,9 +75,7 @@ def main(arguments: list[str]) -> None:
     checkpoint = last_complete_checkpoint(args.output_dir) if args.resume else None
     if args.resume:
         print(f"resuming from {checkpoint}" if checkpoint else f"no checkpoint in {args.output_dir}: starting anew")
-    start = time.perf_counter()
-    outcome = trainer.train(resume_from_checkpoint=checkpoint)
-    seconds = time.perf_counter() - start
+    trainer.train(resume_from_checkpoint=checkpoint)
     validation = trainer.evaluate()
     trainer.save_model()
     trainer.save_state()
@@ -87,9 +91,9 @@ def main(arguments: list[str]) -> None:
             "parameters": {"all": sum(p.numel() for p in model.parameters()), "trainable": trainable},
             "steps": trainer.state.global_step,
             "best_checkpoint": Path(trainer.state.best_model_checkpoint or "none").name,
-            "training_loss": outcome.training_loss,
-            "seconds": round(seconds, 1),
+            "seconds": elapsed.findings["seconds"],
             "validation": {key.removeprefix("eval_"): value for key, value in validation.items()},
+            "languages": sorted({language for language in data["train"]["language"] if language}),
             "invariants": {type(c).__name__: c.findings for c in callbacks if hasattr(c, "findings")},
             **gate_norms(model),
             "versions": {name: version(name) for name in LIBRARIES},
@@ -118,5 +122,5 @@ REPORTED = (
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, InvariantError) as error:
         sys.exit(f"train.py: {error}")

@@ -36,3 +36,9 @@ def test_save_and_auto_load_give_the_same_configuration(tmp_path):
     assert isinstance(loaded, ExHuBERTConfig)
     assert loaded.to_dict() | {"_name_or_path": ""} == config.to_dict()
     assert [loaded.has_frozen_gate(block) for block in range(loaded.num_blocks)] == [False, True, False, True]
+
+
+@pytest.mark.parametrize("fields", [{"frozen_gate": [12]}, {"frozen_gate": [-1]}, {"layerdrop": 2.0}])
+def test_values_out_of_range_are_refused(fields):
+    with pytest.raises(StrictDataclassClassValidationError, match=f"`{next(iter(fields))}` is"):
+        ExHuBERTConfig(**fields)

@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from transformers import HubertForCTC, HubertForSequenceClassification, HubertModel, Wav2Vec2FeatureExtractor
 
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, ExHuBERTModel, identity_report
-from exhubert.extension import published_logits
+from exhubert.extension import default_feature_extractor, load_classifier, published_logits
 
-from .conftest import PUBLISHED, tiny_hubert
+from .conftest import PUBLISHED, tiny_config, tiny_hubert
 
 CASES = np.load(PUBLISHED / "io.npz")
 CASE_NAMES = sorted({key.split("__")[0] for key in CASES.files})
@@ -47,6 +47,15 @@ def test_step_zero_identity_survives_saving_and_loading_both(layout, speechlike,
     model = ExHuBERTForSequenceClassification.from_pretrained(tmp_path / "extended")
     hubert = HubertForSequenceClassification.from_pretrained(tmp_path / "hubert")
     assert identity_report(model, hubert, {"input_values": speechlike}).identical
+
+
+def test_identity_report_sees_a_head_that_differs(speechlike):
+    hubert = tiny_hubert("pre_norm")
+    model = ExHuBERTForSequenceClassification.from_hubert(hubert)
+    with torch.no_grad():
+        model.classifier.bias[0] += 1.0
+    report = identity_report(model, hubert, {"input_values": speechlike})
+    assert report.hidden_states == 0.0 and not report.identical
 
 
 def test_identity_report_sees_an_open_gate_and_a_changed_weight(layout, speechlike):
@@ -92,11 +101,77 @@ def test_head_is_kept_for_the_same_labels_and_drawn_for_others(layout):
     assert other.classifier.out_features == 6
 
 
-def test_weighted_layer_sum_head_gives_the_same_logits_in_the_post_norm_layout(speechlike):
-    hubert = tiny_hubert("post_norm", use_weighted_layer_sum=True)
+def test_weighted_layer_sum_head_gives_the_same_logits(layout, speechlike):
+    hubert = tiny_hubert(layout, use_weighted_layer_sum=True)
     model = ExHuBERTForSequenceClassification.from_hubert(hubert)
+    assert torch.equal(model.classifier.weight, hubert.classifier.weight)
     with torch.no_grad():
         torch.testing.assert_close(model(speechlike).logits, hubert(speechlike).logits, atol=1e-6, rtol=1e-5)
+    assert identity_report(model, hubert, {"input_values": speechlike}).identical
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_extension_keeps_dtype_attention_and_the_source_as_it_was(layout, dtype, speechlike):
+    hubert = tiny_hubert(layout).to(dtype)
+    hubert.set_attn_implementation("eager")
+    before = {name: weight.clone() for name, weight in hubert.state_dict().items()}
+    model = ExHuBERTForSequenceClassification.from_hubert(hubert)
+    assert model.dtype == dtype and model.config._attn_implementation == "eager"
+    assert identity_report(model, hubert, {"input_values": speechlike.to(dtype)}).identical
+    assert all(torch.equal(weight, before[name]) for name, weight in hubert.state_dict().items())
+
+
+def test_class_names_follow_their_index_whatever_the_order_in_the_configuration():
+    hubert = tiny_hubert("pre_norm", id2label={2: "c", 0: "a", 1: "b"})
+    model = ExHuBERTForSequenceClassification.from_hubert(hubert)
+    assert [model.config.id2label[index] for index in range(3)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({1: "b", 0: "a"}, ["a", "b"]),
+        (("a", "b"), ["a", "b"]),
+        (2, ["LABEL_0", "LABEL_1"]),
+        (np.int64(3), ["calm", "angry", "glad"]),
+    ],
+)
+def test_labels_may_be_names_a_map_or_a_number(labels, expected):
+    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert("pre_norm"), labels=labels)
+    assert list(model.config.id2label.values()) == expected
+    assert model.config.label2id == {name: index for index, name in enumerate(expected)}
+
+
+@pytest.mark.parametrize("labels", ["happy", 0, -1, [], ["a", "a"], [1, 2]])
+def test_labels_that_name_no_classes_are_refused(labels):
+    with pytest.raises(ValueError, match="labels is .*; expected different class names"):
+        ExHuBERTForSequenceClassification.from_hubert(tiny_hubert("pre_norm"), labels=labels)
+
+
+@pytest.mark.parametrize("field", ["label", "num_labels", "do_stable_layer_norm", "hidden_size"])
+def test_fields_that_would_change_the_hubert_are_refused(field):
+    with pytest.raises(ValueError, match=f"can't set {field}: the extended model must compute"):
+        ExHuBERTForSequenceClassification.from_hubert(tiny_hubert("pre_norm"), **{field: 3})
+
+
+def test_a_head_of_another_form_is_drawn_anew():
+    hubert = tiny_hubert("pre_norm", problem_type="multi_label_classification")
+    kept = ExHuBERTForSequenceClassification.from_hubert(hubert)
+    drawn = ExHuBERTForSequenceClassification.from_hubert(hubert, classifier_proj_size=8)
+    assert kept.config.problem_type == "multi_label_classification"
+    assert drawn.projector.out_features == 8 and drawn.config.problem_type is None
+
+
+def test_adapters_of_the_source_are_in_both_copies(speechlike):
+    hubert = tiny_hubert("pre_norm", HubertModel, adapter_attn_dim=4)
+    model = ExHuBERTModel.from_hubert(hubert)
+    assert identity_report(model, hubert, {"input_values": speechlike}).identical
+    assert model.blocks[0].adapted.adapter_layer is not None
+
+
+def test_default_feature_extractor_gives_a_mask_to_layer_norm_models_only():
+    assert default_feature_extractor(tiny_config("pre_norm")).return_attention_mask
+    assert not default_feature_extractor(tiny_config("post_norm")).return_attention_mask
 
 
 def test_incomplete_hubert_is_refused_by_name(layout, tmp_path):
@@ -249,6 +324,68 @@ def test_identity_frozen_gates_are_dropped_on_request_and_change_nothing(tmp_pat
     dropped.save_pretrained(tmp_path / "saved")
     loaded = ExHuBERTForSequenceClassification.from_pretrained(tmp_path / "saved")
     assert loaded.blocks[0].frozen_gate is None and loaded.blocks[1].frozen_gate is not None
+
+
+@pytest.mark.parametrize("kept", ["first gates", "none"])
+def test_published_checkpoint_with_a_frozen_gate_missing_is_refused(tmp_path, kept):
+    def without(state):
+        for layer in (4,) if kept == "first gates" else (0, 2, 4, 6):
+            del state[f"hubert.encoder.layers.{layer}.gate_bb_linear.weight"]
+            del state[f"hubert.encoder.layers.{layer}.gate_bb_linear.bias"]
+
+    folder = published_copy(tmp_path, without)
+    with pytest.raises(RuntimeError, match="is not complete: every layer .*4"):
+        ExHuBERTForSequenceClassification.from_published(folder)
+
+
+def test_a_frozen_gate_with_a_bias_is_no_identity(tmp_path):
+    def nearly(state):
+        state["hubert.encoder.layers.0.gate_bb_linear.weight"] = torch.eye(32)
+
+    model = ExHuBERTForSequenceClassification.from_published(published_copy(tmp_path, nearly), drop_identity_gates=True)
+    assert model.config.frozen_gate is True
+
+
+def test_published_checkpoints_vary_in_names_shards_vector_and_prefix(tmp_path, published):
+    shutil.copy(PUBLISHED / "config.json", tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config |= {"id2label": {"1": "b", "0": "a", "5": "f", "2": "c", "4": "e", "3": "d"}, "mask_time_prob": 0.0}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    state = torch.load(PUBLISHED / "pytorch_model.bin", weights_only=True)
+    names = sorted(state)
+    shards = {"one.bin": names[::2], "two.bin": names[1::2]}
+    for shard, keys in shards.items():
+        torch.save({f"module.{key}": state[key] for key in keys}, tmp_path / shard)
+    index = {"weight_map": {f"module.{key}": shard for shard, keys in shards.items() for key in keys}}
+    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    model = ExHuBERTForSequenceClassification.from_published(tmp_path)
+    assert list(model.config.id2label.values()) == list("abcdef")
+    assert not hasattr(model.hubert, "masked_spec_embed")
+    signal = torch.tensor(CASES["nomask_3s__input_values"])
+    with torch.no_grad():
+        torch.testing.assert_close(model(signal).logits, published(signal).logits, atol=1e-6, rtol=0)
+
+
+def test_published_weights_that_share_memory_get_their_own(tmp_path):
+    state = torch.load(PUBLISHED / "pytorch_model.bin", weights_only=True)
+    for key in [key for key in state if ".layers.0." in key]:
+        state[key.replace(".layers.0.", ".layers.1.")] = state[key]
+    shutil.copy(PUBLISHED / "config.json", tmp_path)
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    block = ExHuBERTForSequenceClassification.from_published(tmp_path).blocks[0]
+    with torch.no_grad():
+        block.adapted.attention.k_proj.weight.add_(1.0)
+    assert not torch.equal(block.adapted.attention.k_proj.weight, block.frozen.attention.k_proj.weight)
+
+
+def test_classifiers_load_only_where_they_are_whole(layout, tmp_path):
+    with pytest.raises(ValueError, match="published layout: convert it first"):
+        load_classifier(PUBLISHED)
+    tiny_hubert(layout, HubertModel).save_pretrained(tmp_path / "headless")
+    with pytest.raises(ValueError, match="without a classification head"):
+        load_classifier(tmp_path / "headless")
+    tiny_hubert(layout).save_pretrained(tmp_path / "hubert")
+    assert isinstance(load_classifier(tmp_path / "hubert"), HubertForSequenceClassification)
 
 
 def test_published_checkpoint_with_a_weight_missing_is_refused(tmp_path):

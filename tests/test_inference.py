@@ -12,7 +12,7 @@ from exhubert.audio import AudioError
 from exhubert.cli import main
 from exhubert.inference import load_pipeline, predict
 
-from .conftest import tiny_hubert, write_tone
+from .conftest import PUBLISHED, tiny_hubert, write_tone
 from .test_audio import bad_files
 
 
@@ -46,7 +46,11 @@ def test_long_recordings_are_pooled_over_windows(folder, tmp_path):
     classifier = load_pipeline(folder)
     found = predict(classifier, write_tone(tmp_path / "long.wav", 3.5))
     assert found.windows == 4 and found.seconds == pytest.approx(3.5)
-    assert sum(found.scores.values()) == pytest.approx(1.0, abs=1e-5)
+    samples = load_audio(tmp_path / "long.wav")
+    parts = [samples[index : index + 14_000] for index in range(0, 56_000, 14_000)]
+    scores = [{item["label"]: item["score"] for item in classifier(part)} for part in parts]
+    for name, value in found.scores.items():
+        assert value == pytest.approx(np.mean([score[name] for score in scores]), abs=1e-6)
 
 
 def test_too_short_a_recording_is_a_sentence(folder, tmp_path):
@@ -73,6 +77,19 @@ def test_json_gives_one_object_per_file_errors_too(folder, tmp_path, capsys):
     assert lines[0]["file"] == good and set(lines[0]["scores"]) == {"calm", "angry", "glad"}
     assert "no such file" in lines[1]["error"]
     assert main(["predict", good, "--model", folder, "--json"]) == 0
+
+
+def test_published_layout_is_not_run_as_plain_hubert(tmp_path, capsys):
+    tone = str(write_tone(tmp_path / "tone.wav"))
+    assert main(["predict", tone, "--model", str(PUBLISHED)]) == 1
+    assert "published layout: convert it first" in capsys.readouterr().err
+
+
+def test_headerless_files_and_folders_are_reported(folder, tmp_path, capsys):
+    (tmp_path / "x.raw").write_bytes(bytes(1000))
+    assert main(["predict", str(tmp_path / "x.raw"), str(tmp_path), "--model", folder]) == 2
+    message = capsys.readouterr().err
+    assert "x.raw: not a recording" in message and "this is a folder" in message
 
 
 def test_command_line_says_what_is_wrong_with_the_model(layout, tmp_path, capsys):

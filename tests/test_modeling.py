@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import AutoModel, AutoModelForAudioClassification, HubertModel
+from transformers import AutoModel, AutoModelForAudioClassification, HubertModel, Trainer, TrainingArguments
 
 from exhubert import ExHuBERTConfig, ExHuBERTForSequenceClassification, ExHuBERTModel
 
@@ -228,6 +228,48 @@ def test_gradient_checkpointing_gives_the_same_gradients(layout, speechlike):
         torch.testing.assert_close(found[name], expected[name], atol=0, rtol=0, msg=name)
 
 
+def test_checkpointing_every_second_block_and_switching_it_off_again(layout):
+    model = extended(layout)
+    model.activation_checkpointing_enable(every_n_layers=2)
+    assert [block.gradient_checkpointing for block in model.blocks] == [True, False, True]
+    model.activation_checkpointing_disable()
+    assert not any(
+        module.gradient_checkpointing for module in model.modules() if hasattr(module, "gradient_checkpointing")
+    )
+
+
+def test_reentrant_checkpointing_is_refused_because_it_loses_gradients(layout):
+    with pytest.raises(ValueError, match="use_reentrant=True silently loses"):
+        extended(layout).activation_checkpointing_enable({"use_reentrant": True})
+
+
+def test_frozen_copies_are_in_eval_mode_on_a_model_nobody_has_called_train_or_eval_on(layout, speechlike):
+    config = extended(layout, hidden_dropout=0.5, layerdrop=1.0).config
+    torch.manual_seed(0)
+    model = ExHuBERTModel(config)
+    assert not any(module.training for block in model.blocks for module in block.frozen.modules())
+    first = model.encoder.layers[0].frozen(torch.ones(1, 4, 32))
+    assert torch.equal(first, model.encoder.layers[0].frozen(torch.ones(1, 4, 32)))
+    assert not model.encoder.training, "HuBERT's LayerDrop over whole blocks is off"
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_transformers_own_trainer_scales_the_loss_right(accumulation, tmp_path, speechlike):
+    """Without `accepts_loss_kwargs = False` the Trainer takes the mean for a sum and doubles it here."""
+    model = extended("pre_norm", **still())
+    rows = [{"input_values": speechlike[index % 2], "labels": index % 3} for index in range(4)]
+    arguments = TrainingArguments(
+        str(tmp_path), per_device_train_batch_size=4 // accumulation, gradient_accumulation_steps=accumulation,
+        max_steps=1, logging_steps=1, learning_rate=0.0, report_to=[], use_cpu=True, disable_tqdm=True,
+    )  # fmt: skip
+    labels = torch.tensor([row["labels"] for row in rows])
+    with torch.no_grad():
+        expected = model(torch.stack([row["input_values"] for row in rows]), labels=labels).loss.item()
+    trainer = Trainer(model, arguments, train_dataset=rows)
+    trainer.train()
+    assert trainer.state.log_history[0]["loss"] == pytest.approx(expected, rel=1e-4)
+
+
 def test_spec_augment_acts_in_training_only_and_spares_clips_shorter_than_a_mask(layout, speechlike):
     fields = still(apply_spec_augment=True, mask_time_prob=0.5, mask_time_length=10)
     model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert(layout), **fields)
@@ -237,6 +279,7 @@ def test_spec_augment_acts_in_training_only_and_spares_clips_shorter_than_a_mask
         assert not torch.equal(whole, model.train()(speechlike).logits)
     short = speechlike[:, :800]
     model.train()(short, labels=torch.tensor([0, 1])).loss.backward()
+    assert model.hubert.masked_spec_embed.grad is not None, "data-parallel ranks keep the same graph"
     torch.testing.assert_close(model(short).logits, model.eval()(short).logits)
 
 
@@ -270,6 +313,36 @@ def test_incomplete_checkpoint_is_an_error_that_lists_what_is_missing(layout, tm
     model.save_pretrained(tmp_path, state_dict=state)
     with pytest.raises(RuntimeError, match="missing hubert.encoder.layers.1.gate.bias"):
         ExHuBERTForSequenceClassification.from_pretrained(tmp_path)
+
+
+def test_left_over_weights_and_a_body_of_another_size_are_errors_whatever_is_asked(layout, tmp_path):
+    model = extended(layout)
+    model.save_pretrained(tmp_path / "more", state_dict=model.state_dict() | {"hubert.surplus": torch.zeros(2)})
+    with pytest.raises(RuntimeError, match="unexpected hubert.surplus"):
+        ExHuBERTForSequenceClassification.from_pretrained(tmp_path / "more")
+    model.save_pretrained(tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="of another shape .*intermediate_dense"):
+        ExHuBERTForSequenceClassification.from_pretrained(
+            tmp_path / "whole", intermediate_size=96, ignore_mismatched_sizes=True
+        )
+    model.hubert.save_pretrained(tmp_path / "headless")
+    with pytest.raises(RuntimeError, match="missing classifier.bias"):
+        ExHuBERTForSequenceClassification.from_pretrained(tmp_path / "headless")
+
+
+def test_spec_augment_vector_may_come_and_go_with_the_configuration(layout, tmp_path, speechlike):
+    model = extended(layout).eval()
+    model.save_pretrained(tmp_path)
+    without = ExHuBERTForSequenceClassification.from_pretrained(tmp_path, mask_time_prob=0.0)
+    assert not hasattr(without.hubert, "masked_spec_embed")
+    with torch.no_grad():
+        torch.testing.assert_close(without(speechlike).logits, model(speechlike).logits, atol=1e-6, rtol=0)
+
+
+def test_folder_inside_a_folder_and_tuples_work(layout, tmp_path, speechlike):
+    extended(layout).save_pretrained(tmp_path / "inner")
+    model = ExHuBERTForSequenceClassification.from_pretrained(tmp_path, subfolder="inner")
+    assert model(speechlike, return_dict=False)[0].shape == (2, 3)
 
 
 def test_new_head_is_drawn_only_when_asked_for(layout, tmp_path):

@@ -127,6 +127,7 @@ def test_convert_writes_a_folder_that_plain_transformers_loads(tmp_path, capsys)
     np.testing.assert_allclose(logits, case["nomask_3s__logits"], atol=2e-5)
     card = ModelCard.load(tmp_path / "converted" / "README.md")
     assert card.data.license == "cc-by-nc-sa-4.0" and "{{" not in card.text
+    assert "their authors': cc-by-nc-sa-4.0" in card.text
 
 
 def test_recipes_say_what_is_wrong_in_one_line(tmp_path):

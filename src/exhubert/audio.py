@@ -36,7 +36,7 @@ def read_audio(source: AudioSource, start: float | None = None, end: float | Non
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         if not path.is_file():
-            raise AudioError(f"{name}: there is no such file.")
+            raise AudioError(f"{name}: this is a folder." if path.is_dir() else f"{name}: there is no such file.")
         if path.stat().st_size == 0:
             raise AudioError(f"{name}: the file is empty (0 bytes).")
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -52,9 +52,9 @@ def read_audio(source: AudioSource, start: float | None = None, end: float | Non
                 )
             file.seek(min(first, file.frames))
             samples = file.read(last - first, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
+    except (soundfile.LibsndfileError, TypeError) as error:  # headerless .raw files give a TypeError
         raise AudioError(
-            f"{name}: not a recording that can be read ({error.error_string.strip().rstrip('.')}). Expected wav, flac, "
+            f"{name}: not a recording that can be read ({str(error).strip().rstrip('.')}). Expected wav, flac, "
             "ogg, mp3 or another format of libsndfile; convert other formats first."
         ) from error
     if not len(samples):

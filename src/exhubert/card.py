@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from .configuration_exhubert import ExHuBERTConfig
 from .evaluation.plots import plot_gates, plot_training
 from .evaluation.report import markdown_table, uar_text
+from .evaluation.report import results as summaries
 
 _PLOTS = "plots"
 
@@ -25,7 +27,7 @@ def write_card(
 
     Args:
         model: Folder of the model, with the `run.json` and `trainer_state.json` that training wrote.
-        evaluation: Folder with the `results.json` and plots of recipes/evaluate.py.
+        evaluation: Folder with what recipes/evaluate.py wrote.
         template: Jinja template of the card.
         comparisons: Folders of evaluations of other models on the same utterances, by the name they get in the table.
 
@@ -45,9 +47,11 @@ def write_card(
         name: _read(Path(folder) / "results.json", "recipes/evaluate.py")
         for name, folder in (comparisons or {}).items()
     }
-    for name, other in others.items():
-        if other["overall"]["utterances"] != results["overall"]["utterances"] or other["corpora"] != results["corpora"]:
-            raise ValueError(f"{name} was evaluated on other utterances than {model}; evaluate it on the same.")
+    for name, other in list(others.items()):
+        if any(other[key] != results[key] for key in ("utterances_sha256", "max_seconds")):
+            raise ValueError(f"{name} was evaluated on other utterances or crops than {model}; do it on the same.")
+        table = pd.read_csv(Path((comparisons or {})[name]) / "predictions.csv")
+        others[name] = summaries(table, results["class_names"], unseen_languages=results["languages_not_trained_on"])
 
     plots = model / _PLOTS
     plots.mkdir(exist_ok=True)
@@ -103,6 +107,7 @@ def write_card(
         config=config,
         results=results,
         invariants=run["invariants"],
+        reference=_without_path(run["invariants"].get("ZeroInitIdentityCallback", {}).get("reference", "")),
         comparison_table=markdown_table(overall, "on held-out speakers"),
         unseen_table=markdown_table(unseen, "on unseen languages") if unseen else "",
         corpus_table=markdown_table(results["by_corpus"], "corpus"),
@@ -140,6 +145,7 @@ def write_converted_card(
         template_path=str(template),
         source=source,
         difference=difference,
+        license=config.license,
         blocks=config.num_blocks,
         frozen_gates=sum(config.has_frozen_gate(block) for block in range(config.num_blocks)),
         classes=list(config.id2label.values()),
@@ -154,6 +160,12 @@ def _read(path: Path, recipe: str) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {recipe} writes it.")
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _without_path(reference: str) -> str:
+    """Where the compared HuBERT came from, without the place on somebody's disk."""
+    kind, _, name = reference.partition("base checkpoint ")
+    return kind + ("base checkpoint " + (_hub_id(name) or "folder it was extended from") if name else "")
 
 
 def _hub_id(name: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """Configuration of ExHuBERT: HuBERT's fields plus the few that describe its blocks."""
 
 import difflib
+from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers.models.hubert.configuration_hubert import HubertConfig
@@ -13,6 +14,13 @@ SIX_CLASSES = ("low_negative", "low_neutral", "low_positive", "high_negative", "
 
 # Keys that older HuBERT configurations carry and that nothing reads any more.
 _OBSOLETE = {"feat_extract_dropout", "hidden_dropout_prob", "gradient_checkpointing", "diversity_loss_weight"}
+
+# Keys that are no fields and that transformers or HuBERT's layers read all the same.
+_ATTRIBUTES = {
+    "adapter_attn_dim", "attn_implementation", "auto_map", "custom_pipelines", "experts_implementation", "model_type",
+    "name_or_path", "num_feat_extract_layers", "num_labels", "output_attentions", "per_layer_config",
+    "quantization_config", "task_specific_params", "torch_dtype",
+}  # fmt: skip
 
 
 @strict
@@ -41,7 +49,8 @@ class ExHuBERTConfig(HubertConfig):
         license (`str`, *optional*): Licence of the weights, where it is known.
 
     Raises:
-        ValueError: `num_hidden_layers` is odd or not positive, or a key looks like a misspelt field.
+        ValueError: `num_hidden_layers` is odd or not positive, `frozen_gate` or `layerdrop` is out of range, or a key
+            looks like a misspelt field.
 
     Example:
 
@@ -73,14 +82,16 @@ class ExHuBERTConfig(HubertConfig):
         super().__post_init__(**kwargs)
 
     def _refuse_misspelt(self, extra_keys):
-        known = [*self.__dataclass_fields__, "num_labels", "output_attentions", "attn_implementation"]
+        known = {*self.__dataclass_fields__, *_ATTRIBUTES}
         for key in extra_keys:
-            close = difflib.get_close_matches(key, known, n=1, cutoff=0.85)
-            if close and key not in _OBSOLETE and close[0] != key:
+            if key in known or key in _OBSOLETE or key.startswith("_"):
+                continue
+            if close := difflib.get_close_matches(key, known, n=1, cutoff=0.85):
                 raise ValueError(
                     f"ExHuBERTConfig has no key `{key}`; did you mean `{close[0]}`? "
                     "Correct the key, or remove it from config.json."
                 )
+            logger.warning("ExHuBERTConfig has no key `%s`: it is kept as an attribute, and nothing reads it.", key)
 
     def validate_blocks(self):
         """Part of the strict validation: layers come in pairs, a frozen and an adapted copy."""
@@ -89,6 +100,13 @@ class ExHuBERTConfig(HubertConfig):
                 f"`num_hidden_layers` is {self.num_hidden_layers}, but an ExHuBERT has an even number of layers, at "
                 "least 2: a frozen and an adapted copy of each HuBERT layer. For a HuBERT of n layers give 2*n."
             )
+
+    def validate_ranges(self):
+        """Part of the strict validation: block indices and probabilities."""
+        if isinstance(self.frozen_gate, list) and not set(self.frozen_gate) <= set(range(self.num_blocks)):
+            raise ValueError(f"`frozen_gate` is {self.frozen_gate}, but the blocks are 0 to {self.num_blocks - 1}.")
+        if not 0 <= self.layerdrop <= 1:
+            raise ValueError(f"`layerdrop` is {self.layerdrop}, expected a probability from 0 to 1.")
 
     def has_frozen_gate(self, block: int) -> bool:
         """Whether the frozen copy of this block is followed by a linear."""
@@ -106,6 +124,31 @@ class ExHuBERTConfig(HubertConfig):
         for kernel, stride in zip(reversed(self.conv_kernel), reversed(self.conv_stride), strict=True):
             samples = (samples - 1) * stride + kernel
         return samples
+
+
+def read_config(source, **options) -> dict[str, Any]:
+    """The raw config.json of a folder or hub id, with one kind of error for all that can go wrong.
+
+    Raises:
+        OSError: There is none; the message says what to do.
+    """
+    try:
+        values, _ = HubertConfig.get_config_dict(source, **options)
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"No config.json could be read from {str(source)!r}: it is neither a folder with one, nor a model in the "
+            "local Hub cache, nor a hub id that can be reached from here. Check the name; without network, download "
+            f"the model elsewhere (`hf download {source}`) and give the folder. ({type(error).__name__})"
+        ) from error
+    if not values:
+        raise OSError(f"{str(source)!r} holds no config.json: give the folder of a saved model, or a hub id.")
+    return values
+
+
+def is_published_layout(values: dict[str, Any]) -> bool:
+    """Whether a raw configuration is that of the published checkpoint, which calls itself a HuBERT."""
+    names = [*(values.get("architectures") or []), *(values.get("auto_map") or {}).values()]
+    return values.get("model_type") == "hubert" and any(str(name).split(".")[-1] == "ExHuBERT" for name in names)
 
 
 __all__ = ["SIX_CLASSES", "ExHuBERTConfig"]

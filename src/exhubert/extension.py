@@ -7,10 +7,12 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import (
     AutoFeatureExtractor,
@@ -22,7 +24,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from .configuration_exhubert import SIX_CLASSES, ExHuBERTConfig
+from .configuration_exhubert import SIX_CLASSES, ExHuBERTConfig, is_published_layout, read_config
 from .modeling_exhubert import ExHuBERTForSequenceClassification, ExHuBERTPreTrainedModel
 
 logger = logging.get_logger(__name__)
@@ -31,6 +33,16 @@ PUBLISHED_REPOSITORY = "amiriparian/ExHuBERT"
 PUBLISHED_LICENSE = "cc-by-nc-sa-4.0"
 _HUBERT_CLASSES = {c.__name__: c for c in (HubertModel, HubertForSequenceClassification, HubertForCTC)}
 _LAYER = "encoder.layers."
+_SPEC = "masked_spec_embed"  # SpecAugment's vector: there or not as the configuration masks or not
+_HEAD = ("projector.", "classifier.", "layer_weights")
+# What an extended model may set otherwise than its HuBERT; all else would make it compute something else.
+_FREE = {
+    "activation_dropout", "apply_spec_augment", "attention_dropout", "attn_implementation", "base_checkpoint",
+    "classifier_proj_size", "feat_proj_dropout", "final_dropout", "frozen_dropout", "hidden_dropout",
+    "initializer_range", "layerdrop", "license", "mask_feature_length", "mask_feature_min_masks", "mask_feature_prob",
+    "mask_time_length", "mask_time_min_masks", "mask_time_prob", "output_hidden_states", "problem_type",
+    "tie_last_hidden_states", "use_weighted_layer_sum", "window_seconds",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,16 +51,18 @@ class IdentityReport:
 
     Attributes:
         hidden_states: Over the block inputs, block outputs and last hidden state, frozen outputs included.
-        logits: Over the logits, of the ExHuBERT's own head where the HuBERT has none.
-        identical: Both are exactly 0.0.
+        logits: Over the logits, of the ExHuBERT's own head where the HuBERT has none; None for models without head.
+        logit_tolerance: 0.0; 1e-6 for a weighted sum of layers, which adds twice as many equal states.
+        identical: The hidden states are equal bit for bit, and the logits within their tolerance.
     """
 
     hidden_states: float
     logits: float | None
+    logit_tolerance: float = 0.0
 
     @property
     def identical(self) -> bool:
-        return self.hidden_states == 0.0 and not self.logits
+        return self.hidden_states == 0.0 and (self.logits or 0.0) <= self.logit_tolerance
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"identical": self.identical}
@@ -64,15 +78,16 @@ def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, *
     Args:
         cls: `ExHuBERTModel` or `ExHuBERTForSequenceClassification`; use their `from_hubert` instead of this function.
         source: A `HubertModel`, `HubertForSequenceClassification` or `HubertForCTC`, or the folder or hub id of one.
-        labels: Class names in logit order, or their number. By default those of the source's head; the six EmoSet++
-            classes if it has none.
-        **config_fields: Fields of `ExHuBERTConfig` to set, such as `hidden_dropout=0.0`.
+        labels: Class names in logit order, as a list or as the values of a dict by index, or their number. By default
+            those of the source's head; the six EmoSet++ classes if it has none.
+        **config_fields: Fields of `ExHuBERTConfig` to set, such as `hidden_dropout=0.0`; none that would change what
+            the HuBERT computes.
 
     Returns:
         An instance of `cls` in eval mode and in the source's dtype, its frozen copies frozen.
 
     Raises:
-        ValueError: The source is not a HuBERT.
+        ValueError: The source is not a HuBERT, or the labels or fields are wrong.
         RuntimeError: A weight of the source is missing, unexpected or left over.
         OSError: The source can't be read or reached.
     """
@@ -92,7 +107,7 @@ def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, *
         for key, value in hubert.base_model.state_dict().items()
         for target in _extended_keys(key)
     }
-    head = {key for key in model.state_dict() if key.startswith(("projector.", "classifier.", "layer_weights"))}
+    head = {key for key in model.state_dict() if key.startswith(_HEAD)}
     if keep_head:
         state |= {key: value for key, value in hubert.state_dict().items() if key in head}
         if "layer_weights" in state:
@@ -100,10 +115,9 @@ def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, *
     elif has_head:
         logger.warning("A new classification head is drawn for the classes %s.", ", ".join(config.id2label.values()))
 
-    # SpecAugment's vector exists only where the configuration masks; it is no part of the network
-    expected_new = {f"{prefix}masked_spec_embed"} | (set() if keep_head else head)
-    if f"{prefix}masked_spec_embed" not in model.state_dict():
-        state.pop(f"{prefix}masked_spec_embed", None)
+    expected_new = {prefix + _SPEC} | (set() if keep_head else head)
+    if prefix + _SPEC not in model.state_dict():
+        state.pop(prefix + _SPEC, None)
     result = model.load_state_dict(state, strict=False)
     missing = {key for key in result.missing_keys if key not in expected_new and "gate." not in key}
     if missing or result.unexpected_keys:
@@ -125,11 +139,11 @@ def load_hubert(source: str | os.PathLike[str]):
         RuntimeError: It lacks weights or holds others.
         OSError: It can't be read or reached.
     """
-    config = _read_config(source)
+    config = read_config(source)
     kind, architectures = config.get("model_type"), config.get("architectures") or ["HubertModel"]
     if kind == ExHuBERTConfig.model_type:
         raise ValueError(f"{source} already is an ExHuBERT: load it with from_pretrained().")
-    if "ExHuBERT" in architectures:
+    if is_published_layout(config):
         raise ValueError(f"{source} is an ExHuBERT in the published layout: load it with from_published().")
     if kind != "hubert" or architectures[0] not in _HUBERT_CLASSES:
         raise ValueError(
@@ -137,7 +151,8 @@ def load_hubert(source: str | os.PathLike[str]):
             f"({', '.join(_HUBERT_CLASSES)})."
         )
     model, info = _HUBERT_CLASSES[architectures[0]].from_pretrained(source, output_loading_info=True)
-    problems = {name: sorted(map(str, keys)) for name, keys in info.items() if keys}
+    problems = {name: sorted(k for k in map(str, keys) if not k.endswith(_SPEC)) for name, keys in info.items()}
+    problems = {name: keys for name, keys in problems.items() if keys}
     if problems:
         raise RuntimeError(f"{source} is not a complete {architectures[0]}: {problems}.")
     return model
@@ -165,8 +180,36 @@ def hubert_of(model: ExHuBERTForSequenceClassification) -> HubertForSequenceClas
 
 def checkpoint_kind(source: str | Path) -> str:
     """What a folder or hub id holds: `exhubert`, `hubert`, `published`, or transformers' name of another model."""
-    config = _read_config(source)
-    return "published" if "ExHuBERT" in (config.get("architectures") or []) else str(config.get("model_type"))
+    config = read_config(source)
+    return "published" if is_published_layout(config) else str(config.get("model_type"))
+
+
+def load_classifier(source: str | Path):
+    """Loads a finished classifier, an ExHuBERT or a plain HuBERT with a head, completely or not at all.
+
+    `AutoModelForAudioClassification` would read the published layout as a plain HuBERT without its gates, and would
+    draw a head for a model that has none.
+
+    Args:
+        source: Folder or hub id.
+
+    Raises:
+        ValueError: It is in the published layout, has no head, or is another model.
+        RuntimeError: It is incomplete.
+        OSError: It can't be read or reached.
+    """
+    kind = checkpoint_kind(source)
+    if kind == ExHuBERTConfig.model_type:
+        return ExHuBERTForSequenceClassification.from_pretrained(source)
+    if kind == "published":
+        raise ValueError(
+            f"{source} is an ExHuBERT in the published layout: convert it first, with recipes/convert.py or "
+            "ExHuBERTForSequenceClassification.from_published(...).save_pretrained(FOLDER)."
+        )
+    model = load_hubert(source)
+    if not isinstance(model, HubertForSequenceClassification):
+        raise ValueError(f"{source} is a {type(model).__name__} without a classification head: fine-tune it first.")
+    return model
 
 
 def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity_gates: bool = False, **config_fields):
@@ -188,7 +231,7 @@ def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity
         OSError: It can't be read or reached.
     """
     fields, published_state = read_published(source)
-    state = {_from_published_key(key): value for key, value in published_state.items()}
+    state = _own_memory({_from_published_key(key): value for key, value in published_state.items()})
     frozen_gates = _frozen_gates(state)
     if drop_identity_gates:
         for block in [block for block in frozen_gates if _is_identity(state, block)]:
@@ -203,6 +246,7 @@ def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity
         model = cls(config)
     if model is model.base_model:
         state = {key.removeprefix("hubert."): value for key, value in state.items() if key.startswith("hubert.")}
+    state = {key: value for key, value in state.items() if not key.endswith(_SPEC) or key in model.state_dict()}
     try:
         model.load_state_dict(state, assign=True)
     except RuntimeError as error:
@@ -217,10 +261,11 @@ def read_published(source: str | Path) -> tuple[dict[str, Any], dict[str, torch.
     The fields are those `ExHuBERTConfig` has; layers and classes are counted in the weights, and placeholder class
     names give way to the six EmoSet++ classes. Errors as in [`load_published`].
     """
-    values = _read_config(source)
+    values = read_config(source)
     state = _read_weights(source)
+    state = {key.removeprefix("module."): value for key, value in state.items()}
     layers = {int(key.split(".")[3]) for key in state if key.startswith(f"hubert.{_LAYER}")}
-    gates = {int(key.split(".")[3]) for key in state if ".gate_bb_linear." in key}
+    gates = {int(key.split(".")[3]) for key in state if ".gate_bb_linear.weight" in key}
     if values.get("model_type") != "hubert" or not gates or len(layers) % 2 or layers != set(range(len(layers))):
         raise ValueError(
             f"{source} is not in the published ExHuBERT layout: expected model_type 'hubert' and pairs of layers with "
@@ -228,17 +273,22 @@ def read_published(source: str | Path) -> tuple[dict[str, Any], dict[str, torch.
             f"{len(gates)} gates. A HuBERT is extended with from_hubert(), a converted ExHuBERT loads with "
             "from_pretrained()."
         )
+    if layers != gates:
+        raise RuntimeError(
+            f"{source} is not complete: every layer of the published layout carries a `gate_bb_linear`, and layers "
+            f"{sorted(layers - gates)} have none."
+        )
     known = set(HubertConfig.__dataclass_fields__) - {"transformers_version", "architectures", "dtype", "layerdrop"}
     fields = {key: value for key, value in values.items() if key in known}
     fields["num_hidden_layers"] = len(layers)
     fields["base_checkpoint"] = values.get("_name_or_path")
-    names = list((values.get("id2label") or {}).values())
+    names = _by_index(values.get("id2label") or {})
     count = state["classifier.weight"].shape[0] if "classifier.weight" in state else len(SIX_CLASSES)
     if len(names) != count or names == [f"LABEL_{index}" for index in range(count)]:
         names = list(SIX_CLASSES) if count == len(SIX_CLASSES) else [f"LABEL_{index}" for index in range(count)]
     fields["id2label"] = dict(enumerate(names))
     fields["label2id"] = {name: index for index, name in enumerate(names)}
-    if not any("masked_spec_embed" in key for key in state):
+    if not any(key.endswith(_SPEC) for key in state):
         fields["mask_time_prob"] = fields["mask_feature_prob"] = 0.0
     return fields, state
 
@@ -258,12 +308,13 @@ def published_logits(source: str | Path, input_values: torch.Tensor, attention_m
     """
     fields, state = read_published(source)
     hubert_fields = {key: value for key, value in fields.items() if key in HubertConfig.__dataclass_fields__}
+    hubert_fields["tie_last_hidden_states"] = True  # the published code weighs the last state after the final norm
     gates = {key: value for key, value in state.items() if ".gate_bb_linear." in key}
     with torch.device("meta"):
         stock = HubertForSequenceClassification(HubertConfig(**hubert_fields)).eval()
-    stock.load_state_dict(
-        {_modern_weight_norm(key): value for key, value in state.items() if key not in gates}, assign=True
-    )
+    plain = {_modern_weight_norm(key): value for key, value in state.items() if key not in gates}
+    plain = {key: value for key, value in plain.items() if not key.endswith(_SPEC) or key in stock.state_dict()}
+    stock.load_state_dict(plain, assign=True)
 
     def apply_gate(index):
         def hook(_, args, output):
@@ -316,8 +367,9 @@ def identity_report(model: ExHuBERTPreTrainedModel, hubert, batch: Mapping[str, 
                 expected = hubert(**inputs).logits
             else:
                 expected = model.classify(theirs.last_hidden_state, inputs.get("attention_mask"))
-            logits = (model(**inputs).logits - expected).abs().max().item()
-    return IdentityReport(hidden, logits)
+            # not model(...): under mixed precision the Trainer wraps that in autocast, and the rest is compared bare
+            logits = (type(model).forward(model, **inputs).logits - expected).abs().max().item()
+    return IdentityReport(hidden, logits, 1e-6 if model.config.use_weighted_layer_sum else 0.0)
 
 
 def signal_like_speech(seconds: float = 3.0, seed: int = 0) -> torch.Tensor:
@@ -355,24 +407,66 @@ def feature_extractor_of(source: str | Path, config: HubertConfig) -> Wav2Vec2Fe
 
 def _extended_config(hubert, labels, config_fields) -> tuple[ExHuBERTConfig, bool]:
     """The extended configuration, and whether the source's head can be taken over."""
+    if wrong := sorted(set(config_fields) - _FREE):
+        raise ValueError(
+            f"from_hubert() can't set {', '.join(wrong)}: the extended model must compute what its HuBERT does. "
+            f"It can set {', '.join(sorted(_FREE))}; class names go into `labels`."
+        )
     source = hubert.config
     own = set(HubertConfig.__dataclass_fields__) - {"architectures", "transformers_version", "dtype", "layerdrop"}
     fields = {key: copy.deepcopy(getattr(source, key)) for key in own - {"tie_last_hidden_states"}}
+    if getattr(source, "adapter_attn_dim", None) is not None:
+        fields["adapter_attn_dim"] = source.adapter_attn_dim
     fields["num_hidden_layers"] = 2 * source.num_hidden_layers
     fields["base_checkpoint"] = source.name_or_path or None
-    keep_head = isinstance(hubert, HubertForSequenceClassification)
-    if source.use_weighted_layer_sum and source.do_stable_layer_norm:
-        keep_head = False  # HuBERT weighs its last state before the final norm, ExHuBERT after it
-    names = list(source.id2label.values()) if isinstance(hubert, HubertForSequenceClassification) else list(SIX_CLASSES)
-    if labels is not None:
-        wanted = [f"LABEL_{index}" for index in range(labels)] if isinstance(labels, int) else list(labels)
-        keep_head = keep_head and wanted == names
-        names = wanted
-    fields["id2label"] = dict(enumerate(names))
-    fields["label2id"] = {name: index for index, name in enumerate(names)}
+    fields["attn_implementation"] = source._attn_implementation
+    has_head = isinstance(hubert, HubertForSequenceClassification)
+    names = _by_index(source.id2label) if has_head else list(SIX_CLASSES)
+    wanted = _class_names(labels, names) if labels is not None else names
+    keep_head = has_head and wanted == names
+    for field in ("classifier_proj_size", "use_weighted_layer_sum"):
+        keep_head = keep_head and config_fields.get(field, fields[field]) == fields[field]
+    if keep_head and source.use_weighted_layer_sum:
+        # today's HuBERT weighs its last state before the final norm; so must a head that was trained on that
+        fields["tie_last_hidden_states"] = bool(getattr(source, "tie_last_hidden_states", None))
     if not keep_head:
         fields["problem_type"] = None
+    fields["id2label"] = dict(enumerate(wanted))
+    fields["label2id"] = {name: index for index, name in enumerate(wanted)}
     return ExHuBERTConfig(**(fields | config_fields)), keep_head
+
+
+def _class_names(labels: Any, known: list[str]) -> list[str]:
+    """Class names from what a caller gives for `labels`; a number equal to that of the known names means those."""
+    if isinstance(labels, Mapping):
+        names = _by_index(labels)
+    elif isinstance(labels, Integral) and int(labels) > 0:
+        names = known if labels == len(known) else [f"LABEL_{index}" for index in range(int(labels))]
+    elif isinstance(labels, Sequence) and not isinstance(labels, str):
+        names = list(labels)
+    else:
+        names = []
+    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+        raise ValueError(f"labels is {labels!r}; expected different class names in logit order, or their number.")
+    return names
+
+
+def _by_index(id2label: Mapping[Any, str]) -> list[str]:
+    """Class names in logit order, whatever order a configuration lists them in."""
+    return [id2label[key] for key in sorted(id2label, key=int)]
+
+
+def _own_memory(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Gives tensors that a checkpoint shares memory of their own, or training one would train the other; one dtype."""
+    dtypes = {value.dtype for value in state.values() if value.is_floating_point()}
+    seen: set[int] = set()
+    result = {}
+    for key, value in state.items():
+        storage = value.untyped_storage().data_ptr()
+        value = value.clone() if storage in seen else value
+        seen.add(storage)
+        result[key] = value.float() if len(dtypes) > 1 and value.is_floating_point() else value
+    return result
 
 
 def _extended_keys(key: str) -> Iterator[str]:
@@ -439,25 +533,10 @@ def _evaluating(*models: torch.nn.Module):
             model.train(mode)
 
 
-def _read_config(source: str | os.PathLike[str]) -> dict[str, Any]:
-    """The raw config.json of a folder or hub id, under one kind of error for all that can go wrong."""
-    try:
-        values, _ = HubertConfig.get_config_dict(source)
-    except (OSError, ValueError) as error:
-        raise OSError(
-            f"No config.json could be read from {str(source)!r}: it is neither a folder with one, nor a model in the "
-            "local Hub cache, nor a hub id that can be reached from here. Check the name; without network, download "
-            f"the model elsewhere (`hf download {source}`) and give the folder. ({type(error).__name__})"
-        ) from error
-    if not values:
-        raise OSError(f"{str(source)!r} holds no config.json: give the folder of a saved model, or a hub id.")
-    return values
-
-
 def _read_weights(source: str | Path) -> dict[str, torch.Tensor]:
     """Every tensor of a checkpoint, whole or in shards, safetensors or pickle; pickled code is refused."""
     folder = Path(source) if Path(source).is_dir() else Path(_download(str(source)))
-    for name, read in (("model.safetensors", load_file), ("pytorch_model.bin", _read_pickle)):
+    for name, read in (("model.safetensors", _read_safetensors), ("pytorch_model.bin", _read_pickle)):
         index = folder / f"{name}.index.json"
         if index.is_file():
             shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
@@ -471,6 +550,13 @@ def _download(repository: str) -> str:
     from huggingface_hub import snapshot_download
 
     return snapshot_download(repository, allow_patterns=["*.json", "*.safetensors", "*.bin"])
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise OSError(f"{path} is damaged or was not downloaded to its end. ({error})") from error
 
 
 def _read_pickle(path: Path) -> dict[str, torch.Tensor]:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import AudioClassificationPipeline, AutoModelForAudioClassification, pipeline
+from transformers import AudioClassificationPipeline, pipeline
 
 from .audio import AudioError, AudioSource, load_audio, source_name
-from .extension import feature_extractor_of
+from .extension import feature_extractor_of, load_classifier
 
 DEFAULT_WINDOW = 3.0
 
@@ -22,7 +22,7 @@ class Prediction:
     Attributes:
         file: The recording.
         label: The most probable class.
-        scores: Probability of each class, in logit order; they sum to one.
+        scores: Probability of each class, in logit order. They sum to one, unless the model is multi-label.
         seconds: Duration of the recording.
         windows: How many windows were pooled.
     """
@@ -41,11 +41,13 @@ def load_pipeline(model: str | Path, device: str | int | None = None) -> AudioCl
     """`pipeline("audio-classification")` with all classes returned, for the model in a folder or hub id.
 
     Raises:
-        ValueError: It is a HuBERT or in the published layout.
+        ValueError: It has no head, is in the published layout, or predicts a number.
         RuntimeError: It is incomplete.
         OSError: It can't be read or reached.
     """
-    network = AutoModelForAudioClassification.from_pretrained(model)
+    network = load_classifier(model)
+    if network.config.num_labels == 1:
+        raise ValueError(f"{model} predicts one number, not classes; call the model itself for its output.")
     extractor = feature_extractor_of(model, network.config)
     return pipeline("audio-classification", model=network, feature_extractor=extractor, top_k=None, device=device)
 
@@ -72,8 +74,8 @@ def predict(classifier: AudioClassificationPipeline, source: AudioSource) -> Pre
         raise AudioError(
             f"{name}: {len(samples) / rate:.4f} s is too short; at least {needed / rate:.4f} s are needed."
         )
-    window = getattr(config, "window_seconds", None) or DEFAULT_WINDOW
-    windows = np.array_split(samples, math.ceil(len(samples) / round(window * rate)))
+    window = max(needed, round((getattr(config, "window_seconds", None) or DEFAULT_WINDOW) * rate))
+    windows = np.array_split(samples, min(math.ceil(len(samples) / window), len(samples) // needed))
     answers = [classifier({"raw": part, "sampling_rate": rate}) for part in windows]
     scores = {name: 0.0 for name in config.id2label.values()}
     for part, answer in zip(windows, answers, strict=True):

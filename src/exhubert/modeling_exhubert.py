@@ -26,7 +26,7 @@ from transformers.models.hubert.modeling_hubert import (
 from transformers.utils.generic import can_return_tuple
 from transformers.utils.output_capturing import OutputRecorder
 
-from .configuration_exhubert import ExHuBERTConfig
+from .configuration_exhubert import ExHuBERTConfig, is_published_layout, read_config
 
 _AUTO_MAP = {
     "AutoConfig": "configuration_exhubert.ExHuBERTConfig",
@@ -62,6 +62,7 @@ class ExHuBERTBlock(GradientCheckpointingLayer):
         self.frozen_dropout = config.frozen_dropout
         self.layerdrop = config.layerdrop
         self.freeze()
+        self.train()  # puts the frozen copy into eval mode from the start
 
     def freeze(self, frozen: bool = True):
         """Freezes the frozen copy and its gate, or with `frozen=False` makes them trainable."""
@@ -96,10 +97,11 @@ class _BlockStack(nn.Module):
         super().__init__(without_layers)
         self.config = config
         self.layers = nn.ModuleList([ExHuBERTBlock(config, index) for index in range(config.num_blocks)])
+        self.training = False
 
     def train(self, mode: bool = True):
         super().train(mode)
-        self.training = False  # HuBERT's LayerDrop would leave out whole blocks, frozen copies included
+        self.training = False  # else HuBERT's LayerDrop would leave out whole blocks, frozen copies included
         return self
 
 
@@ -142,6 +144,11 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
             init.constant_(module.layer_weights, 1.0 / len(module.layer_weights))
 
     def _set_gradient_checkpointing(self, enable=True, every_n_layers=1, **kwargs):
+        if getattr(kwargs.get("gradient_checkpointing_func"), "keywords", {}).get("use_reentrant"):
+            raise ValueError(
+                "use_reentrant=True silently loses the gradients of everything behind a frozen layer; "
+                "use the default, use_reentrant=False."
+            )
         super()._set_gradient_checkpointing(enable, **kwargs)
         for index, block in enumerate(self.blocks):
             # the block is checkpointed as a whole: doing it for its copies too would recompute them twice
@@ -221,8 +228,15 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
             return model, info
         head = ("projector.", "classifier.", "layer_weights")
         new_head_wanted = kwargs["ignore_mismatched_sizes"]
-        missing = {k for k in info["missing_keys"] if not (new_head_wanted and k.startswith(head))}
-        unexpected = {k for k in info["unexpected_keys"] if not (model is model.base_model and k.startswith(head))}
+        spec = "masked_spec_embed"  # SpecAugment's vector, there or not as the configuration masks or not
+        missing = {
+            k for k in info["missing_keys"] if not (new_head_wanted and k.startswith(head)) and not k.endswith(spec)
+        }
+        unexpected = {
+            k
+            for k in info["unexpected_keys"]
+            if not (model is model.base_model and k.startswith(head)) and not k.endswith(spec)
+        }
         mismatched = {k for k, *_ in info["mismatched_keys"] if not (new_head_wanted and k.startswith(head))}
         if missing or unexpected or mismatched:
             raise RuntimeError(
@@ -272,8 +286,8 @@ class ExHuBERTModel(ExHuBERTPreTrainedModel, HubertModel):
         self.post_init()
 
     def _mask_hidden_states(self, hidden_states, mask_time_indices=None, attention_mask=None):
-        too_short = hidden_states.shape[1] < self.config.mask_time_length
-        if self.training and mask_time_indices is None and too_short and self.config.mask_time_prob > 0:
+        masks = self.training and self.config.apply_spec_augment and self.config.mask_time_prob > 0
+        if masks and mask_time_indices is None and hidden_states.shape[1] < self.config.mask_time_length:
             # HuBERT raises here; a clip shorter than one mask is left whole (the sum keeps the same graph on all ranks)
             return hidden_states + 0 * self.masked_spec_embed.sum()
         return super()._mask_hidden_states(hidden_states, mask_time_indices, attention_mask)
@@ -397,19 +411,17 @@ def _extension():
 def _refuse_hubert(source, kwargs):
     """Raises where a HuBERT stands in place of an ExHuBERT: transformers would load it and draw the rest."""
     if isinstance(source, PreTrainedConfig):
-        values = source.to_dict()
+        values, name = source.to_dict(), f"A configuration of class {type(source).__name__}"
     else:
-        values, _ = ExHuBERTConfig.get_config_dict(
-            source, **{k: kwargs[k] for k in ("cache_dir", "revision", "token", "local_files_only") if k in kwargs}
+        where = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
+        values, name = read_config(source, **{key: kwargs[key] for key in where if key in kwargs}), source
+    if values.get("model_type") != ExHuBERTConfig.model_type:
+        way = (
+            "in the published ExHuBERT layout: load it with from_published()"
+            if is_published_layout(values)
+            else "and no ExHuBERT: extend a HuBERT with from_hubert() first"
         )
-    if values.get("model_type") == ExHuBERTConfig.model_type:
-        return
-    published = "ExHuBERT" in (values.get("architectures") or [])
-    raise ValueError(
-        f"{source} is not an ExHuBERT but a checkpoint of type {values.get('model_type')!r}"
-        + (" in the published ExHuBERT layout: load it with from_published()." if published else "")
-        + ("" if published else ": extend a HuBERT with from_hubert() first.")
-    )
+        raise ValueError(f"{name} is not an ExHuBERT but a checkpoint of type {values.get('model_type')!r} {way}.")
 
 
 def _some(names, limit=6):

@@ -29,6 +29,16 @@ def test_unknown_key_names_the_nearest(tmp_path):
         parse_arguments([str(tmp_path / "config.yaml")])
 
 
+def test_wrong_choice_and_single_value_for_a_list_in_the_file(tmp_path):
+    (tmp_path / "config.yaml").write_text("method: plain\n")
+    with pytest.raises(ValueError, match="`method` is 'plain', expected exhubert or hubert"):
+        parse_arguments([str(tmp_path / "config.yaml")])
+    (tmp_path / "config.yaml").write_text(f"corpora: own\noutput_dir: {tmp_path}\n")
+    assert parse_arguments([str(tmp_path / "config.yaml")])[1].corpora == ["own"]
+    with pytest.raises(SystemExit):
+        parse_arguments(["--learning_rat=3"])
+
+
 def test_missing_file_and_wrong_content_are_sentences(tmp_path):
     with pytest.raises(ValueError, match="no such configuration file"):
         parse_arguments([str(tmp_path / "nowhere.yaml")])

@@ -1,16 +1,20 @@
 """Training: the loss doesn't depend on how a batch is divided, claims are checked, a run can be resumed."""
 
 import copy
+import itertools
 import json
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import HubertModel, TrainerCallback
 
 from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
 from exhubert.emoset import load
+from exhubert.evaluation.predict import predict_rows
 from exhubert.training import (
+    ElapsedTimeCallback,
     FrozenWeightsCallback,
     InvariantError,
     ModelArguments,
@@ -21,6 +25,7 @@ from exhubert.training import (
     class_weights,
     last_complete_checkpoint,
     load_for_training,
+    refuse_used_folder,
 )
 from exhubert.training.callbacks import frozen_hash
 from exhubert.training.models import base_hubert
@@ -135,6 +140,81 @@ def test_training_refuses_to_start_where_the_identity_is_broken(data, tmp_path, 
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+def test_mixed_precision_passes_the_same_checks(data, tmp_path):
+    hubert, model = new_model()
+    identity = ZeroInitIdentityCallback(hubert, real_batch(data, model), "test HuBERT")
+    new_trainer(data, model, tmp_path, [identity, FrozenWeightsCallback()], bf16=True, max_steps=2).train()
+    assert identity.findings["identical"] and identity.findings["gates_moved_at_step"] == 1
+
+
+class OpensACopy(TrainerCallback):
+    """Gives an adapted copy a gradient, or holds a gate still, as a wrong implementation would."""
+
+    def __init__(self, fault):
+        self.fault = fault
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+        if self.fault == "early gradient":
+            model.blocks[0].adapted.layer_norm.weight.grad += 1.0
+
+    def on_optimizer_step(self, args, state, control, model=None, **kwargs):
+        with torch.no_grad():
+            if self.fault == "stuck gate":
+                model.blocks[1].gate.bias.zero_()
+            elif self.fault == "moved weight":
+                model.blocks[1].frozen.layer_norm.bias.add_(1.0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("early gradient", "these adapted copies do: .*layers.0.adapted.layer_norm.weight"),
+        ("stuck gate", "gates didn't move: .*layers.1.gate.bias"),
+        ("moved weight", "frozen weights did: .*layers.1.frozen.layer_norm.bias"),
+    ],
+)
+def test_a_first_step_that_breaks_the_method_stops_the_run(data, tmp_path, fault, message):
+    hubert, model = new_model()
+    identity = ZeroInitIdentityCallback(hubert, real_batch(data, model), "test HuBERT")
+    trainer = new_trainer(data, model, tmp_path, [OpensACopy(fault), identity])
+    with pytest.raises(InvariantError, match=message):
+        trainer.train()
+
+
+def test_resuming_with_other_frozen_weights_is_refused(data, tmp_path):
+    _, model = new_model()
+    new_trainer(data, model, tmp_path, [StopAt(4), FrozenWeightsCallback()], save_strategy="steps", save_steps=4,
+                eval_strategy="no", load_best_model_at_end=False).train()  # fmt: skip
+    checkpoint = last_complete_checkpoint(tmp_path)
+    weights = load_file(f"{checkpoint}/model.safetensors")
+    weights["hubert.encoder.layers.0.frozen.layer_norm.bias"] += 1.0
+    save_file(weights, f"{checkpoint}/model.safetensors", metadata={"format": "pt"})
+    _, resumed = new_model()
+    trainer = new_trainer(data, resumed, tmp_path, [FrozenWeightsCallback()], num_train_epochs=2,
+                          eval_strategy="no", save_strategy="no", load_best_model_at_end=False)  # fmt: skip
+    with pytest.raises(InvariantError, match="differ from those the run began with"):
+        trainer.train(resume_from_checkpoint=checkpoint)
+
+
+def test_group_norm_models_are_evaluated_one_by_one(data, tmp_path):
+    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert("post_norm", HubertModel))
+    trainer = new_trainer(data, model, tmp_path, per_device_eval_batch_size=8)
+    assert len(trainer.get_eval_dataloader()) == len(data["validation"])
+    together = trainer.predict(data["validation"]).predictions
+    table = predict_rows(model, default_feature_extractor(model.config), data["validation"], 0.4, batch_size=8)
+    probabilities = torch.from_numpy(together).softmax(-1).numpy()
+    np.testing.assert_allclose(table[[name for name in table if name.startswith("p_")]], probabilities, atol=1e-6)
+
+
+def test_evaluation_crops_in_the_middle_although_training_crops_anywhere(data, tmp_path):
+    _, model = new_model()
+    trainer = new_trainer(data, model, tmp_path)
+    batch = next(iter(trainer.get_eval_dataloader()))
+    rows = [data["validation"][index] for index in range(len(batch["labels"]))]
+    expected = SpeechCollator(default_feature_extractor(model.config), 0.4)(rows)["input_values"]
+    torch.testing.assert_close(batch["input_values"], expected)
+
+
 class Meddler(TrainerCallback):
     """Changes a frozen weight in mid-training, as a bug would."""
 
@@ -151,37 +231,64 @@ def test_a_frozen_weight_that_changed_is_an_error(data, tmp_path):
         trainer.train()
 
 
-class StopAfterFirstEpoch(TrainerCallback):
-    def on_epoch_end(self, args, state, control, **kwargs):
-        control.should_training_stop = True
+class StopAt(TrainerCallback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_training_stop = state.global_step == self.step
 
 
-def test_a_resumed_run_ends_in_the_same_weights_as_an_undisturbed_one(data, tmp_path):
+def checks():
+    return FrozenWeightsCallback(), ElapsedTimeCallback()
+
+
+@pytest.mark.parametrize("step", [3, 5, 7])
+def test_a_resumed_run_ends_in_the_same_weights_as_an_undisturbed_one(data, tmp_path, step):
+    """Stopped in the middle of an epoch, at its end and after it; utterances are cropped."""
+    settings = {"num_train_epochs": 2, "save_strategy": "steps", "save_steps": step, "eval_strategy": "no"}
+    settings |= {"load_best_model_at_end": False}
     _, undisturbed = new_model()
-    new_trainer(data, undisturbed, tmp_path / "whole", num_train_epochs=2).train()
+    whole = new_trainer(data, undisturbed, tmp_path / "whole", **settings)
+    whole.train()
 
     _, stopped = new_model()
-    stopped_trainer = new_trainer(
-        data, stopped, tmp_path / "parts", [StopAfterFirstEpoch(), FrozenWeightsCallback()], num_train_epochs=2
-    )
-    stopped_trainer.train()
+    new_trainer(data, stopped, tmp_path / "parts", [StopAt(step), *checks()], **settings).train()
     _, resumed = new_model()
-    frozen = FrozenWeightsCallback()
-    trainer = new_trainer(data, resumed, tmp_path / "parts", [frozen], num_train_epochs=2)
+    frozen, elapsed = checks()
+    trainer = new_trainer(data, resumed, tmp_path / "parts", [frozen, elapsed], **settings)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(tmp_path / "parts"))
-    assert trainer.state.global_step == 2 * stopped_trainer.state.global_step
-    assert frozen.findings["unchanged"]
+    assert trainer.state.global_step == whole.state.global_step > step
+    assert frozen.findings["unchanged"] and elapsed.findings["seconds"] > 0
     for name, weight in undisturbed.state_dict().items():
         assert torch.equal(weight, resumed.state_dict()[name]), name
 
 
-def test_last_complete_checkpoint_passes_over_a_half_written_one(tmp_path):
-    assert last_complete_checkpoint(tmp_path) is None
-    for step, files in ((9, ["trainer_state.json", "model.safetensors"]), (10, ["model.safetensors"]), (100, [])):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        for name in files:
-            (tmp_path / f"checkpoint-{step}" / name).touch()
-    assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-9")
+@pytest.mark.parametrize(
+    "damage", ["model.safetensors", "trainer_state.json", "optimizer.pt", "scheduler.pt", "rng_state.pth"]
+)
+@pytest.mark.parametrize("how", ["missing", "truncated"])
+def test_a_damaged_last_checkpoint_is_passed_over_for_the_one_before(data, tmp_path, damage, how):
+    _, model = new_model()
+    new_trainer(data, model, tmp_path, num_train_epochs=2).train()
+    first, last = sorted(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    assert last_complete_checkpoint(tmp_path) == str(last)
+    path = last / damage
+    if how == "missing":
+        path.unlink()
+    elif damage == "rng_state.pth":
+        pytest.skip("a truncated generator state is torch's to refuse")
+    else:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert last_complete_checkpoint(tmp_path) == str(first)
+    assert last_complete_checkpoint(tmp_path / "nowhere") is None
+
+
+def test_a_folder_with_another_runs_checkpoints_is_refused(tmp_path):
+    refuse_used_folder(tmp_path)
+    (tmp_path / "checkpoint-7").mkdir()
+    with pytest.raises(ValueError, match="holds 1 checkpoints of an earlier run. Go on with it by --resume true"):
+        refuse_used_folder(tmp_path)
 
 
 def test_crop_is_random_in_training_and_in_the_middle_otherwise():
@@ -189,9 +296,12 @@ def test_crop_is_random_in_training_and_in_the_middle_otherwise():
     samples = np.arange(16_000, dtype=np.float32)
     middle = SpeechCollator(extractor, 0.5).crop(samples)
     assert len(middle) == 8000 and middle[0] == 4000
-    torch.manual_seed(1)
-    starts = {SpeechCollator(extractor, 0.5, random_crop=True).crop(samples)[0] for _ in range(20)}
-    assert len(starts) > 15 and max(starts) <= 8000
+    starts = [
+        SpeechCollator(extractor, 0.5, random_crop=True, seed=seed, epoch=epoch).crop(samples, name)[0]
+        for seed, epoch, name in itertools.product(range(3), range(3), ("a", "b", "a/c"))
+    ]
+    assert len(set(starts)) > 20 and max(starts) <= 8000
+    assert starts[0] == SpeechCollator(extractor, 0.5, random_crop=True).crop(samples, "a")[0], "the same each time"
     assert len(SpeechCollator(extractor, 3.0).crop(samples)) == 16_000
 
 
@@ -205,6 +315,8 @@ def test_models_for_training_come_from_hubert_exhubert_and_published(hubert_fold
     assert torch.equal(again.classifier.weight, extended.classifier.weight), "a head for the same labels is kept"
     hubert, reference = base_hubert(again)
     assert hubert is not None and reference == f"base checkpoint {hubert_folder}"
+    unmasked, _ = load_for_training(ModelArguments(model=str(hubert_folder), mask_time_prob=0.0), labels)
+    assert all(p.requires_grad is False for n, p in unmasked.named_parameters() if n.endswith("masked_spec_embed"))
     plain, _ = load_for_training(ModelArguments(model=str(hubert_folder), method="hubert"), labels)
     assert plain.accepts_loss_kwargs is False and plain.config.layerdrop == 0.0
     with pytest.raises(ValueError, match="fine-tunes a plain HuBERT, but .* is of kind exhubert"):

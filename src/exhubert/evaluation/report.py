@@ -57,18 +57,19 @@ def results(
         unseen_languages: Languages that were not trained on. They are counted apart from all the rest.
 
     Returns:
-        `overall` (without unseen languages), `unseen_languages` (None if there are none), `by_corpus`, `by_language`,
-        and `baselines` and `baselines_unseen`, by name.
+        `overall` (without unseen languages, unless there is nothing else), `unseen_languages` (None if there are none),
+        `by_corpus`, `by_language`, and `baselines` and `baselines_unseen`, by name.
     """
     unseen = table["language"].isin(list(unseen_languages))
     tables = {name: table.assign(prediction=predicted) for name, predicted in (baselines or {}).items()}
     return {
         "class_names": names,
-        "overall": summarise(table[~unseen], names),
+        "languages_not_trained_on": sorted(unseen_languages),
+        "overall": summarise(table if unseen.all() else table[~unseen], names),
         "unseen_languages": summarise(table[unseen], names) if unseen.any() else None,
         "by_corpus": {str(key): summarise(part, names) for key, part in table[~unseen].groupby("corpus")},
         "by_language": {str(key): summarise(part, names) for key, part in table.groupby("language")},
-        "baselines": {name: summarise(rows[~unseen], names) for name, rows in tables.items()},
+        "baselines": {name: summarise(rows if unseen.all() else rows[~unseen], names) for name, rows in tables.items()},
         "baselines_unseen": {name: summarise(rows[unseen], names) for name, rows in tables.items() if unseen.any()},
     }
 

@@ -115,7 +115,7 @@ def parse_arguments(arguments: Sequence[str]) -> Arguments:
         SystemExit: The command line has an unknown option or a value of the wrong type.
     """
     classes = (ModelArguments, DataArguments, SERTrainingArguments)
-    parser = HfArgumentParser(classes, formatter_class=argparse.HelpFormatter, description=__doc__)
+    parser = HfArgumentParser(classes, formatter_class=argparse.HelpFormatter, description=__doc__, allow_abbrev=False)
     parser.add_argument("config", nargs="?", help="YAML file with any of the fields below")
     known, _ = parser.parse_known_args(arguments)
     if known.config:
@@ -131,10 +131,16 @@ def _read_config(path: Path, classes: Sequence[type]) -> dict[str, Any]:
     values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected `field: value` lines, found a {type(values).__name__}.")
-    known = {item.name for cls in classes for item in fields(cls) if item.init}
-    for key in values.keys() - known:
+    known = {item.name: item for cls in classes for item in fields(cls) if item.init}
+    for key in sorted(values.keys() - known.keys()):
         close = difflib.get_close_matches(key, known, n=1)
         hint = f"did you mean `{close[0]}`?" if close else "see --help for all fields."
         raise ValueError(f"{path}: unknown key `{key}`; {hint}")
+    for key, value in values.items():
+        choices = known[key].metadata.get("choices")
+        if choices and value not in choices:
+            raise ValueError(f"{path}: `{key}` is {value!r}, expected {' or '.join(choices)}.")
+        if "list[" in str(known[key].type) and isinstance(value, str):
+            values[key] = [value]
     # YAML reads 1e-3 as text; argparse turns text into what the field wants
     return {key: str(value) if isinstance(value, float) else value for key, value in values.items()}

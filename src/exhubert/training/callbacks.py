@@ -1,6 +1,7 @@
 """Callbacks that check the method's claims while it trains, and stop a run in which one is broken."""
 
 import hashlib
+import time
 from typing import Any
 
 import torch
@@ -115,8 +116,30 @@ class ZeroInitIdentityCallback(_Findings):
         logger.warning("Step %d: all %d gate tensors moved, no frozen weight did.", state.global_step, len(gates))
 
 
+class ElapsedTimeCallback(_Findings):
+    """Adds up the seconds a run trained, over interruptions; what was lost after the last checkpoint isn't counted."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self._recall(state)
+        self._before = self.findings.get("seconds", 0.0)
+        self._start = time.perf_counter()
+
+    def _count(self):
+        self.findings["seconds"] = round(self._before + time.perf_counter() - self._start, 1)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self._count()
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self._count()
+        super().on_train_end(args, state, control)
+
+
 class FrozenWeightsCallback(_Findings):
-    """Hashes every frozen weight before and after training, on every rank; a difference is an error."""
+    """Hashes every frozen weight before training, at every checkpoint and at the end, on every rank.
+
+    A difference is an error, also where the best checkpoint, from before it, is loaded at the end.
+    """
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
         resumed = self._recall(state)
@@ -129,12 +152,18 @@ class FrozenWeightsCallback(_Findings):
             "sha256_before": found["sha256"],
         }
 
-    def on_train_end(self, args, state, control, model=None, **kwargs):
+    def _compare(self, model):
         self.findings["sha256_after"] = frozen_hash(model)["sha256"]
         self.findings["unchanged"] = self.findings["sha256_after"] == self.findings["sha256_before"]
-        super().on_train_end(args, state, control)
         if not self.findings["unchanged"]:
             raise InvariantError("Frozen weights changed during training; the run can't be trusted.")
+
+    def on_save(self, args, state, control, model=None, **kwargs):
+        self._compare(model)
+
+    def on_train_end(self, args, state, control, model=None, **kwargs):
+        self._compare(model)
+        super().on_train_end(args, state, control)
         logger.warning(
             "Frozen weights unchanged: %d tensors, %d parameters, sha256 %s.",
             self.findings["tensors"],

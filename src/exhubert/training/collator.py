@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
-from transformers import SequenceFeatureExtractor
+from transformers import SequenceFeatureExtractor, TrainerCallback
 
 
 @dataclass
@@ -18,28 +18,45 @@ class SpeechCollator:
     Attributes:
         feature_extractor: Of the model; decides on normalisation and attention mask.
         max_seconds: Longer utterances are cropped to this.
-        random_crop: Crop at a random place (torch's generator, so a resumed run crops alike); else in the middle.
+        random_crop: Crop at a place that differs by epoch and utterance; else in the middle. It depends on nothing
+            else, so that a resumed run crops alike whatever was prefetched.
+        seed: Of the places.
+        epoch: Counted by the callback below.
     """
 
     feature_extractor: SequenceFeatureExtractor
     max_seconds: float
     random_crop: bool = False
+    seed: int = 0
+    epoch: int = 0
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        clips = [self.crop(decode(row["audio"])) for row in rows]
+        clips = [self.crop(decode(row["audio"]), row["utterance_id"]) for row in rows]
         batch = self.feature_extractor(
             clips, sampling_rate=self.feature_extractor.sampling_rate, padding=True, return_tensors="pt"
         )
         return {**batch, "labels": torch.tensor([row["label"] for row in rows])}
 
-    def crop(self, samples: np.ndarray) -> np.ndarray:
+    def crop(self, samples: np.ndarray, utterance_id: str = "") -> np.ndarray:
         """Cuts `(samples,)` to `max_seconds`."""
         length = round(self.max_seconds * self.feature_extractor.sampling_rate)
         spare = len(samples) - length
         if spare <= 0:
             return samples
-        start = int(torch.randint(spare + 1, ())) if self.random_crop else spare // 2
+        start = spare // 2
+        if self.random_crop:
+            start = int(np.random.default_rng((self.seed, self.epoch, *utterance_id.encode())).integers(spare + 1))
         return samples[start : start + length]
+
+
+class CropEpochCallback(TrainerCallback):
+    """Tells a collator which epoch it is; needs its batches made in the main process or workers started each epoch."""
+
+    def __init__(self, collator: SpeechCollator):
+        self.collator = collator
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        self.collator.epoch = int(state.epoch or 0)
 
 
 def decode(audio: Mapping[str, Any]) -> np.ndarray:

@@ -1,14 +1,20 @@
 """The Trainer with a class-weighted loss that is the same however a batch is divided."""
 
+import json
+import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from transformers import Trainer
+from transformers.utils import logging
 
 from ..evaluation.metrics import ser_metrics
-from .collator import SpeechCollator
+from .collator import CropEpochCallback, SpeechCollator
+
+logger = logging.get_logger(__name__)
 
 
 class SERTrainer(Trainer):
@@ -27,6 +33,10 @@ class SERTrainer(Trainer):
         super().__init__(*args, compute_metrics=self._metrics, **kwargs)
         if getattr(self.model.config, "feat_extract_norm", "layer") == "group":
             self.args.per_device_eval_batch_size = 1  # padding would change the results of such models
+        collator = self.data_collator  # type: ignore[has-type]
+        if isinstance(collator, SpeechCollator):
+            collator.seed = self.args.seed
+            self.add_callback(CropEpochCallback(collator))
         self.class_weights = class_weights
         self.eval_collator = eval_collator
 
@@ -77,10 +87,41 @@ def class_weights(labels: Sequence[int], num_classes: int) -> torch.Tensor:
 
 def last_complete_checkpoint(folder: str | Path) -> str | None:
     """The newest checkpoint in a run's folder that was written to its end; transformers' own search only counts."""
-    checkpoints = sorted(
-        Path(folder).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[-1]), reverse=True
-    )
-    complete = [
-        path for path in checkpoints if (path / "trainer_state.json").is_file() and any(path.glob("*.safetensors"))
-    ]
-    return str(complete[0]) if complete else None
+    for path in sorted(_checkpoints(folder), key=lambda path: int(path.name.split("-")[-1]), reverse=True):
+        if _is_complete(path):
+            return str(path)
+        logger.warning("%s is incomplete or damaged and is passed over.", path)
+    return None
+
+
+def refuse_used_folder(folder: str | Path) -> None:
+    """Raises where a folder holds the checkpoints of another run, which a later `--resume` would take for this one's.
+
+    Raises:
+        ValueError: It does; the message says what to do.
+    """
+    if found := _checkpoints(folder):
+        raise ValueError(
+            f"{folder} holds {len(found)} checkpoints of an earlier run. Go on with it by --resume true, or give "
+            "another --output_dir, or delete that folder."
+        )
+
+
+def _checkpoints(folder: str | Path) -> list[Path]:
+    return [path for path in Path(folder).glob("checkpoint-*") if path.name.split("-")[-1].isdigit()]
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    """Whether everything a resumed run reads is there and can be opened."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        for name in ("optimizer.pt", "scheduler.pt"):
+            if not zipfile.is_zipfile(checkpoint / name):
+                return False
+        weights = list(checkpoint.glob("*.safetensors"))
+        for path in weights:
+            with safe_open(path, "pt") as file:
+                file.keys()
+        return bool(weights) and any(checkpoint.glob("rng_state*.pth"))
+    except (OSError, ValueError, SafetensorError):
+        return False
