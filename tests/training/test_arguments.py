@@ -35,7 +35,7 @@ def test_wrong_choice_and_single_value_for_a_list_in_the_file(tmp_path):
         parse_arguments([str(tmp_path / "config.yaml")])
     (tmp_path / "config.yaml").write_text(f"corpora: own\noutput_dir: {tmp_path}\n")
     assert parse_arguments([str(tmp_path / "config.yaml")])[1].corpora == ["own"]
-    with pytest.raises(SystemExit):
+    with pytest.raises(ValueError, match="unknown option --learning_rat=3; did you mean --learning_rate"):
         parse_arguments(["--learning_rat=3"])
 
 

@@ -111,8 +111,9 @@ def parse_arguments(arguments: Sequence[str]) -> Arguments:
     """Reads `CONFIG.yaml --field value ...`; the command line wins over the file.
 
     Raises:
-        ValueError: The file is missing, isn't a mapping, or has a key that no argument has.
-        SystemExit: The command line has an unknown option or a value of the wrong type.
+        ValueError: The file is missing, isn't a mapping, or has a key that no argument has; or the command line has an
+            unknown option.
+        SystemExit: The command line has a value of the wrong type.
     """
     classes = (ModelArguments, DataArguments, SERTrainingArguments)
     parser = HfArgumentParser(classes, formatter_class=argparse.HelpFormatter, description=__doc__, allow_abbrev=False)
@@ -120,9 +121,13 @@ def parse_arguments(arguments: Sequence[str]) -> Arguments:
     known, _ = parser.parse_known_args(arguments)
     if known.config:
         parser.set_defaults(**_read_config(Path(known.config), classes))
-    *parsed, rest = parser.parse_args_into_dataclasses(arguments)
-    del rest  # the name of the file
-    return tuple(parsed)
+    model, data, training, _, rest = parser.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
+    if rest:
+        known_options = [option for action in parser._actions for option in action.option_strings]
+        close = difflib.get_close_matches(rest[0].split("=")[0], known_options, n=1)
+        hint = f"did you mean {close[0]}?" if close else "see --help for all options."
+        raise ValueError(f"unknown option {rest[0]}; {hint}")
+    return model, data, training
 
 
 def _read_config(path: Path, classes: Sequence[type]) -> dict[str, Any]:
