@@ -179,7 +179,8 @@ def _content(file: Path) -> str:
 
 
 def rejection(root: Path, record: Record, reason: str) -> dict[str, str]:
-    """A line of `rejected.jsonl`."""
+    """A line of `rejected.jsonl`; its paths are relative, so that they mean the same on every machine."""
+    reason = reason.replace(f"{root}{os.sep}", "")
     return {"file": _below(root, record.file), "raw_label": record.raw_label, "reason": reason}
 
 
