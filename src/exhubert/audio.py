@@ -99,7 +99,7 @@ def _read_container(source: AudioSource, name: str, reason: str) -> tuple[np.nda
     try:
         with av.open(io.BytesIO(source) if isinstance(source, bytes) else source) as container:
             if not container.streams.audio:
-                raise AudioError(f"{name}: the video has no sound track.")
+                raise AudioError(f"{name}: not a recording that can be read; it has no sound track.")
             track = container.streams.audio[0]
             resampler = av.AudioResampler(format="fltp")
             frames = [part for frame in container.decode(track) for part in resampler.resample(frame)]
