@@ -136,12 +136,12 @@ def test_recipes_say_what_is_wrong_in_one_line(tmp_path):
         (
             "build_emoset",
             ["--corpus", "emo_db", "--output", "x"],
-            "build_emoset.py: --corpus emo_db: expected NAME=FOLDER",
+            "exhubert: --corpus emo_db: expected NAME=FOLDER",
         ),
         (
             "build_emoset",
             ["--corpus", "emodb=.", "--output", "x"],
-            "build_emoset.py: The catalog has no corpus 'emodb'",
+            "exhubert: The catalog has no corpus 'emodb'",
         ),
     ):
         command = [sys.executable, str(RECIPES / f"{recipe}.py"), *arguments]

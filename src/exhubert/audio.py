@@ -10,6 +10,7 @@ import soundfile
 import soxr
 
 SAMPLING_RATE = 16_000
+_LFS = b"version https://git-lfs"
 AudioSource = str | os.PathLike | bytes | BinaryIO
 
 
@@ -17,20 +18,24 @@ class AudioError(ValueError):
     """A recording can't be used; the message says which one and why."""
 
 
-def read_audio(source: AudioSource, start: float | None = None, end: float | None = None) -> tuple[np.ndarray, int]:
-    """Reads a recording, or a part of it, and mixes its channels down.
+def read_audio(
+    source: AudioSource, start: float | None = None, end: float | None = None, channel: int | None = None
+) -> tuple[np.ndarray, int]:
+    """Reads a recording, or a part of it, as one channel.
 
     Args:
         source: Path of a file soundfile reads (wav, flac, ogg, mp3, aiff, ...), its bytes, or an open binary file.
+            Where PyAV is installed (`exhubert[video]`), also avi, mp4, mov, m4a and other containers.
         start: Where to start, in seconds; cut at the nearest sample of the source.
         end: Where to end, in seconds.
+        channel: The channel to take, from 0; by default the mean of all.
 
     Returns:
-        Samples `(samples,)` in float32, the mean over channels, and the source's sampling rate in Hz.
+        Samples `(samples,)` in float32 and the source's sampling rate in Hz.
 
     Raises:
         AudioError: The file is missing, empty, not audio, holds no samples or holds NaN or infinite ones, or the part
-            lies outside of it.
+            or channel lies outside of it.
     """
     name = source_name(source)
     if isinstance(source, (str, os.PathLike)):
@@ -43,26 +48,68 @@ def read_audio(source: AudioSource, start: float | None = None, end: float | Non
     try:
         with soundfile.SoundFile(stream) as file:
             rate = file.samplerate
-            first = 0 if start is None else round(start * rate)
-            last = file.frames if end is None else round(end * rate)
-            if not (0 <= first < last <= file.frames + 1) and file.frames:
-                raise AudioError(
-                    f"{name}: the part from {start} s to {end} s was asked for, but the recording has "
-                    f"{file.frames / rate:.3f} s. Check `start` and `end`, in seconds."
-                )
-            file.seek(min(first, file.frames))
+            first, last = _span(name, start, end, file.frames, rate)
+            file.seek(first)
             samples = file.read(last - first, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, TypeError) as error:  # headerless .raw files give a TypeError
-        raise AudioError(
-            f"{name}: not a recording that can be read ({str(error).strip().rstrip('.')}). Expected wav, flac, "
-            "ogg, mp3 or another format of libsndfile; convert other formats first."
-        ) from error
+        samples, rate = _read_container(source, name, str(error))
+        first, last = _span(name, start, end, len(samples), rate)
+        samples = samples[first:last]
     if not len(samples):
         raise AudioError(f"{name}: the recording holds no samples.")
-    mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
+    if channel is not None:
+        if channel >= samples.shape[1]:
+            raise AudioError(f"{name}: channel {channel}, counted from 0, was asked for; there are {samples.shape[1]}.")
+        mono = samples[:, channel]
+    else:
+        mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
     if not np.isfinite(mono).all():
         raise AudioError(f"{name}: the recording holds NaN or infinite samples.")
     return mono, rate
+
+
+def _span(name: str, start: float | None, end: float | None, frames: int, rate: int) -> tuple[int, int]:
+    """First and last sample of a part; an end up to one sample past the recording is the rounding of annotators."""
+    first = 0 if start is None else round(start * rate)
+    last = frames if end is None else round(end * rate)
+    if frames and not 0 <= first < last <= frames + 1:
+        raise AudioError(
+            f"{name}: the part from {start} s to {end} s was asked for, but the recording has {frames / rate:.3f} s. "
+            "Check `start` and `end`, in seconds."
+        )
+    return first, min(last, frames)
+
+
+def _read_container(source: AudioSource, name: str, reason: str) -> tuple[np.ndarray, int]:
+    """Reads the sound track of what soundfile can't open, `(samples, channels)`, with PyAV."""
+    if isinstance(source, (str, os.PathLike)):
+        with Path(source).open("rb") as head:
+            if head.read(len(_LFS)) == _LFS:
+                raise AudioError(f"{name}: only a Git LFS pointer; run `git lfs pull` in the corpus's repository.")
+    reason = reason.strip().rstrip(".")
+    unreadable = f"{name}: not a recording that can be read ({reason}). Expected wav, flac, ogg, mp3"
+    try:
+        import av
+    except ImportError as error:
+        raise AudioError(
+            f"{unreadable} or another format of libsndfile; for video and m4a pip install 'exhubert[video]'."
+        ) from error
+    if not isinstance(source, (str, os.PathLike, bytes)):
+        source.seek(0)
+    try:
+        with av.open(io.BytesIO(source) if isinstance(source, bytes) else source) as container:
+            if not container.streams.audio:
+                raise AudioError(f"{name}: not a recording that can be read; it has no sound track.")
+            track = container.streams.audio[0]
+            resampler = av.AudioResampler(format="fltp")
+            frames = [part for frame in container.decode(track) for part in resampler.resample(frame)]
+            parts = [frame.to_ndarray() for frame in frames]
+            rate = track.rate
+    except (av.FFmpegError, IndexError) as error:
+        raise AudioError(f"{unreadable}, or a video with a sound track.") from error
+    if not parts:
+        raise AudioError(f"{name}: the recording holds no samples.")
+    return np.concatenate(parts, axis=1).T, rate
 
 
 def load_audio(

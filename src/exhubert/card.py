@@ -164,8 +164,10 @@ def _read(path: Path, recipe: str) -> dict[str, Any]:
 
 def _without_path(reference: str) -> str:
     """Where the compared HuBERT came from, without the place on somebody's disk."""
-    kind, _, name = reference.partition("base checkpoint ")
-    return kind + ("base checkpoint " + (_hub_id(name) or "folder it was extended from") if name else "")
+    kind, found, name = reference.partition("base checkpoint ")
+    return kind + (
+        f"base checkpoint {_hub_id(name)}" if _hub_id(name) else "the folder it was extended from" * bool(found)
+    )
 
 
 def _hub_id(name: str | None) -> str | None:

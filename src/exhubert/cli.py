@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from .audio import AudioError
+from .emoset.commands import add_commands
 
 UNUSABLE_FILES = 2
 
@@ -20,11 +21,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--json", action="store_true", help="print one JSON object for each file instead of a table")
     command.add_argument("--device", help="such as cpu or cuda:0; by default the fastest there is")
     command.set_defaults(run=_predict)
+    command = commands.add_parser("emoset", help="emotional speech corpora and the dataset built from them")
+    add_commands(command)
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
-    except (ValueError, RuntimeError, OSError) as error:
-        print(f"exhubert: {error}", file=sys.stderr)
+    except (ValueError, RuntimeError, OSError, KeyError) as error:
+        print(f"exhubert: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
         return 1
 
 

@@ -2,9 +2,11 @@
 
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from exhubert.emoset import Record
 from exhubert.emoset.partition import LeakageError, check_leakage, partition
 
 
@@ -12,10 +14,14 @@ def corpus(speakers=10, per_class=4, classes=("a", "b", "c")):
     return [(name, f"s{index}") for index in range(speakers) for name in classes for _ in range(per_class)]
 
 
-def split(rows, languages=None, official=None, seed=0):
-    classes, speakers = zip(*rows, strict=True)
+def split(rows, languages=None, official=None, groups=None, **options):
     nothing = [None] * len(rows)
-    return partition(classes, speakers, languages or nothing, official or nothing, seed)
+    fields = zip(rows, languages or nothing, official or nothing, groups or nothing, strict=True)
+    records = [
+        Record(Path(f"{index:04d}.wav"), name, speaker, language=language, partition=part, group=group)
+        for index, ((name, speaker), language, part, group) in enumerate(fields)
+    ]
+    return partition(records, [name for name, _ in rows], **options)
 
 
 def test_equal_speakers_are_dealt_60_20_20_and_never_divided():
@@ -39,7 +45,9 @@ def test_every_partition_gets_every_class_where_speakers_are_very_unequal(seed):
 
 
 def test_order_of_rows_and_a_second_run_change_nothing():
-    rows = [(name, speaker, index) for index, (name, speaker) in enumerate(corpus(7, 5))]
+    rows = [
+        (name, speaker, index) for index, (name, speaker) in enumerate(corpus(7, 5))
+    ]  # by speaker, so order is free
     parts = dict(zip([r[1] for r in rows], split([r[:2] for r in rows])[0], strict=True))
     random.Random(1).shuffle(rows)
     assert parts == dict(zip([r[1] for r in rows], split([r[:2] for r in rows])[0], strict=True))
@@ -71,6 +79,67 @@ def test_two_speakers_one_speaker_and_no_names_follow_their_stated_rules():
     assert set(split(corpus(1))[0]) == {"train"}
     parts, rule = split([(name, None) for name, _ in corpus(10)])
     assert rule == "utterance" and Counter(parts) == {"train": 72, "validation": 24, "test": 24}
+
+
+def by_speaker(rows, parts):
+    found = {}
+    for (_, speaker), part in zip(rows, parts, strict=True):
+        found.setdefault(speaker, set()).add(part)
+    return found
+
+
+def test_named_speakers_stay_whole_beside_utterances_without_names():
+    rows = [*corpus(5), ("a", None), ("b", None)]
+    parts, rule = split(rows)
+    assert rule == "speaker+utterance"
+    assert all(len(found) == 1 for speaker, found in by_speaker(rows, parts).items() if speaker)
+
+
+def test_an_utterance_without_a_partition_follows_its_speaker():
+    rows = [("a", "x"), ("a", "x"), ("b", "y"), ("b", "z"), ("a", "z")]
+    parts, _ = split(rows, official=["test", None, "train", "validation", None])
+    assert parts[1] == "test" and parts[4] == "validation"
+
+
+def test_official_partitions_that_share_speakers_are_replaced_unless_they_are_the_users_own():
+    rows = corpus(6)
+    official = [("train", "validation", "test")[index % 3] for index in range(len(rows))]
+    parts, rule = split(rows, official=official)
+    assert rule == "speaker" and all(len(found) == 1 for found in by_speaker(rows, parts).values())
+    assert split(rows, official=official, trust_official=True)[0] == official
+
+
+def test_official_partitions_without_validation_give_up_a_quarter_of_training_by_speaker():
+    rows = corpus(10)
+    official = ["test" if speaker in ("s8", "s9") else "train" for _, speaker in rows]
+    parts, rule = split(rows, official=official)
+    assert rule == "official"
+    found = by_speaker(rows, parts)
+    assert found["s8"] == found["s9"] == {"test"}
+    assert Counter(next(iter(f)) for f in found.values()) == {"train": 6, "validation": 2, "test": 2}
+
+
+def test_groups_stay_together_across_speakers_and_languages():
+    rows = [("a", None)] * 30
+    groups = [f"film{index % 10}" for index in range(30)]
+    languages = [("en", "es", "it")[index // 10] for index in range(30)]
+    parts, rule = split(rows, languages=languages, groups=groups)
+    assert rule == "group"
+    for film in set(groups):
+        assert len({part for part, group in zip(parts, groups, strict=True) if group == film}) == 1
+    joined, _ = split([("a", "x"), ("a", "y"), ("a", "y"), ("a", "z"), ("a", "w")], groups=["1", "1", "2", "2", None])
+    assert len(set(joined[:4])) == 1, "x, y and z are joined through their films"
+
+
+def test_few_speakers_in_each_language_are_dealt_together():
+    rows = [(name, f"{language}{index}") for language in "abcd" for index in range(2) for name in ("p", "q")]
+    parts, rule = split(rows, languages=[speaker[0] for _, speaker in rows])
+    assert rule == "speaker" and set(parts) == {"train", "validation", "test"}
+
+
+def test_no_partition_stays_empty_where_three_speakers_are_very_unequal():
+    rows = [("a", "big")] * 1000 + [("a", "small"), ("a", "tiny")]
+    assert set(split(rows)[0]) == {"train", "validation", "test"}
 
 
 def test_leakage_names_the_offender():

@@ -5,7 +5,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,16 @@ import numpy as np
 
 from ..audio import AudioError, encode_flac, read_audio, resample
 from ..labels import SIX_CLASSES, arousal_valence
-from .catalog import CatalogEntry, catalog, entry
+from .catalog import CatalogEntry, catalog, entry, with_scheme
 from .partition import PARTITIONS, check_leakage, partition
 from .readers import read
+from .readers.manifest import find_manifest
 from .record import Record
 
 # 25 ms make one HuBERT frame; half an hour is a recording somebody forgot to cut.
 SHORTEST, LONGEST = 0.025, 1800.0
 _SILENCE = 1e-4
+_FORM = 1  # raised when rows of the same recordings come out otherwise
 
 FEATURES = datasets.Features(
     {
@@ -59,12 +61,13 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a corpus holds, before any audio is read.
+    """What a corpus holds, before any audio is decoded.
 
     Attributes:
-        entry: The corpus's facts and label map.
+        entry: The corpus's facts and the label map used.
         root: Its folder.
         utterances: What will be built.
+        rejected: What won't be, with the reason: `{"file", "raw_label", "reason"}`.
         dropped: Raw labels that map to no class, with their counts.
         rule: The rule that made the partitions, see `exhubert.emoset.partition`.
     """
@@ -72,69 +75,134 @@ class Listing:
     entry: CatalogEntry
     root: Path
     utterances: list[Utterance]
+    rejected: list[dict[str, str]]
     dropped: dict[str, int]
     rule: str
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever a file, a label, a partition or the form of the rows does."""
-        digest = hashlib.sha256(repr(FEATURES).encode())
+        """Changes whenever a file, a label, a partition, a fact of the catalog or the form of the rows does."""
+        facts = (FEATURES, _FORM, self.entry, self.rejected, self.dropped, self.rule)
+        digest = hashlib.sha256(repr(facts).encode())
         for item in self.utterances:
-            file = item.record.file
-            stat = file.stat() if file.is_file() else None
-            state = (stat.st_size, stat.st_mtime_ns) if stat else None
-            digest.update(repr((asdict(item) | {"record": asdict(item.record)}, state)).encode())
+            stat = item.record.file.stat() if item.record.file.is_file() else None
+            record = replace(item.record, file=Path(_below(self.root, item.record.file)))
+            digest.update(repr((record, item.class_name, item.partition)).encode())
+            digest.update(repr((stat.st_size, stat.st_mtime_ns) if stat else None).encode())
         return digest.hexdigest()
 
 
 def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
     """The entry of a corpus; a folder with a manifest may carry any other name and is then a corpus of your own."""
-    if corpus not in catalog() and any((root / name).is_file() for name in ("manifest.csv", "manifest.tsv")):
+    if corpus not in catalog() and find_manifest(root):
         return replace(entry("manifest"), id=corpus, name=corpus)
     return entry(corpus)
 
 
-def list_corpus(corpus: str, root: str | Path, seed: int = 0) -> Listing:
-    """Lists a corpus, maps its labels and partitions it by speaker. Reads no audio.
+def list_corpus(corpus: str, root: str | Path, seed: int = 0, scheme: str | Path = "default") -> Listing:
+    """Lists a corpus, maps its labels, sets duplicates aside and partitions it by speaker. Decodes no audio.
 
     Args:
         corpus: Id in the catalog, or any name for a folder with a manifest.
         root: The corpus's own folder.
         seed: Of the partition.
+        scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
 
     Raises:
         KeyError: The catalog has no such corpus.
         FileNotFoundError: The folder is missing or holds nothing in the corpus's layout.
-        ValueError: No utterance has a label that maps to a class, or two utterances have the same id.
-        LeakageError: A speaker stands in two partitions.
+        ValueError: No utterance has a label that maps to a class, or the scheme is wrong.
+        LeakageError: A speaker, or the same recording, stands in two partitions.
     """
     root = Path(root)
-    facts = corpus_entry(corpus, root)
+    facts = with_scheme(corpus_entry(corpus, root), scheme)
     records = list(read(corpus if corpus in catalog() else "manifest", root))
-    kept = [(record, name) for record in records if (name := facts.class_of(record.raw_label))]
-    dropped = Counter(record.raw_label for record in records if not facts.class_of(record.raw_label))
-    if not kept:
+    classes = [facts.class_of(record.raw_label, record.valence) for record in records]
+    dropped = Counter(record.raw_label for record, name in zip(records, classes, strict=True) if name is None)
+    if len(records) == dropped.total():
         raise ValueError(
             f"{facts.name}: none of the labels {', '.join(sorted(dropped)[:20])} maps to a class. Use the class names "
-            f"({', '.join(SIX_CLASSES)}) or English emotion words."
+            f"({', '.join(SIX_CLASSES)}), English emotion words, or a label scheme of your own."
         )
-    speakers = [record.speaker for record, _ in kept]
+    kept = [(record, name) for record, name in zip(records, classes, strict=True) if name is not None]
     parts, rule = partition(
+        [record for record, _ in kept],
         [name for _, name in kept],
-        speakers,
-        [record.language for record, _ in kept],
-        [record.partition for record, _ in kept],
         seed,
+        trust_official=find_manifest(root) is not None,
     )
-    check_leakage(speakers, parts, f"speakers of {facts.name}")
+    check_leakage([record.speaker for record, _ in kept], parts, f"speakers of {facts.name}")
+    ids = _utterance_ids(facts.id, root, [record for record, _ in kept])
     utterances = [
-        Utterance(record, _utterance_id(facts.id, root, record), name, part)
-        for (record, name), part in zip(kept, parts, strict=True)
+        Utterance(record, name, label, part) for (record, label), name, part in zip(kept, ids, parts, strict=True)
     ]
-    repeated = [name for name, count in Counter(item.utterance_id for item in utterances).items() if count > 1]
-    if repeated:
-        raise ValueError(f"{facts.name}: listed more than once: {', '.join(repeated[:10])}.")
-    return Listing(facts, root, utterances, dict(sorted(dropped.items())), rule)
+    rejected = [
+        rejection(root, record, f"its label maps to no class: {record.raw_label}")
+        for record, name in zip(records, classes, strict=True)
+        if name is None
+    ]
+    unique, repeated = _without_duplicates(root, utterances)
+    return Listing(facts, root, unique, rejected + repeated, dict(sorted(dropped.items())), rule)
+
+
+def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[Utterance], list[dict[str, str]]]:
+    """Keeps the first of each recording that is there twice byte for byte, or listed twice.
+
+    Raises:
+        LeakageError: The same recording is in two partitions, so that dropping one of them would hide a mistake.
+    """
+    alike: dict[Any, list[Utterance]] = {}
+    for item in utterances:
+        record = item.record
+        size = record.file.stat().st_size if record.file.is_file() else 0
+        alike.setdefault((size or str(record.file), record.start, record.end), []).append(item)
+    first: dict[Any, Utterance] = {}
+    unique, rejected = set(), []
+    for span, items in alike.items():
+        for item in items:
+            content = (_content(item.record.file) if len(items) > 1 else None, *span)
+            known = first.setdefault(content, item)
+            if known is item:
+                unique.add(id(item))
+                continue
+            names = [known.utterance_id] * 2
+            check_leakage(names, [known.partition, item.partition], "recordings with the same audio")
+            rejected.append(rejection(root, item.record, f"the same recording as {known.utterance_id}"))
+    return [item for item in utterances if id(item) in unique], rejected
+
+
+def _content(file: Path) -> str:
+    if not file.is_file():
+        return str(file)
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha1").hexdigest()
+
+
+def rejection(root: Path, record: Record, reason: str) -> dict[str, str]:
+    """A line of `rejected.jsonl`; its paths are relative, so that they mean the same on every machine."""
+    reason = reason.replace(f"{root}{os.sep}", "")
+    return {"file": _below(root, record.file), "raw_label": record.raw_label, "reason": reason}
+
+
+def _below(root: Path, file: Path) -> str:
+    return Path(os.path.relpath(file, root)).as_posix()
+
+
+def _utterance_ids(corpus: str, root: Path, records: list[Record]) -> list[str]:
+    """Names that stay the same on every machine: corpus, path and part; with the file's ending where it tells apart."""
+    parts = [
+        f"#{record.start or 0:.3f}-{record.end or 0:.3f}" if record.start is not None or record.end else ""
+        for record in records
+    ]
+    files = [_below(root, record.file) for record in records]
+    short = [f"{corpus}/{file.removesuffix(Path(file).suffix)}{part}" for file, part in zip(files, parts, strict=True)]
+    endings: dict[str, set[str]] = {}
+    for name, file in zip(short, files, strict=True):
+        endings.setdefault(name, set()).add(file)
+    return [
+        name if len(endings[name]) == 1 else f"{corpus}/{file}{part}"
+        for name, file, part in zip(short, files, parts, strict=True)
+    ]
 
 
 @dataclass
@@ -144,11 +212,13 @@ class EmoSetPlusPlusConfig(datasets.BuilderConfig):
     Attributes:
         root: The corpus's own folder.
         seed: Of the partition.
+        scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
         rejected_dir: Where lists of unusable recordings are written; None to count none.
     """
 
     root: str = ""
     seed: int = 0
+    scheme: str = "default"
     rejected_dir: str | None = None
 
 
@@ -165,12 +235,14 @@ class EmoSetPlusPlus(datasets.GeneratorBasedBuilder):
     VERSION = datasets.Version("1.0.0")
     BUILDER_CONFIG_CLASS = EmoSetPlusPlusConfig
 
-    def __init__(self, *args, config_name: str, root: str | Path, seed: int = 0, **kwargs):
-        self.listing = list_corpus(config_name, root, seed)
+    def __init__(
+        self, *args, config_name: str, root: str | Path, seed: int = 0, scheme: str | Path = "default", **kwargs
+    ):
+        self.listing = list_corpus(config_name, root, seed, scheme)
         # the cache key of datasets covers neither code nor files, so both go in here
         kwargs.setdefault("hash", self.listing.fingerprint)
         kwargs.setdefault("dataset_name", "emoset_plus_plus")
-        super().__init__(*args, config_name=config_name, root=str(root), seed=seed, **kwargs)
+        super().__init__(*args, config_name=config_name, root=str(root), seed=seed, scheme=str(scheme), **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
         facts = self.listing.entry
@@ -196,8 +268,7 @@ class EmoSetPlusPlus(datasets.GeneratorBasedBuilder):
             try:
                 yield item.utterance_id, self._row(item)
             except (AudioError, OSError) as error:
-                record = item.record
-                rejected.append({"file": str(record.file), "raw_label": record.raw_label, "reason": str(error)})
+                rejected.append(rejection(self.listing.root, item.record, str(error)))
         if rejected and self.config.rejected_dir:
             path = Path(self.config.rejected_dir) / f"{utterances[0].partition}-{os.getpid()}.jsonl"
             with path.open("a", encoding="utf-8") as stream:
@@ -205,7 +276,7 @@ class EmoSetPlusPlus(datasets.GeneratorBasedBuilder):
 
     def _row(self, item: Utterance) -> dict[str, Any]:
         record = item.record
-        samples, rate = read_audio(record.file, record.start, record.end)
+        samples, rate = read_audio(record.file, record.start, record.end, record.channel)
         check_usable(samples, rate, str(record.file))
         arousal, valence = arousal_valence(item.class_name)
         corpus = self.listing.entry.id
@@ -223,7 +294,7 @@ class EmoSetPlusPlus(datasets.GeneratorBasedBuilder):
             "partition": item.partition,
             "duration": len(samples) / rate,
             "source_sampling_rate": rate,
-            "source_file": record.file.relative_to(self.listing.root).as_posix(),
+            "source_file": _below(self.listing.root, record.file),
             "start": record.start,
             "end": record.end,
             "text": record.text,
@@ -237,9 +308,3 @@ def check_usable(samples: np.ndarray, rate: int, name: str) -> None:
         raise AudioError(f"{name}: lasts {seconds:.3f} s; expected {SHORTEST} to {LONGEST:.0f} s.")
     if np.abs(samples).max() < _SILENCE:
         raise AudioError(f"{name}: the recording is silent (largest sample {np.abs(samples).max():.1e} of 1).")
-
-
-def _utterance_id(corpus: str, root: Path, record: Record) -> str:
-    stem = record.file.relative_to(root).with_suffix("").as_posix()
-    part = f"#{record.start or 0:.3f}-{record.end or 0:.3f}" if record.start is not None or record.end else ""
-    return f"{corpus}/{stem}{part}"

@@ -1,17 +1,20 @@
 """The catalog: one YAML file of facts for each corpus, and the map of its raw labels to the six classes."""
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ..labels import class_name, class_of_word
+from ..configuration_exhubert import SIX_CLASSES
+from ..labels import VALENCES, arousal_valence, class_name, class_of_word
 
 _FOLDER = Path(__file__).parent / "catalog"
+KINDS = ("acted", "induced", "natural", "mixed", "synthetic", "unknown")
+SCHEMES = ("default", "alternative", "corpus_valence")
 
 
 @dataclass(frozen=True)
@@ -20,21 +23,22 @@ class LabelMap:
 
     Attributes:
         emotion: The emotion in English.
-        arousal: `low` or `high`.
-        valence: `negative`, `neutral` or `positive`.
-        basis: `source` where the paper or its model card gives it, else `judgement`.
+        arousal: `low` or `high`; None if the label maps to no class and is dropped.
+        valence: `negative`, `neutral` or `positive`; None likewise.
+        basis: `source` where the paper's model card prints the emotion as the example of the class, `judgement` for
+            this project's reading, `user` for a map of your own.
         alternative: Another class that could be defended, or None.
     """
 
     emotion: str
-    arousal: str
-    valence: str
+    arousal: str | None
+    valence: str | None
     basis: str = "judgement"
     alternative: str | None = None
 
     @property
-    def class_name(self) -> str:
-        return class_name(self.arousal, self.valence)
+    def class_name(self) -> str | None:
+        return class_name(self.arousal, self.valence) if self.arousal and self.valence else None
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,11 @@ class CatalogEntry:
         id: Name used in code, folders and datasets.
         name: Usual short name.
         full_name: Full name.
-        languages: BCP-47 tags.
-        kind: `acted`, `induced`, `natural` or `synthetic`.
+        languages: BCP-47 tags; `und` where the speech is in no language.
+        kind: One of `KINDS`.
         access: How it can be obtained.
         licence: Its terms, with the doubt where sources differ.
+        redistribution: Whether its recordings may be passed on: `allowed`, `forbidden` or `unknown`.
         homepage: Where it is published.
         reference: The publication to cite.
         speakers: Number of speakers.
@@ -56,8 +61,12 @@ class CatalogEntry:
         hours: Duration in hours.
         reader: The reader for its layout.
         layout: The pattern of its files.
-        labels: Raw label to class. Empty for a manifest whose labels are emotion words or class names.
+        releases: Utterances in each release that circulates, where there are several.
+        uncertain: Fields whose value is recalled, not read in a source.
+        labels: Raw label to class. Empty where the label set is unknown: English emotion words and class names are
+            then read.
         notes: Oddities worth knowing.
+        by_annotated_valence: Take the valence the corpus annotates instead of the map's, where it has one.
     """
 
     id: str
@@ -67,6 +76,7 @@ class CatalogEntry:
     kind: str
     access: str
     licence: str
+    redistribution: str
     homepage: str
     reference: str
     speakers: int | str
@@ -74,19 +84,33 @@ class CatalogEntry:
     hours: float | str
     reader: str
     layout: str
+    releases: Mapping[str, int] = field(default_factory=dict)
+    uncertain: list[str] = field(default_factory=list)
     labels: Mapping[str, LabelMap] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    by_annotated_valence: bool = False
 
-    def class_of(self, raw_label: str) -> str | None:
-        """The class of a raw label, None where it maps to nothing and is dropped."""
-        if self.labels:
-            return self.labels[raw_label].class_name if raw_label in self.labels else None
-        return class_of_word(raw_label)
+    def class_of(self, raw_label: str, annotated_valence: str | None = None) -> str | None:
+        """The class of a raw label, None where it maps to nothing and is dropped.
+
+        A corpus that is read through a manifest may also use English emotion words and class names.
+        """
+        if raw_label not in self.labels:
+            return class_of_word(raw_label) if self.reader == "manifest" else None
+        found = self.labels[raw_label]
+        if self.by_annotated_valence and annotated_valence in VALENCES and found.arousal:
+            return class_name(found.arousal, annotated_valence)
+        return found.class_name
+
+    @property
+    def has_own_layout(self) -> bool:
+        """Whether the layout of its release is known, so that it needs no manifest."""
+        return self.reader != "manifest"
 
 
 @cache
 def catalog() -> dict[str, CatalogEntry]:
-    """Every entry by id, in alphabetical order."""
+    """Every entry by id, in alphabetical order: the 37 corpora of EmoSet++, the demo corpus, and `manifest`."""
     return {path.stem: _parse(path) for path in sorted(_FOLDER.glob("*.yaml"))}
 
 
@@ -103,13 +127,78 @@ def entry(corpus: str) -> CatalogEntry:
     return catalog()[corpus]
 
 
+def with_scheme(facts: CatalogEntry, scheme: str | Path) -> CatalogEntry:
+    """The entry with another label map.
+
+    Args:
+        facts: The entry.
+        scheme: `default`; `alternative` (each label's other defensible class, where it has one); `corpus_valence` (the
+            valence a corpus annotates itself, such as MELD's Sentiment); or a YAML file of your own, which maps corpus
+            ids (or `*` for all) to `raw label: class`, with null for labels to drop. It replaces the labels it names.
+
+    Raises:
+        ValueError: No such scheme or file, or a class that doesn't exist.
+    """
+    if scheme == "default":
+        return facts
+    if scheme == "corpus_valence":
+        return replace(facts, by_annotated_valence=True)
+    if scheme == "alternative":
+        changes = {raw: label.alternative for raw, label in facts.labels.items() if label.alternative}
+        return replace(facts, labels=facts.labels | _relabelled(facts, changes, "judgement"))
+    path = Path(scheme)
+    if not path.is_file():
+        raise ValueError(f"No label scheme {str(scheme)!r}: expected {', '.join(SCHEMES)}, or a YAML file.")
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    if not isinstance(content, dict) or not all(isinstance(labels, dict) for labels in content.values()):
+        raise ValueError(f"{path}: expected corpus ids, each with `raw label: class` lines.")
+    wanted = {str(raw): name for corpus in ("*", facts.id) for raw, name in content.get(corpus, {}).items()}
+    if wrong := sorted(f"{raw}: {name}" for raw, name in wanted.items() if name not in (None, *SIX_CLASSES)):
+        raise ValueError(f"{path}: {', '.join(wrong)}; a class is one of {', '.join(SIX_CLASSES)}, or null to drop.")
+    return replace(facts, labels=facts.labels | _relabelled(facts, wanted, "user"))
+
+
+def _relabelled(facts: CatalogEntry, changes: Mapping[str, str | None], basis: str) -> dict[str, LabelMap]:
+    result = {}
+    for raw, name in changes.items():
+        arousal, valence = arousal_valence(name) if name else (None, None)
+        emotion = facts.labels[raw].emotion if raw in facts.labels else raw
+        result[raw] = LabelMap(emotion, arousal, valence, basis)
+    return result
+
+
 def _parse(path: Path) -> CatalogEntry:
     values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    known = {item.name for item in fields(CatalogEntry)}
-    if values.get("id") != path.stem or not values.keys() <= known:
-        raise ValueError(
-            f"{path}: the id must be the file's name and the keys must be among {sorted(known)}; "
-            f"found id {values.get('id')!r} and {sorted(values.keys() - known)}."
-        )
-    values["labels"] = {str(raw): LabelMap(**facts) for raw, facts in (values.get("labels") or {}).items()}
-    return CatalogEntry(**values)
+    labels = {str(raw): LabelMap(**facts) for raw, facts in (values.pop("labels", None) or {}).items()}
+    return CatalogEntry(**values, labels=labels)
+
+
+def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
+    """What is wrong with an entry, in words; empty for a good one. Tests hold every entry against this."""
+    found = []
+    number = (int, float)
+    for name in ("speakers", "utterances", "hours"):
+        value = getattr(facts, name)
+        if not (value == "unknown" or (isinstance(value, number) and value > 0)):
+            found.append(f"{name} is {value!r}, expected a positive number or unknown")
+    if facts.kind not in KINDS:
+        found.append(f"kind is {facts.kind!r}, expected one of {KINDS}")
+    if facts.redistribution not in ("allowed", "forbidden", "unknown"):
+        found.append(f"redistribution is {facts.redistribution!r}")
+    if facts.reader not in readers:
+        found.append(f"there is no reader {facts.reader!r}")
+    if unknown := set(facts.uncertain) - {item.name for item in fields(facts)}:
+        found.append(f"uncertain names no field: {sorted(unknown)}")
+    for item in fields(facts):
+        if getattr(facts, item.name) in ("", None):
+            found.append(f"{item.name} is empty; say unknown")
+    for raw, label in facts.labels.items():
+        if label.basis not in ("source", "judgement"):
+            found.append(f"{raw}: basis is {label.basis!r}")
+        if (label.arousal is None) != (label.valence is None):
+            found.append(f"{raw}: arousal without valence or the reverse")
+        elif label.class_name is not None and label.class_name not in SIX_CLASSES:
+            found.append(f"{raw}: no class {label.class_name!r}")
+        if label.alternative is not None and label.alternative not in SIX_CLASSES:
+            found.append(f"{raw}: alternative {label.alternative!r} is no class")
+    return found

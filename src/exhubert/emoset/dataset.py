@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 import datasets
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from ..labels import SIX_CLASSES
 from .builder import EmoSetPlusPlus
@@ -18,10 +20,17 @@ from .partition import PARTITIONS, check_leakage
 
 _SUMMARY = "summary.json"
 _REJECTED = "rejected.jsonl"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def build(
-    roots: Mapping[str, str | Path], output: str | Path, *, seed: int = 0, num_proc: int | None = None
+    roots: Mapping[str, str | Path],
+    output: str | Path,
+    *,
+    seed: int = 0,
+    num_proc: int | None = None,
+    scheme: str | Path = "default",
+    strict: bool = False,
 ) -> dict[str, Any]:
     """Builds corpora into `output`, one folder each, and returns the summary.
 
@@ -30,37 +39,58 @@ def build(
     with the reason in the corpus's `rejected.jsonl`, and the build goes on.
 
     Args:
-        roots: Folder of each corpus, by its id in the catalog; any other name for a folder with a `manifest.csv`.
+        roots: Folder of each corpus, by its id in the catalog; any other name for a folder with a manifest.
         output: Folder of the dataset.
         seed: Of the partitions.
         num_proc: Processes that decode; one by default.
+        scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
+        strict: Make anything that is set aside an error.
 
     Returns:
-        For each corpus its counts by partition and class, speakers, hours, rejected recordings, dropped labels and
-        partition rule. The same is in `output/summary.json`.
+        For each corpus its counts by partition and class, speakers, hours, rejected recordings, dropped labels, label
+        map and partition rule. The same is in `output/summary.json`.
 
     Raises:
-        KeyError, FileNotFoundError, ValueError: A corpus can't be listed; see `exhubert.emoset.builder.list_corpus`.
+        KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.builder.list_corpus`;
+            no recording of it is usable; or with `strict` one isn't.
         LeakageError: A speaker, or the same audio, stands in two partitions.
+        TimeoutError: Another build is writing to the same folder.
     """
     output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / _SUMMARY).unlink(missing_ok=True)  # it comes back when everything is checked, and `load` asks for it
-    for corpus, root in roots.items():
-        builder = EmoSetPlusPlus(
+    for corpus in roots:
+        if not _NAME.fullmatch(corpus):
+            raise ValueError(f"{corpus!r} can't name a corpus; use letters, digits, _ and -.")
+    builders = {
+        corpus: EmoSetPlusPlus(
             config_name=corpus,
             root=root,
             seed=seed,
+            scheme=scheme,
             cache_dir=str(output / ".cache"),
             rejected_dir=str(output / f"{corpus}.incomplete"),
         )
-        _build_corpus(builder, output / corpus, num_proc)
+        for corpus, root in roots.items()
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(output / ".lock", timeout=1):
+            return _build_all(builders, output, num_proc, strict)
+    except Timeout as error:
+        raise TimeoutError(f"Another build is writing to {output}; wait for it, or choose another folder.") from error
+
+
+def _build_all(
+    builders: Mapping[str, EmoSetPlusPlus], output: Path, num_proc: int | None, strict: bool
+) -> dict[str, Any]:
+    (output / _SUMMARY).unlink(missing_ok=True)  # it comes back when everything is checked, and `load` asks for it
+    for corpus, builder in builders.items():
+        _build_corpus(builder, output / corpus, num_proc, strict)
     shutil.rmtree(output / ".cache", ignore_errors=True)
     _check_content(output)
     built = sorted(path.parent.name for path in output.glob(f"*/{_SUMMARY}"))
     summary = {corpus: json.loads((output / corpus / _SUMMARY).read_text(encoding="utf-8")) for corpus in built}
     _write_json(output / _SUMMARY, summary)
-    return {corpus: summary[corpus] for corpus in roots}
+    return {corpus: summary[corpus] for corpus in builders}
 
 
 def load(
@@ -98,39 +128,48 @@ def load(
     return result
 
 
-def _build_corpus(builder: EmoSetPlusPlus, target: Path, num_proc: int | None) -> dict[str, Any]:
+def _build_corpus(builder: EmoSetPlusPlus, target: Path, num_proc: int | None, strict: bool) -> None:
     listing = builder.listing
-    if (target / _SUMMARY).is_file():
-        summary = json.loads((target / _SUMMARY).read_text(encoding="utf-8"))
-        if summary["fingerprint"] == listing.fingerprint:
-            return summary
     work = target.with_name(target.name + ".incomplete")
     shutil.rmtree(work, ignore_errors=True)
+    if (target / _SUMMARY).is_file():
+        summary = json.loads((target / _SUMMARY).read_text(encoding="utf-8"))
+        if summary["fingerprint"] == listing.fingerprint and not (strict and summary["rejected"]):
+            return
     work.mkdir(parents=True)
     builder.download_and_prepare(str(work / "parquet"), file_format="parquet", num_proc=num_proc)
     for shard in (work / "parquet").glob("*.parquet"):
-        shard.rename(work / shard.name)
+        if pq.read_metadata(shard).num_rows:
+            shard.rename(work / shard.name)
     shutil.rmtree(work / "parquet")
-    rejected = [line for path in sorted(work.glob("*.jsonl")) for line in path.read_text("utf-8").splitlines()]
+    decoded = [line for path in sorted(work.glob("*.jsonl")) for line in path.read_text("utf-8").splitlines()]
     for path in [*work.glob("*.jsonl"), *work.glob("*.lock")]:
         path.unlink()
-    (work / _REJECTED).write_text("".join(f"{line}\n" for line in sorted(rejected)), encoding="utf-8")
-    summary = _summary(builder, work, [json.loads(line) for line in rejected])
-    _write_json(work / _SUMMARY, summary)
+    rejected = sorted(listing.rejected + [json.loads(line) for line in decoded], key=lambda line: line["file"])
+    lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in rejected)
+    (work / _REJECTED).write_text(lines, encoding="utf-8")
+    if strict and rejected:
+        raise ValueError(
+            f"{listing.entry.name}: {len(rejected)} recordings can't be used, and --strict makes that an error. "
+            f"The first: {rejected[0]['file']}: {rejected[0]['reason']} All are in {work / _REJECTED}."
+        )
+    if not list(work.glob("*.parquet")):
+        raise ValueError(f"{listing.entry.name}: no recording can be used; the reasons are in {work / _REJECTED}.")
+    _write_json(work / _SUMMARY, _summary(builder, work, rejected))
     shutil.rmtree(target, ignore_errors=True)
     work.rename(target)
-    return summary
 
 
 def _summary(builder: EmoSetPlusPlus, folder: Path, rejected: list[dict[str, str]]) -> dict[str, Any]:
     listing = builder.listing
     partitions: dict[str, Any] = {}
-    seconds = 0.0
+    seconds, unnamed = 0.0, 0
     for part in PARTITIONS:
         rows = []
         for path in sorted(folder.glob(f"*-{part}*.parquet")):
             rows += pq.read_table(path, columns=["label", "speaker", "duration"]).to_pylist()
         seconds += sum(row["duration"] for row in rows)
+        unnamed += sum(row["speaker"] is None for row in rows)
         counts = Counter(SIX_CLASSES[row["label"]] for row in rows)
         partitions[part] = {
             "utterances": len(rows),
@@ -140,11 +179,12 @@ def _summary(builder: EmoSetPlusPlus, folder: Path, rejected: list[dict[str, str
     return {
         "name": listing.entry.name,
         "licence": listing.entry.licence,
+        "redistribution": listing.entry.redistribution,
         "kind": listing.entry.kind,
         "utterances": sum(part["utterances"] for part in partitions.values()),
         "hours": round(seconds / 3600, 3),
         "partition_rule": listing.rule,
-        "speaker_independent": listing.rule in ("speaker", "official", "official+speaker"),
+        "speaker_independent": unnamed == 0,
         "partitions": partitions,
         "rejected": len(rejected),
         "dropped_labels": listing.dropped,

@@ -5,6 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from .record import Record
 
 PARTITIONS = ("train", "validation", "test")
 _SHARES = (0.6, 0.2, 0.2)
@@ -16,65 +20,108 @@ class LeakageError(ValueError):
 
 
 def partition(
-    classes: Sequence[str],
-    speakers: Sequence[str | None],
-    languages: Sequence[str | None],
-    official: Sequence[str | None],
-    seed: int = 0,
+    records: Sequence[Record], classes: Sequence[str], seed: int = 0, trust_official: bool = False
 ) -> tuple[list[str], str]:
     """Gives each utterance of one corpus a partition.
 
-    Official partitions are kept where the corpus has them. The other utterances go 60/20/20 by speaker, balanced over
-    classes as far as speakers allow, each language for itself where no speaker speaks two. Two speakers: the first
-    trains, the second tests. One speaker: all train. No speaker names: by utterance, which is not
-    speaker-independent.
+    What shares a speaker or a group stays together. Official partitions are kept where they keep speakers apart; one
+    without validation gives up a quarter of what it trains on. The other utterances go 60/20/20, balanced over classes
+    as far as speakers allow, each language for itself where nobody speaks two. Two speakers: the first trains, the
+    second tests. One speaker: all train. Utterances without a speaker's name go by group, or else one by one, which
+    is not speaker-independent.
 
     Args:
-        classes: Class of each utterance.
-        speakers: Speaker of each utterance, None where unnamed.
-        languages: Language of each utterance.
-        official: The corpus's own partition of each utterance, None where it has none.
+        records: The utterances.
+        classes: The class of each.
         seed: Of the shuffle; the same seed gives the same partitions on every machine.
+        trust_official: Keep official partitions even if they share speakers, for `check_leakage` to complain about:
+            a manifest says what its author wants.
 
     Returns:
-        The partition of each utterance, and the rule that made it: `official`, `speaker`, `few speakers` or
+        The partition of each utterance, and what it went by: `official`, `speaker`, `few speakers`, `group`,
         `utterance` (joined by `+` where several were used).
     """
-    result = list(official)
-    by_language: dict[str | None, list[int]] = {}
-    for index, given in enumerate(official):
-        if given is None:
-            by_language.setdefault(languages[index], []).append(index)
-    spoken = [{speakers[index] for index in indices} for indices in by_language.values()]
-    if sum(map(len, spoken)) > len(set().union(*spoken)):
-        by_language = {None: [index for indices in by_language.values() for index in indices]}
+    units = _units(records)
+    official: list[str | None] = [record.partition for record in records]
+    if not trust_official and _shared(units, official):
+        official = [None] * len(records)
+    of_unit = {unit: part for unit, part in zip(units, official, strict=True) if part is not None}
+    result = [part or of_unit.get(unit) for unit, part in zip(units, official, strict=True)]
+    official = list(result)
     rules = {"official"} if any(official) else set()
-    for indices in by_language.values():
-        parts, rule = _split([classes[i] for i in indices], [speakers[i] for i in indices], seed)
+    if rules and "validation" not in official:
+        training = [index for index, part in enumerate(official) if part == "train"]
+        parts = _balanced([units[i] for i in training], [classes[i] for i in training], (0.75, 0.25), seed)
+        for index, part in zip(training, parts, strict=True):
+            result[index] = part
+    for indices in _by_language(records, units, [index for index, part in enumerate(official) if part is None]):
+        parts, rule = _deal(
+            [records[i] for i in indices], [units[i] for i in indices], [classes[i] for i in indices], seed
+        )
         rules.add(rule)
         for index, part in zip(indices, parts, strict=True):
             result[index] = part
     return [str(part) for part in result], "+".join(sorted(rules))
 
 
-def _split(classes: Sequence[str], speakers: Sequence[str | None], seed: int) -> tuple[list[str], str]:
-    named = sorted({speaker for speaker in speakers if speaker is not None})
-    if None in speakers:
-        return _balanced(list(range(len(classes))), classes, seed), "utterance"
+def _units(records: Sequence[Record]) -> list[str]:
+    """What may not be divided: utterances joined by a speaker or a group, over any number of steps, under one name."""
+    keys: dict[tuple[str, str], int] = {}
+    rows, columns = [], []
+    for index, record in enumerate(records):
+        for kind, value in (("speaker", record.speaker), ("group", record.group)):
+            if value is not None:
+                rows.append(index)
+                columns.append(len(records) + keys.setdefault((kind, value), len(keys)))
+    size = len(records) + len(keys)
+    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size))
+    components = connected_components(graph, directed=False)[1][: len(records)].tolist()
+    names: dict[int, str] = {}  # by content, not by order, so that the order of rows changes nothing
+    for component, record in zip(components, records, strict=True):
+        name = record.speaker or record.group or f"{record.file}#{record.start}"
+        names[component] = min(name, names.get(component, name))
+    return [names[component] for component in components]
+
+
+def _shared(units: Sequence[str], parts: Sequence[str | None]) -> bool:
+    return len({(u, p) for u, p in zip(units, parts, strict=True) if p}) > len(
+        {u for u, p in zip(units, parts, strict=True) if p}
+    )
+
+
+def _by_language(records: Sequence[Record], units: Sequence[str], indices: Sequence[int]) -> list[list[int]]:
+    languages: dict[str | None, list[int]] = {}
+    for index in indices:
+        languages.setdefault(records[index].language, []).append(index)
+    members = [{units[index] for index in found} for found in languages.values()]
+    shared = sum(map(len, members)) > len(set().union(*members))
+    if shared or min(map(len, members), default=0) < len(PARTITIONS):
+        return [list(indices)] if indices else []
+    return list(languages.values())
+
+
+def _deal(
+    records: Sequence[Record], units: Sequence[str], classes: Sequence[str], seed: int
+) -> tuple[Sequence[str], str]:
+    named = sorted({record.speaker for record in records if record.speaker is not None})
+    unnamed = [record for record in records if record.speaker is None]
+    if unnamed:
+        rule = {"group" if record.group else "utterance" for record in unnamed} | ({"speaker"} if named else set())
+        return _balanced(units, classes, _SHARES, seed), "+".join(sorted(rule))
     if len(named) < len(PARTITIONS):
-        return ["train" if speaker == named[0] else "test" for speaker in speakers], "few speakers"
-    return _balanced(speakers, classes, seed), "speaker"
+        return ["train" if record.speaker == named[0] else "test" for record in records], "few speakers"
+    return _balanced(units, classes, _SHARES, seed), "speaker"
 
 
-def _balanced(groups: Sequence[Any], classes: Sequence[str], seed: int) -> list[str]:
-    """Deals whole groups out so that each partition gets its share of every class as nearly as can be.
+def _balanced(units: Sequence[str], classes: Sequence[str], shares: Sequence[float], seed: int) -> list[str]:
+    """Deals whole units out so that each of the first partitions gets its share of every class as nearly as can be.
 
     Many random orders are dealt at once, always to the partition that lacks most; the best deal wins. scikit-learn's
     StratifiedGroupKFold deals once and leaves whole classes out of a partition where speakers are unequal.
     """
-    counts = pd.crosstab(np.asarray(groups), np.asarray(classes)).sort_index()
+    counts = pd.crosstab(np.asarray(units), np.asarray(classes)).sort_index()
     per_group = counts.to_numpy(float)
-    targets = np.outer(_SHARES, per_group.sum(axis=0))
+    targets = np.outer(shares, per_group.sum(axis=0))
     rng = np.random.default_rng(seed)
     orders = np.argsort(-per_group.sum(axis=1) * rng.uniform(0.3, 1.7, (_DEALS, len(per_group))), axis=1)
     filled = np.zeros((_DEALS, *targets.shape))
@@ -89,7 +136,7 @@ def _balanced(groups: Sequence[Any], classes: Sequence[str], seed: int) -> list[
     deviation = ((filled - targets) ** 2 / targets).sum(axis=(1, 2))
     deviation[(filled.sum(axis=2) == 0).any(axis=1)] = np.inf  # no partition may stay empty
     dealt = dict(zip(counts.index, choice[deviation.argmin()], strict=True))
-    return [PARTITIONS[dealt[group]] for group in groups]
+    return [PARTITIONS[dealt[unit]] for unit in units]
 
 
 def check_leakage(keys: Iterable[Any], partitions: Iterable[str], what: str) -> None:

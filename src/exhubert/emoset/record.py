@@ -21,6 +21,9 @@ class Record:
         session: Recording session.
         intensity: Intensity of the emotion, as the corpus writes it.
         take: Version of the same text and emotion.
+        valence: Valence as the corpus annotates it (`negative`, `neutral`, `positive`), where it does.
+        group: What must stay in one partition beside the speaker, such as a film whose dubbings have other speakers.
+        channel: The channel that holds the speech, from 0; None to average all.
     """
 
     file: Path
@@ -35,3 +38,6 @@ class Record:
     session: str | None = None
     intensity: str | None = None
     take: str | None = None
+    valence: str | None = None
+    group: str | None = None
+    channel: int | None = None

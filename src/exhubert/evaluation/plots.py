@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -86,6 +87,42 @@ def plot_gates(openings: Mapping[str, float], path: Path, title: str) -> None:
     axes.bar(list(openings), list(openings.values()), color=_ACCENT, width=0.7)
     axes.set_xlabel("block")
     axes.set_ylabel("Frobenius norm of the gate")
+    axes.set_title(title, fontsize=11)
+    _save(figure, path)
+
+
+def plot_class_table(counts: pd.DataFrame, path: Path, title: str) -> None:
+    """Utterances of each class (columns) in each corpus (rows), shaded by their share of the corpus."""
+    figure, axes = plt.subplots(figsize=(7.2, 1.4 + 0.3 * len(counts)), layout="constrained")
+    shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(counts.shape[1]), [name.replace("_", "\n") for name in counts.columns], fontsize=8)
+    axes.set_yticks(range(len(counts)), counts.index, fontsize=8)
+    for (row, column), share in np.ndenumerate(shares):
+        colour = "white" if share > 0.55 else _INK
+        axes.text(column, row, str(counts.iat[row, column]), ha="center", va="center", fontsize=8, color=colour)
+    axes.set_title(title, fontsize=11)
+    _save(figure, path)
+
+
+def plot_hours(hours: pd.Series, path: Path, title: str) -> None:
+    """Hours by language, most first."""
+    hours = hours.sort_values()
+    figure, axes = plt.subplots(figsize=(7, 1.2 + 0.28 * len(hours)), layout="constrained")
+    axes.barh(hours.index.astype(str), hours.to_numpy(), color=_ACCENT)
+    axes.set_xlabel("hours")
+    axes.set_title(title, fontsize=11)
+    _save(figure, path)
+
+
+def plot_durations(seconds: pd.Series, path: Path, title: str) -> None:
+    """Histogram of durations, with the 3 s crop of the paper's training as a mark."""
+    figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
+    axes.hist(seconds, bins=60, color=_PALE)
+    axes.axvline(3.0, color=_INK, linewidth=1, label="3 s")
+    axes.set_xlabel("seconds")
+    axes.set_ylabel("utterances")
+    axes.legend()
     axes.set_title(title, fontsize=11)
     _save(figure, path)
 

@@ -1,46 +1,88 @@
 """The generic manifest: a table of your own that names each recording, its label and its speaker."""
 
 import csv
-from collections.abc import Iterator
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..record import Record
+from .text import decode_text
 
 PARTITIONS = {"train": "train", "validation": "validation", "val": "validation", "dev": "validation", "test": "test"}
-_NAMES = ("manifest.csv", "manifest.tsv")
-_TEXTS = ("gender", "language", "text", "session", "intensity", "take")
+_NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl")
+_EMONET = {"train.csv": "train", "val.csv": "validation", "test.csv": "test"}
+_TEXTS = ("gender", "language", "text", "session", "intensity", "take", "valence", "group")
+
+
+def find_manifest(root: Path) -> Path | None:
+    """The manifest in a folder, or None."""
+    return next((root / name for name in _NAMES if (root / name).is_file()), None)
 
 
 def read_manifest(root: Path) -> Iterator[Record]:
-    """Reads `manifest.csv` (or `.tsv`) with the columns `file,label[,speaker,start,end,partition,...]`.
+    """Reads `manifest.csv`, `.tsv` or `.jsonl` with the columns `file,label[,speaker,start,end,partition,...]`.
 
     `file` is relative to the manifest; `start` and `end` are seconds; the other columns are those of `Record`. Empty
-    cells are unknown.
+    cells are unknown. Without a manifest, EmoNet's `train.csv`, `val.csv` and `test.csv` (`file,label`) are read.
 
     Raises:
         FileNotFoundError: The folder holds no manifest.
         ValueError: A column is missing, or a cell can't be read; the message names the line.
     """
-    path = next((root / name for name in _NAMES if (root / name).is_file()), None)
-    if path is None:
+    path = find_manifest(root)
+    if path is not None:
+        yield from _read_table(root, path, None)
+        return
+    tables = [root / name for name in _EMONET if (root / name).is_file()]
+    if not tables:
         raise FileNotFoundError(f"{root} holds no manifest: expected {' or '.join(_NAMES)} with file,label,speaker.")
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.DictReader(stream, delimiter="\t" if path.suffix == ".tsv" else ",")
-        found = rows.fieldnames or []
+    for table in tables:
+        yield from _read_table(root, table, _EMONET[table.name])
+
+
+def _read_table(root: Path, path: Path, partition: str | None) -> Iterator[Record]:
+    rows = _json_lines(path) if path.suffix == ".jsonl" else _table(path)
+    for number, row in rows:
+        yield _record(root, row, partition, f"{path}, line {number}")
+
+
+def _table(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    with io.StringIO(decode_text(path.read_bytes()), newline="") as stream:
+        header = stream.readline()
+        stream.seek(0)
+        delimiter = "\t" if path.suffix == ".tsv" else ";" if ";" in header and "," not in header else ","
+        rows = csv.DictReader(stream, delimiter=delimiter)
+        found = rows.fieldnames = [name.strip() for name in rows.fieldnames or []]
         if missing := [column for column in ("file", "label") if column not in found]:
             raise ValueError(
                 f"{path}: the column {' and '.join(missing)} is missing; found {', '.join(found) or 'no header'}. "
                 "Expected file,label,speaker and where known start,end,partition,gender,language,text."
             )
         for row in rows:
-            yield _record(root, row, f"{path}, line {rows.line_num}")
+            yield rows.line_num, row
 
 
-def _record(root: Path, row: dict[str, str | None], where: str) -> Record:
-    cells = {key: value.strip() or None if value else None for key, value in row.items() if isinstance(key, str)}
-    if not cells["file"] or not cells["label"]:
+def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in enumerate(decode_text(path.read_bytes()).splitlines(), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path}, line {number}: not a JSON object ({error.msg}).") from error
+            if not isinstance(row, dict):
+                raise ValueError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}.")
+            yield number, row
+
+
+def _record(root: Path, row: Mapping[str, Any], partition: str | None, where: str) -> Record:
+    cells = {key: str(value).strip() for key, value in row.items() if isinstance(key, str) and value is not None}
+    cells = {key: value for key, value in cells.items() if value}
+    if "file" not in cells or "label" not in cells:
         raise ValueError(f"{where}: file and label must not be empty.")
-    partition = cells.get("partition")
+    partition = cells.get("partition") or partition
     if partition and partition.lower() not in PARTITIONS:
         raise ValueError(f"{where}: partition is {partition!r}, expected train, validation or test, or nothing.")
     return Record(
@@ -55,7 +97,12 @@ def _record(root: Path, row: dict[str, str | None], where: str) -> Record:
 
 
 def _seconds(cell: str | None, column: str, where: str) -> float | None:
+    if cell is None:
+        return None
     try:
-        return float(cell) if cell else None
-    except ValueError as error:
-        raise ValueError(f"{where}: {column} is {cell!r}, expected seconds such as 1.25.") from error
+        seconds = float(cell)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ValueError(f"{where}: {column} is {cell!r}, expected seconds such as 1.25.")
+    return seconds

@@ -1,0 +1,147 @@
+"""The `exhubert emoset ...` commands."""
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from .catalog import SCHEMES, catalog, entry
+from .sources import ROOT_VARIABLE, find_corpora
+
+
+def add_commands(parser: argparse.ArgumentParser) -> None:
+    """Adds the sub-commands and their options; each sets `run` to a function of the parsed options."""
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    place = argparse.ArgumentParser(add_help=False)
+    place.add_argument("--root", help=f"folder with corpora, or YAML of their folders (default: ${ROOT_VARIABLE})")
+
+    command = commands.add_parser("list", parents=[place], help="the corpora of EmoSet++, and which are on this disk")
+    command.set_defaults(run=_list)
+    command = commands.add_parser("show", help="all that is known of one corpus")
+    command.add_argument("corpus")
+    command.set_defaults(run=_show)
+    command = commands.add_parser("verify", parents=[place], help="compare what is on disk with the catalog")
+    command.set_defaults(run=_verify)
+
+    command = commands.add_parser("build", parents=[place], help="build corpora into one dataset")
+    command.add_argument("--corpora", type=lambda text: text.split(","), help="only these, separated by commas")
+    command.add_argument(
+        "--corpus", action="append", default=[], metavar="NAME=FOLDER", help="a corpus by its folder; may be repeated"
+    )
+    command.add_argument("--output", required=True, help="folder of the dataset")
+    command.add_argument("--seed", type=int, default=0, help="of the partitions")
+    command.add_argument("--num_proc", type=int, help="processes that decode")
+    command.add_argument("--scheme", default="default", help=f"label map: {', '.join(SCHEMES)}, or a YAML of your own")
+    command.add_argument("--strict", action="store_true", help="make anything that is set aside an error")
+    command.set_defaults(run=_build)
+
+    command = commands.add_parser("stats", help="write table, plots and card of a built dataset")
+    command.add_argument("dataset")
+    command.set_defaults(run=_stats)
+    command = commands.add_parser("push", help="upload a built dataset whose licences allow it")
+    command.add_argument("dataset")
+    command.add_argument("repository", help="owner/name")
+    command.add_argument("--public", action="store_true", help="make a new repository public")
+    command.set_defaults(run=_push)
+
+
+def _list(options: argparse.Namespace) -> int:
+    try:
+        found = find_corpora(options.root).found
+    except ValueError:
+        found = {}
+        print(f"(nothing was looked for: give --root, or set {ROOT_VARIABLE})")
+    rows = [("id", "name", "language", "kind", "utterances", "hours", "found in", "licence; access")]
+    for facts in catalog().values():
+        size = (facts.kind, str(facts.utterances), str(facts.hours))
+        terms = f"{facts.licence}; {facts.access}"
+        where = str(found.get(facts.id, "-"))
+        rows.append((facts.id, facts.name, ",".join(facts.languages[:3]), *size, where, terms[:80]))
+    _print_table(rows)
+    for name in found.keys() - catalog().keys():
+        print(f"{name}: a corpus of your own in {found[name]}")
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    facts = entry(options.corpus)
+    for item in dataclasses.fields(facts):
+        value = getattr(facts, item.name)
+        doubt = " (recalled, not read in a source)" if item.name in facts.uncertain else ""
+        if item.name in ("by_annotated_valence", "uncertain") or value in ({}, []):
+            continue
+        if item.name == "labels":
+            print("labels:")
+            for raw, label in value.items():
+                alternative = f", or {label.alternative}" if label.alternative else ""
+                print(f"  {raw}: {label.emotion} -> {label.class_name or 'dropped'} ({label.basis}{alternative})")
+        elif item.name == "notes":
+            print("notes:", *value, sep="\n  - ")
+        else:
+            print(f"{item.name}: {', '.join(value) if isinstance(value, list) else value}{doubt}")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from .verify import verify
+
+    sources = find_corpora(options.root)
+    corpora = {name: facts for name, facts in catalog().items() if name not in ("manifest", "demo")}
+    rows = [("corpus", "status", "detail")]
+    rows += [(item.corpus, item.status, item.detail) for item in verify(corpora, sources.found)]
+    rows += [(folder.name, "unknown layout", f"{folder}: no layout of the catalog") for folder in sources.unknown]
+    _print_table(rows)
+    return 0
+
+
+def _build(options: argparse.Namespace) -> int:
+    from .dataset import build
+
+    roots: dict[str, str | Path] = {}
+    for item in options.corpus:
+        name, separator, folder = item.partition("=")
+        if not separator:
+            raise ValueError(f"--corpus {item}: expected NAME=FOLDER, such as emo_db=corpora/emo_db.")
+        roots[name] = folder
+    unknown: list[Path] = []
+    if options.root or not roots:
+        sources = find_corpora(options.root, options.corpora)
+        roots |= sources.found
+        unknown = sources.unknown
+    if not roots:
+        raise ValueError(f"No corpus was recognised; unknown folders: {', '.join(map(str, unknown)) or 'none'}.")
+    chosen = {"seed": options.seed, "num_proc": options.num_proc, "scheme": options.scheme, "strict": options.strict}
+    for facts in build(roots, options.output, **chosen).values():
+        parts = ", ".join(f"{part['utterances']} {name}" for name, part in facts["partitions"].items())
+        rule = "" if facts["speaker_independent"] else " (NOT speaker-independent: speakers without names)"
+        size = f"{facts['utterances']} utterances, {facts['hours']} h"
+        print(f"{facts['name']}: {size}; {parts}; by {facts['partition_rule']}{rule}")
+        if facts["dropped_labels"]:
+            print(f"  labels that map to no class, dropped: {facts['dropped_labels']}")
+        if facts["rejected"]:
+            print(f"  {facts['rejected']} recordings set aside, each with its reason in rejected.jsonl")
+    for folder in unknown:
+        print(f"{folder}: no known layout; to use it, put a manifest.csv there (file,label,speaker)")
+    print(f"dataset in {options.output}")
+    return 0
+
+
+def _stats(options: argparse.Namespace) -> int:
+    from .statistics import write_statistics
+
+    print(f"card: {write_statistics(options.dataset)}")
+    return 0
+
+
+def _push(options: argparse.Namespace) -> int:
+    from .publish import push
+
+    print(push(options.dataset, options.repository, private=not options.public))
+    return 0
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)]
+        print("  ".join([*cells, row[-1]]).rstrip())

@@ -1,0 +1,40 @@
+"""Pushing a built dataset to the Hub, where every licence in it allows that."""
+
+import json
+from pathlib import Path
+
+from .statistics import write_statistics
+
+
+def refuse_unless_allowed(folder: str | Path) -> None:
+    """Raises `PermissionError` if a corpus in the dataset may not be passed on, naming each with its licence."""
+    summary = json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
+    refused = {name: facts for name, facts in summary.items() if facts["redistribution"] != "allowed"}
+    if refused:
+        names = "; ".join(f"{name} ({facts['licence']})" for name, facts in refused.items())
+        raise PermissionError(
+            f"{folder} is not pushed: these corpora may not be passed on, or nobody knows whether they may: {names}. "
+            "Build a dataset without them."
+        )
+
+
+def push(folder: str | Path, repository: str, private: bool = True) -> str:
+    """Uploads a built dataset with its card and returns its address.
+
+    Args:
+        folder: The dataset.
+        repository: `owner/name` of a dataset repository, made if it isn't there.
+        private: Whether a new repository is private.
+
+    Raises:
+        PermissionError: A licence in it forbids that; see `refuse_unless_allowed`.
+        FileNotFoundError: The folder holds no finished dataset.
+    """
+    from huggingface_hub import HfApi
+
+    write_statistics(folder)
+    refuse_unless_allowed(folder)
+    api = HfApi()
+    api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
+    ignored = ["*.incomplete/*", ".cache/*", ".lock"]
+    return str(api.upload_folder(repo_id=repository, repo_type="dataset", folder_path=folder, ignore_patterns=ignored))

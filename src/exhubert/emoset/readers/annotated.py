@@ -1,0 +1,171 @@
+"""Corpora whose labels stand in annotation files beside the recordings."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..record import Record
+from .by_name import files
+from .text import decode_text
+
+_AIBO_LABELS = ("chunk_labels_5cl_corpus.txt", "chunk_labels_2cl_corpus.txt")
+_IEMOCAP_TURN = re.compile(r"\[[\d.]+ - [\d.]+\]\t(?P<turn>\S+)\t(?P<label>\w+)\t\[")
+_IEMOCAP_TEXT = re.compile(r"(?P<turn>Ses\S+) \[[\d.]+-[\d.]+\]: (?P<text>.*)")
+_MELD = {
+    "train": ("train_sent_emo.csv", "train_splits"),
+    "validation": ("dev_sent_emo.csv", "dev_splits_complete"),
+    "test": ("test_sent_emo.csv", "output_repeated_splits_test"),
+}
+_SHEMO_NAME = re.compile(r"(?P<speaker>(?P<gender>[FM])\d\d)(?P<label>[AFHNSW])(?P<text>\d\d)\.wav", re.IGNORECASE)
+_SMARTKOM_RATE = 16_000  # Partitur times are samples at this rate
+
+
+def read_fau_aibo(root: Path) -> Iterator[Record]:
+    """FAU Aibo: chunk labels in five classes, or in two where only those are there.
+
+    A line is `Mont_01_000_00 N 0.86`. The official partition of the Interspeech 2009 challenge goes by school: Ohm
+    trains, Mont tests.
+    """
+    labels = next((path for name in _AIBO_LABELS for path in sorted(root.rglob(name))), None)
+    if labels is None:
+        return
+    recordings = {path.stem: path for path in files(root, (".wav",))}
+    for line in _lines(labels):
+        chunk, label, *_ = [*line.split(), "", ""]
+        school, _, rest = chunk.partition("_")
+        if not label or school not in ("Ohm", "Mont"):
+            continue
+        yield Record(
+            file=recordings.get(chunk, root / "wav" / f"{chunk}.wav"),
+            raw_label=label,
+            speaker=f"{school}_{rest[:2]}",
+            partition="train" if school == "Ohm" else "test",
+            session=school,
+        )
+
+
+def read_iemocap(root: Path) -> Iterator[Record]:
+    """IEMOCAP: `Session1/dialog/EmoEvaluation/Ses01F_impro01.txt` labels `Session1/sentences/wav/.../*.wav`.
+
+    The speaker is the letter before the turn's number: Ses01F_impro01_M011 is said by the man of session 1, whatever
+    the F of the dialogue's name says (it tells who wears the markers).
+    """
+    for path in sorted(root.rglob("EmoEvaluation/*.txt")):
+        if path.name.startswith("._"):
+            continue
+        session = path.parents[2]
+        transcript = session / "dialog" / "transcriptions" / path.name
+        texts = {}
+        if transcript.is_file():
+            texts = {m["turn"]: m["text"] for line in _lines(transcript) if (m := _IEMOCAP_TEXT.match(line))}
+        for line in _lines(path):
+            match = _IEMOCAP_TURN.match(line)
+            if match is None:
+                continue
+            turn = match["turn"]
+            letter = turn.rsplit("_", 1)[1][0]
+            yield Record(
+                file=session / "sentences" / "wav" / path.stem / f"{turn}.wav",
+                raw_label=match["label"],
+                speaker=f"{turn[:5]}{letter}",
+                gender="female" if letter == "F" else "male",
+                text=texts.get(turn),
+                session=turn[:5],
+            )
+
+
+def read_meld(root: Path) -> Iterator[Record]:
+    """MELD: one table for each partition, whose dialogue and utterance numbers begin anew in each.
+
+    The official partition is kept in the records although main characters are in all of it; the builder replaces it.
+    The corpus's own sentiment is passed on as the annotated valence.
+    """
+    for partition, (table, folder) in _MELD.items():
+        path = next(iter(sorted(root.rglob(table))), None)
+        if path is None:
+            continue
+        clips = {clip.stem: clip for clip in files(root, (".mp4", ".wav", ".flac")) if folder in clip.parent.parts}
+        with path.open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                name = f"dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
+                yield Record(
+                    file=clips.get(name, root / folder / f"{name}.mp4"),
+                    raw_label=row["Emotion"],
+                    speaker=row["Speaker"] or None,
+                    text=row.get("Utterance"),
+                    partition=partition,
+                    session=f"{partition} dialogue {row['Dialogue_ID']}",
+                    valence=row.get("Sentiment"),
+                )
+
+
+def read_shemo(root: Path) -> Iterator[Record]:
+    """ShEMO: `female/F01A01.wav`; F is female as the first letter and fear as the fourth.
+
+    Where the modified release's `modified_shemo.json` is there too, its labels and its selection of files count.
+    """
+    annotation = next(iter(sorted(root.rglob("modified_shemo*.json"))), None)
+    modified: dict[str, Any] | None = None
+    if annotation is not None:
+        content = json.loads(annotation.read_text(encoding="utf-8"))
+        modified = {Path(name).stem.upper(): facts for name, facts in content.items()}
+    for path in files(root, (".wav",)):
+        match = _SHEMO_NAME.fullmatch(path.name)
+        if match is None or (modified is not None and path.stem.upper() not in modified):
+            continue
+        facts = modified[path.stem.upper()] if modified is not None else {}
+        yield Record(
+            file=path,
+            raw_label=facts.get("emotion") or match["label"].upper(),
+            speaker=match["speaker"].upper(),
+            gender="female" if match["gender"].upper() == "F" else "male",
+            text=facts.get("transcript"),
+            take=match["text"],
+        )
+
+
+def read_smartkom(root: Path) -> Iterator[Record]:
+    """SmartKom: turns (TRN) of a session's `.par` file, each with the user state (USH) that overlaps it most.
+
+    A session is one long recording, `w001_pk/w001_pkd.wav`; `w001_pk_AAA.par` is the user AAA and `..._SMA.par` the
+    system, which is left out, as are turns without a user state.
+    """
+    for path in sorted(root.rglob("*.par")):
+        dialogue, _, speaker = path.stem.rpartition("_")
+        recordings = sorted(path.parent.glob(f"{dialogue}?.wav")) + sorted(path.parent.glob(f"{dialogue}.wav"))
+        if speaker.upper() == "SMA" or path.name.startswith("._") or not recordings:
+            continue
+        recording = next((file for file in recordings if file.stem.endswith("d")), recordings[0])
+        states, turns, words = [], [], {}
+        for line in _lines(path):
+            tier, _, rest = line.partition(":")
+            cells = rest.split()
+            if tier == "USH" and len(cells) >= 3:
+                states.append((int(cells[0]), int(cells[0]) + int(cells[1]), " ".join(cells[2:])))
+            elif tier == "TRN" and len(cells) >= 3:
+                turns.append((int(cells[0]), int(cells[0]) + int(cells[1]), cells[2]))
+            elif tier == "ORT" and len(cells) >= 2:
+                words[cells[0]] = " ".join(cells[1:])
+        for start, end, ids in turns:
+            overlaps: dict[str, int] = {}
+            for first, last, label in states:
+                overlap = min(end, last) - max(start, first)
+                if overlap > 0:
+                    overlaps[label] = overlaps.get(label, 0) + overlap
+            if overlaps:
+                yield Record(
+                    file=recording,
+                    raw_label=max(overlaps, key=lambda label: overlaps[label]),
+                    speaker=speaker,
+                    start=start / _SMARTKOM_RATE,
+                    end=end / _SMARTKOM_RATE,
+                    text=" ".join(words[i] for i in ids.split(",") if i in words) or None,
+                    session=dialogue,
+                )
+
+
+def _lines(path: Path) -> list[str]:
+    return decode_text(path.read_bytes()).splitlines()

@@ -1,0 +1,180 @@
+"""Corpora whose paths say everything: one pattern each, its groups named after the fields of a record."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..record import Record
+
+Fields = dict[str, Any]
+_GENDERS = {"f": "female", "m": "male", "c": "child", "female": "female", "male": "male"}
+_RECORD_FIELDS = set(Record.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one corpus names its files.
+
+    Attributes:
+        pattern: Matched against the end of the path below the root, with `/` between its parts. Groups named after
+            fields of `Record` fill them; `gender` may be a letter.
+        suffixes: File name endings to look at, in lower case.
+        finish: Changes the fields where a pattern can't say it; None sets the file aside as no part of the corpus.
+        fixed: Fields that are the same for every utterance.
+    """
+
+    pattern: str
+    suffixes: tuple[str, ...] = (".wav",)
+    finish: Callable[[Fields, Path], Fields | None] = lambda fields, path: fields
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _emo_db(fields: Fields, path: Path) -> Fields | None:
+    fields["gender"] = "male" if fields["speaker"] in {"03", "10", "11", "12", "15"} else "female"
+    if fields.pop("raw"):
+        # version 2 also ships raw recordings: speech on the first channel, a laryngograph on the second
+        if path.with_name(path.name.replace("xx.", ".")).exists():
+            return None
+        fields["channel"] = 0
+    return fields
+
+
+def _emofilm(fields: Fields, path: Path) -> Fields:
+    # dubbed versions of one film clip share a number: they stay together, whoever speaks
+    fields["group"] = fields.pop("clip")
+    return fields
+
+
+def _esd(fields: Fields, path: Path) -> Fields:
+    number = int(fields["speaker"])
+    fields["language"] = "zh-CN" if number <= 10 else "en"
+    fields["gender"] = "male" if number in {4, 5, 6, 8, 10, 11, 12, 13, 14, 20} else "female"
+    fields["partition"] = {"evaluation": "validation"}.get(fields["partition"], fields["partition"])
+    return fields
+
+
+def _ravdess(fields: Fields, path: Path) -> Fields | None:
+    if (fields.pop("modality"), fields.pop("channel_kind")) != ("03", "01"):
+        return None  # song, video, or the sound track of video
+    words = ("Neutral", "Calm", "Happy", "Sad", "Angry", "Fearful", "Disgust", "Surprised")
+    code = int(fields["raw_label"])
+    fields["raw_label"] = words[code - 1] if 1 <= code <= len(words) else fields["raw_label"]
+    actor = int(fields["speaker"])
+    fields["speaker"] = f"Actor_{actor:02d}"
+    fields["gender"] = "male" if actor % 2 else "female"
+    fields["intensity"] = {"01": "normal", "02": "strong"}.get(fields["intensity"], fields["intensity"])
+    return fields
+
+
+def _tess(fields: Fields, path: Path) -> Fields:
+    fields["speaker"] = "OAF" if fields["speaker"].upper() in ("OA", "OAF") else "YAF"
+    fields["raw_label"] = fields["raw_label"].lower()
+    return fields
+
+
+def _emotiw(fields: Fields, path: Path) -> Fields:
+    fields["group"] = fields.pop("film")
+    fields["partition"] = {"train": "train", "val": "validation", "test": "test"}[fields["partition"].lower()]
+    return fields
+
+
+def _lower_label(fields: Fields, path: Path) -> Fields:
+    fields["raw_label"] = fields["raw_label"].replace("_", " ").lower()
+    return fields
+
+
+_EU_EMOTION = (
+    "afraid|angry|ashamed|bored|disappointed|disgusted|excited|frustrated|happy|hurt|interested|jealous|joking|kind|"
+    "neutral|proud|sad|sneaky|surprised|unfriendly|worried"
+)
+
+LAYOUTS = {
+    "casia": Layout(r"(?P<speaker>[^/]+)/(?P<raw_label>angry|fear|happy|neutral|sad|surprise)/(?P<text>\d+)\.wav"),
+    "crema_d": Layout(r"(?P<speaker>\d{4})_(?P<text>[A-Z]{3})_(?P<raw_label>[A-Z]{3})_(?P<intensity>[A-Z]{1,2})\.wav"),
+    "demos": Layout(
+        r"(?:(?P<intensity>PR|NP)_)?(?P<gender>[fm])_(?P<speaker>\d\d)_(?P<raw_label>[a-z]{3})(?P<text>\d\d)(?P<take>[a-z])\.wav"
+    ),
+    "emo_db": Layout(
+        r"(?P<speaker>\d\d)(?P<text>[ab]\d\d)(?P<raw_label>[A-Z])(?P<take>[a-z])(?P<raw>xx)?\.wav",
+        finish=_emo_db,
+        fixed={"language": "de"},
+    ),
+    "emofilm": Layout(
+        r"(?P<gender>[fm])_(?P<raw_label>[a-z]{3})(?P<clip>\d+)(?P<take>[a-z])(?P<language>en|es|it)(?:_16k)?\.wav",
+        finish=_emofilm,
+    ),
+    "emotiw_2014": Layout(
+        r"(?P<partition>Train|Val|Test)_AFEW/(?P<raw_label>[A-Za-z]+)/(?P<film>\d{3})\d{6}\.(?:avi|wav)",
+        (".avi", ".wav"),
+        _emotiw,
+    ),
+    "emovo": Layout(r"(?P<raw_label>[a-z]{3})-(?P<speaker>(?P<gender>[fm])\d)-(?P<text>[a-z]\d)\.wav"),
+    # the folder is the speaker: files of subject 11 are called s12_*, and numbering varies (s_3_su_1, s16_su_3avi)
+    "enterface": Layout(
+        r"(?P<speaker>subject ?\d+)/[^/]+/(?:[^/]+/)?s_?\d+_(?P<raw_label>[a-z]{2})(?:_(?P<text>\d+)(?:avi)?)?\.avi",
+        (".avi",),
+    ),
+    "esd": Layout(
+        r"(?P<speaker>\d{4})/(?P<raw_label>Neutral|Angry|Happy|Sad|Surprise)/"
+        r"(?:(?P<partition>train|evaluation|test)/)?\d{4}_(?P<text>\d{6})\.wav",
+        finish=_esd,
+    ),
+    "eu_emoss": Layout(
+        rf"EDITED/(?P<raw_label>(?:{_EU_EMOTION})(?:[ _]low[ _]intensity)?)/[^/]+\.mp4", (".mp4",), _lower_label
+    ),
+    "eu_ev": Layout(
+        rf"Original/(?P<raw_label>(?:{_EU_EMOTION})(?:[ _]low[ _]intensity)?)/[^/]+\.mp3", (".mp3",), _lower_label
+    ),
+    "mesd": Layout(r"(?P<raw_label>[A-Z][a-z]+)_(?P<gender>[FMC])_(?P<text>[AB]_[^/]+)\.wav"),
+    "ravdess": Layout(
+        r"(?P<modality>\d\d)-(?P<channel_kind>\d\d)-(?P<raw_label>\d\d)-(?P<intensity>\d\d)-(?P<text>\d\d)-(?P<take>\d\d)-"
+        r"(?P<speaker>\d\d)\.wav",
+        finish=_ravdess,
+    ),
+    "savee": Layout(
+        r"(?P<speaker>DC|JE|JK|KL)[/_](?P<raw_label>[a-z]{1,2})(?P<text>\d\d)\.wav", fixed={"gender": "male"}
+    ),
+    "subesco": Layout(
+        # one name in the wild has a stray bracket: F_02_MONIKA_S_2_SURPRISE_3].wav
+        r"(?P<speaker>(?P<gender>[FM])_\d\d_[A-Z]+)_S_(?P<text>\d+)_(?P<raw_label>[A-Z]+)_(?P<take>\d+)\]?\.wav"
+    ),
+    "tess": Layout(
+        r"(?P<speaker>OAF|YAF|OA|YA)_(?P<text>[^/]+)_(?P<raw_label>[a-z]+)\.wav",
+        finish=_tess,
+        fixed={"gender": "female"},
+    ),
+    "urdu": Layout(
+        # running numbers have two or three digits
+        r"(?P<speaker>S(?P<gender>[MF])\d+)_F(?P<take>\d+)_(?P<raw_label>[AHNS])\d+\.wav",
+        fixed={"language": "ur"},
+    ),
+}
+
+
+def read_by_name(corpus: str, root: Path) -> Iterator[Record]:
+    """Lists the files below `root` whose path has the corpus's pattern; others are no part of it.
+
+    Two paths with the same file name and folder-independent fields are one utterance that was unpacked twice, as in
+    copies of TESS that hold the whole set two times: the first one counts.
+    """
+    layout = LAYOUTS[corpus]
+    pattern = re.compile(rf"(?:.*/)?{layout.pattern}", re.IGNORECASE)
+    for path in files(root, layout.suffixes):
+        match = pattern.fullmatch(path.relative_to(root).as_posix())
+        if match is None:
+            continue
+        fields = layout.finish(match.groupdict() | dict(layout.fixed), path)
+        if fields is None:
+            continue
+        if fields.get("gender"):
+            fields["gender"] = _GENDERS[fields["gender"].lower()]
+        yield Record(file=path, **{name: value for name, value in fields.items() if name in _RECORD_FIELDS})
+
+
+def files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """Files below `root` with one of the endings, in a stable order, without what macOS leaves in archives."""
+    for path in sorted(root.rglob("*")):
+        if path.suffix.lower() in suffixes and not path.name.startswith("._") and "__MACOSX" not in path.parts:
+            yield path

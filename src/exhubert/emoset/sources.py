@@ -1,0 +1,92 @@
+"""Where corpora lie on disk: found below one folder, or named one by one."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from .catalog import catalog, entry
+from .readers import recognise
+from .readers.manifest import find_manifest
+
+ROOT_VARIABLE = "EXHUBERT_CORPORA"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What was found.
+
+    Attributes:
+        found: Folder of each corpus, by id.
+        unknown: Folders in which no layout was recognised.
+    """
+
+    found: dict[str, Path]
+    unknown: list[Path]
+
+
+def find_corpora(place: str | Path | None = None, corpora: Sequence[str] | None = None) -> Sources:
+    """Finds corpora on disk.
+
+    Below a folder, a sub-folder is a corpus if its name is an id or name of the catalog (`emo_db`, `EMO-DB`,
+    `CREMA-D`), if it holds a manifest (a corpus of your own, named after the folder), or if its files have the layout
+    of one corpus. A folder that is itself a corpus is found too.
+
+    Args:
+        place: A folder; or a YAML file with `corpus id: folder` lines, relative to the file. By default what the
+            environment variable EXHUBERT_CORPORA says.
+        corpora: Only these; an error names those that are missing.
+
+    Raises:
+        ValueError: No place is given, or the YAML isn't a map of ids to folders.
+        FileNotFoundError: The place doesn't exist, or a corpus asked for isn't there.
+        KeyError: A corpus asked for is neither in the catalog nor among the folders.
+    """
+    place = place or os.environ.get(ROOT_VARIABLE)
+    if not place:
+        raise ValueError(f"Where are the corpora? Give --root FOLDER, or set {ROOT_VARIABLE}.")
+    place = Path(place).expanduser()
+    if not place.exists():
+        raise FileNotFoundError(f"{place}: there is no such folder or file.")
+    sources = _from_file(place) if place.is_file() else _below(place)
+    if corpora is None:
+        return sources
+    for corpus in corpora:
+        if corpus not in sources.found:
+            entry(corpus)  # an unknown id has an error of its own
+            found = ", ".join(sources.found) or "no corpus"
+            raise FileNotFoundError(f"{place} holds {found}, but not {corpus}.")
+    return Sources({corpus: sources.found[corpus] for corpus in corpora}, sources.unknown)
+
+
+def _from_file(path: Path) -> Sources:
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    if not isinstance(content, Mapping) or not all(isinstance(folder, str) for folder in content.values()):
+        raise ValueError(f"{path}: expected `corpus id: folder` lines.")
+    return Sources({str(corpus): path.parent / Path(folder).expanduser() for corpus, folder in content.items()}, [])
+
+
+def _below(root: Path) -> Sources:
+    by_name = {_plain(text): facts.id for facts in catalog().values() for text in (facts.id, facts.name)}
+    found: dict[str, Path] = {}
+    unknown = []
+    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        corpus = by_name.get(_plain(folder.name))
+        if corpus is None and find_manifest(folder):
+            corpus = re.sub(r"[^A-Za-z0-9_-]+", "_", folder.name).strip("_-") or None
+        corpus = corpus or recognise(folder)
+        if corpus is None:
+            unknown.append(folder)
+        elif corpus in found:
+            raise ValueError(f"{found[corpus]} and {folder} are both {corpus}; keep one, or name them in a YAML file.")
+        else:
+            found[corpus] = folder
+    itself = by_name.get(_plain(root.name)) or (None if found else recognise(root))
+    return Sources({itself: root}, []) if itself and not found else Sources(found, unknown)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,0 +1,75 @@
+"""Comparing what is on disk with the catalog."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .builder import corpus_entry
+from .catalog import CatalogEntry
+from .readers import read
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one corpus on disk holds, against what the catalog says.
+
+    Attributes:
+        corpus: Its id.
+        status: `complete`, `partial`, `more` (than the catalog knows), `absent`, `unknown layout` or `unknown size`.
+        detail: In words, what is missing or different.
+    """
+
+    corpus: str
+    status: str
+    detail: str
+
+
+def verify(entries: Mapping[str, CatalogEntry], found: Mapping[str, Path]) -> list[Finding]:
+    """Compares corpora on disk with the catalog: utterances, files, speakers, labels. Reads no audio.
+
+    Args:
+        entries: The catalog entries to report on, by id.
+        found: The folder of each corpus that is there, by id.
+    """
+    findings = []
+    for corpus, facts in entries.items():
+        absent = Finding(corpus, "absent", f"access: {facts.access}")
+        findings.append(_verify(corpus, found[corpus]) if corpus in found else absent)
+    return findings + [_verify(corpus, folder) for corpus, folder in found.items() if corpus not in entries]
+
+
+def _verify(corpus: str, folder: Path) -> Finding:
+    facts = corpus_entry(corpus, folder)
+    try:
+        records = list(read(facts.id if facts.has_own_layout else "manifest", folder))
+    except (FileNotFoundError, ValueError) as error:
+        return Finding(corpus, "unknown layout", str(error))
+    remarks = []
+    lost = [record.file for record in records if not record.file.is_file()]
+    if lost:
+        remarks.append(f"{len(lost)} files are listed and missing, such as {lost[0].name}")
+    if missing := sorted(_emotions(facts) - {_emotion(facts, record.raw_label) for record in records}):
+        remarks.append(f"no utterance of {', '.join(missing)}")
+    if surplus := Counter(record.raw_label for record in records if facts.class_of(record.raw_label) is None):
+        remarks.append(f"labels without a class: {dict(surplus)}")
+    speakers = len({record.speaker for record in records if record.speaker is not None})
+    if isinstance(facts.speakers, int) and speakers and speakers != facts.speakers:
+        remarks.append(f"{speakers} speakers, {facts.speakers} in the catalog")
+    present = len(records) - len(lost)
+    sizes = dict(facts.releases) or ({"the corpus": facts.utterances} if isinstance(facts.utterances, int) else {})
+    if not sizes:
+        return Finding(corpus, "unknown size", "; ".join([f"{present} utterances", *remarks]))
+    release, size = min(sizes.items(), key=lambda item: abs(item[1] - present))
+    detail = "; ".join([f"{present} of {size} utterances ({release})", *remarks])
+    if present == size and not lost:
+        return Finding(corpus, "complete", detail)
+    return Finding(corpus, "more" if present > size else "partial", detail)
+
+
+def _emotions(facts: CatalogEntry) -> set[str]:
+    return {label.emotion for label in facts.labels.values() if label.class_name} if facts.has_own_layout else set()
+
+
+def _emotion(facts: CatalogEntry, raw_label: str) -> str:
+    return facts.labels[raw_label].emotion if raw_label in facts.labels else raw_label

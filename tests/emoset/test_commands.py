@@ -1,0 +1,233 @@
+"""`exhubert emoset ...` over a root as users have it: several corpora, one damaged, one unknown, one of their own."""
+
+import json
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from datasets import load_dataset
+from huggingface_hub import DatasetCard
+
+from exhubert import load_audio
+from exhubert.audio import AudioError, read_audio
+from exhubert.cli import main
+from exhubert.emoset import build, load
+from exhubert.emoset.publish import refuse_unless_allowed
+from exhubert.emoset.sources import ROOT_VARIABLE, find_corpora
+
+from ..conftest import load_recipe, write_tone
+
+
+def write_video(path, seconds=0.5, rate=48_000, frequency=440.0, layout="stereo", codec="pcm_s16le"):
+    """A container with one sound track, made with PyAV."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
+    samples = 0.3 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout=layout)
+        frame = av.AudioFrame.from_ndarray(
+            np.repeat((samples * 32767).astype("<i2")[:, None], channels, axis=1).reshape(1, -1), "s16", layout
+        )
+        frame.sample_rate = rate
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.delenv(ROOT_VARIABLE, raising=False)
+    root = tmp_path / "corpora"
+    for index, speaker in enumerate(("03", "08", "09", "10", "11")):
+        for pitch, emotion in enumerate("WLEAFTN"):
+            write_tone(root / f"EMO-DB/wav/{speaker}a01{emotion}a.wav", frequency=150.0 + 9 * index + 40 * pitch)
+    for index in range(1, 4):
+        write_video(root / f"some archive/subject {index}/anger/sentence 1/s{index}_an_1.avi", frequency=200.0 * index)
+        write_tone(root / f"my calls/{index}.wav", frequency=77.0 * index)
+    (root / "my calls/manifest.csv").write_text(
+        "file,label,speaker\n1.wav,joy,a\n2.wav,joy,b\n3.wav,joy,c\n3.wav,sung,c\n"
+    )
+    (root / "EMO-DB/wav/03a02Na.wav").write_text("damaged")
+    write_tone(root / "riddle/a.wav")
+    return root
+
+
+def test_build_over_a_root_ends_in_a_loadable_dataset_and_a_plain_report(root, tmp_path, capsys):
+    assert main(["emoset", "build", "--root", str(root), "--output", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "EMO-DB: 35 utterances" in printed and "eNTERFACE: 3 utterances" in printed
+    assert "1 recordings set aside" in printed and "dropped: {'sung': 1}" in printed
+    assert "riddle: no known layout; to use it, put a manifest.csv there" in printed
+    rows = [row for part in load(tmp_path / "out").values() for row in part]
+    assert {row["corpus"] for row in rows} == {"emo_db", "enterface", "my_calls"} and len(rows) == 41
+    video = next(row for row in rows if row["corpus"] == "enterface")
+    assert video["source_sampling_rate"] == 48_000 and video["speaker"].startswith("enterface/subject ")
+    parquet = load_dataset("parquet", data_files={"train": f"{tmp_path}/out/*/*-train*.parquet"}, split="train")
+    assert set(parquet.column_names) == set(rows[0])
+
+
+def test_corpora_are_chosen_by_id_by_yaml_and_by_environment(root, tmp_path, monkeypatch):
+    assert set(find_corpora(root).found) == {"emo_db", "enterface", "my_calls"}
+    assert set(find_corpora(root, ["emo_db"]).found) == {"emo_db"}
+    assert find_corpora(root / "some archive").found == {"enterface": root / "some archive"}
+    (tmp_path / "places.yaml").write_text("emo_db: corpora/EMO-DB\n")
+    assert find_corpora(tmp_path / "places.yaml").found == {"emo_db": tmp_path / "corpora/EMO-DB"}
+    monkeypatch.setenv(ROOT_VARIABLE, str(root))
+    assert set(find_corpora().found) == {"emo_db", "enterface", "my_calls"}
+    with pytest.raises(FileNotFoundError, match="holds emo_db, my_calls, enterface, but not urdu"):
+        find_corpora(root, ["urdu"])
+    with pytest.raises(KeyError, match="no corpus 'urdo'; did you mean urdu"):
+        find_corpora(root, ["urdo"])
+    monkeypatch.delenv(ROOT_VARIABLE)
+    with pytest.raises(ValueError, match="Where are the corpora"):
+        find_corpora()
+
+
+def test_list_show_and_verify_say_what_is_known_and_what_is_missing(root, capsys):
+    assert main(["emoset", "list", "--root", str(root)]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert len([line for line in listed if line.startswith(("emo_db ", "urdu ", "gemep "))]) == 3
+    assert str(root / "EMO-DB") in next(line for line in listed if line.startswith("emo_db "))
+    assert main(["emoset", "show", "fau_aibo"]) == 0
+    shown = capsys.readouterr().out
+    assert "R: rest -> dropped" in shown and "utterances: 18216 (recalled, not read in a source)" in shown
+    assert main(["emoset", "verify", "--root", str(root)]) == 0
+    verified = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "partial" in verified["emo_db"] and "36 of 535 utterances (v1); 5 speakers, 10" in verified["emo_db"]
+    assert "no utterance of disgust, fear" in verified["enterface"] and "absent" in verified["urdu"]
+    assert "unknown layout" in verified["riddle"] and "unknown size" in verified["my_calls"]
+    assert main(["emoset", "show", "emodb"]) == 1
+    assert "did you mean emo_db" in capsys.readouterr().err
+
+
+def test_strict_makes_anything_set_aside_an_error_and_leaves_nothing_that_loads(root, tmp_path, capsys):
+    arguments = ["emoset", "build", "--root", str(root), "--corpora", "emo_db", "--output", str(tmp_path / "out")]
+    assert main([*arguments, "--strict"]) == 1
+    assert "1 recordings can't be used, and --strict" in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "out")
+    assert main(arguments) == 0
+    assert main([*arguments, "--strict"]) == 1, "also where it was built before"
+
+
+def test_a_scheme_of_your_own_relabels_the_dataset_and_is_stored_with_it(root, tmp_path):
+    (tmp_path / "mine.yaml").write_text("emo_db:\n  L: low_neutral\n  T: null\n")
+    summary = build({"emo_db": root / "EMO-DB"}, tmp_path / "out", scheme=tmp_path / "mine.yaml")["emo_db"]
+    assert summary["dropped_labels"] == {"T": 5} and summary["label_map"]["L"]["basis"] == "user"
+    rejected = (tmp_path / "out/emo_db/rejected.jsonl").read_text()
+    assert "its label maps to no class: T" in rejected and str(root) not in rejected
+    rows = [row for part in load(tmp_path / "out").values() for row in part]
+    assert {row["arousal"] + row["valence"] for row in rows if row["raw_label"] == "L"} == {"lowneutral"}
+    assert build({"emo_db": root / "EMO-DB"}, tmp_path / "out")["emo_db"]["dropped_labels"] == {}
+
+
+def test_a_recording_that_is_there_twice_is_kept_once(root, tmp_path):
+    copy = root / "EMO-DB/copy/03a01Wa.wav"
+    copy.parent.mkdir()
+    copy.write_bytes((root / "EMO-DB/wav/03a01Wa.wav").read_bytes())
+    summary = build({"emo_db": root / "EMO-DB"}, tmp_path / "out")["emo_db"]
+    assert summary["utterances"] == 35 and summary["rejected"] == 2
+    reasons = [json.loads(line)["reason"] for line in (tmp_path / "out/emo_db/rejected.jsonl").read_text().splitlines()]
+    assert any("the same recording as emo_db/copy/03a01Wa" in reason for reason in reasons)
+
+
+def test_mistakes_do_not_touch_a_finished_dataset(root, tmp_path):
+    build({"emo_db": root / "EMO-DB"}, tmp_path / "out")
+    for roots in ({"emodb": root / "EMO-DB"}, {"..": root / "EMO-DB"}, {"urdu": root / "nowhere"}):
+        with pytest.raises((KeyError, ValueError, FileNotFoundError)):
+            build(roots, tmp_path / "out")
+    assert sum(map(len, load(tmp_path / "out").values())) == 35
+
+
+def test_a_partition_whose_recordings_are_all_unusable_is_left_out(tmp_path):
+    root = tmp_path / "own"
+    for name in "ab":
+        write_tone(root / f"{name}.wav", frequency=100.0 * ord(name))
+    (root / "c.wav").write_text("nothing")
+    (root / "manifest.csv").write_text(
+        "file,label,speaker,partition\na.wav,joy,a,train\nb.wav,joy,b,test\nc.wav,joy,c,dev\n"
+    )
+    build({"own": root}, tmp_path / "out")
+    assert set(load(tmp_path / "out")) == {"train", "test"}
+    (root / "manifest.csv").write_text("file,label,speaker\nc.wav,joy,c\n")
+    with pytest.raises(ValueError, match="no recording can be used; the reasons are in"):
+        build({"own": root}, tmp_path / "out2")
+
+
+def test_corpora_without_speaker_names_say_so(tmp_path, capsys):
+    root = tmp_path / "own"
+    for index in range(6):
+        write_tone(root / f"{index}.wav", frequency=100.0 + 50 * index)
+    lines = [f"{index}.wav,joy,{('train', 'validation', 'test')[index % 3]}" for index in range(6)]
+    (root / "manifest.csv").write_text("\n".join(["file,label,partition", *lines]) + "\n")
+    assert main(["emoset", "build", "--corpus", f"own={root}", "--output", str(tmp_path / "out")]) == 0
+    assert "NOT speaker-independent" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out/summary.json").read_text())["own"]["speaker_independent"] is False
+
+
+def test_statistics_write_a_card_with_licences_maps_and_plots(root, tmp_path):
+    build(find_corpora(root).found, tmp_path / "out")
+    assert main(["emoset", "stats", str(tmp_path / "out")]) == 0
+    card = DatasetCard.load(tmp_path / "out/README.md")
+    assert card.data.pretty_name == "EmoSet++ build"
+    assert "| EMO-DB | W | anger | high_negative | source |" in card.text and "Not to be passed on" in card.text
+    for name in ("classes", "languages", "durations"):
+        assert (tmp_path / f"out/plots/{name}.png").stat().st_size > 5000
+    whole = load_dataset(str(tmp_path / "out"))
+    assert sum(map(len, whole.values())) == 41, "the card's configuration opens the folder with plain datasets"
+
+
+def test_push_is_refused_for_corpora_that_may_not_be_passed_on(root, tmp_path, capsys):
+    build({"enterface": root / "some archive", "emo_db": root / "EMO-DB"}, tmp_path / "out")
+    with pytest.raises(PermissionError, match="enterface \\(free for research\\)"):
+        refuse_unless_allowed(tmp_path / "out")
+    assert main(["emoset", "push", str(tmp_path / "out"), "me/data"]) == 1
+    assert "not pushed" in capsys.readouterr().err
+    build({"emo_db": root / "EMO-DB"}, tmp_path / "allowed")
+    refuse_unless_allowed(tmp_path / "allowed")
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "codec"),
+    [
+        ("a.avi", "stereo", "pcm_s16le"),
+        ("b.mp4", "5.1", "aac"),
+        ("c.m4a", "mono", "aac"),
+        ("d.mov", "stereo", "pcm_s16le"),
+    ],
+)
+def test_sound_tracks_of_videos_are_read_mixed_down_and_cut(tmp_path, name, layout, codec):
+    write_video(tmp_path / name, 1.0, frequency=500.0, layout=layout, codec=codec)
+    samples = load_audio(tmp_path / name)
+    assert abs(len(samples) - 16_000) < 1200, "encoders pad by up to a frame or two"
+    spectrum = np.abs(np.fft.rfft(samples[:8000]))
+    assert spectrum.argmax() == 250  # bins of 2 Hz
+    part, rate = read_audio(tmp_path / name, start=0.25, end=0.5)
+    assert rate == 48_000 and len(part) == 12_000
+    assert np.array_equal(samples, load_audio((tmp_path / name).read_bytes()))
+
+
+def test_what_has_no_sound_track_is_said(tmp_path):
+    (tmp_path / "pointer.wav").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(AudioError, match="pointer.wav: only a Git LFS pointer; run `git lfs pull`"):
+        load_audio(tmp_path / "pointer.wav")
+    with av.open(str(tmp_path / "mute.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 32
+        frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), dtype=np.uint8), format="rgb24")
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    with pytest.raises(AudioError, match="mute.mp4: not a recording that can be read; it has no sound track"):
+        load_audio(tmp_path / "mute.mp4")
+
+
+def test_one_channel_can_be_taken_alone(tmp_path):
+    soundfile.write(tmp_path / "two.wav", np.stack([np.full(800, 0.5), np.full(800, -0.25)], axis=1), 16_000)
+    assert read_audio(tmp_path / "two.wav", channel=1)[0].mean() == pytest.approx(-0.25, abs=1e-4)
+    with pytest.raises(AudioError, match="channel 2, counted from 0, was asked for; there are 2"):
+        read_audio(tmp_path / "two.wav", channel=2)
+
+
+def test_the_recipe_is_the_same_command(root, tmp_path, capsys):
+    assert load_recipe("build_emoset").main(["emoset", "list", "--root", str(root)]) == 0
+    assert "emo_db" in capsys.readouterr().out
