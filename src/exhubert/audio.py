@@ -3,7 +3,7 @@
 import io
 import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -97,6 +97,7 @@ def _read_container(source: AudioSource, name: str, reason: str) -> tuple[np.nda
     if not isinstance(source, (str, os.PathLike, bytes)):
         source.seek(0)
     try:
+        container: Any
         with av.open(io.BytesIO(source) if isinstance(source, bytes) else source) as container:
             if not container.streams.audio:
                 raise AudioError(f"{name}: not a recording that can be read; it has no sound track.")

@@ -145,7 +145,7 @@ def with_scheme(facts: CatalogEntry, scheme: str | Path) -> CatalogEntry:
         return replace(facts, by_annotated_valence=True)
     if scheme == "alternative":
         changes = {raw: label.alternative for raw, label in facts.labels.items() if label.alternative}
-        return replace(facts, labels=facts.labels | _relabelled(facts, changes, "judgement"))
+        return replace(facts, labels={**facts.labels, **_relabelled(facts, changes, "judgement")})
     path = Path(scheme)
     if not path.is_file():
         raise ValueError(f"No label scheme {str(scheme)!r}: expected {', '.join(SCHEMES)}, or a YAML file.")
@@ -155,7 +155,7 @@ def with_scheme(facts: CatalogEntry, scheme: str | Path) -> CatalogEntry:
     wanted = {str(raw): name for corpus in ("*", facts.id) for raw, name in content.get(corpus, {}).items()}
     if wrong := sorted(f"{raw}: {name}" for raw, name in wanted.items() if name not in (None, *SIX_CLASSES)):
         raise ValueError(f"{path}: {', '.join(wrong)}; a class is one of {', '.join(SIX_CLASSES)}, or null to drop.")
-    return replace(facts, labels=facts.labels | _relabelled(facts, wanted, "user"))
+    return replace(facts, labels={**facts.labels, **_relabelled(facts, wanted, "user")})
 
 
 def _relabelled(facts: CatalogEntry, changes: Mapping[str, str | None], basis: str) -> dict[str, LabelMap]:

@@ -51,7 +51,9 @@ def partition(
     rules = {"official"} if any(official) else set()
     if rules and "validation" not in official:
         training = [index for index, part in enumerate(official) if part == "train"]
-        parts = _balanced([units[i] for i in training], [classes[i] for i in training], (0.75, 0.25), seed)
+        parts: Sequence[str] = _balanced(
+            [units[i] for i in training], [classes[i] for i in training], (0.75, 0.25), seed
+        )
         for index, part in zip(training, parts, strict=True):
             result[index] = part
     for indices in _by_language(records, units, [index for index, part in enumerate(official) if part is None]):

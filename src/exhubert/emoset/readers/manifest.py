@@ -85,6 +85,7 @@ def _record(root: Path, row: Mapping[str, Any], partition: str | None, where: st
     partition = cells.get("partition") or partition
     if partition and partition.lower() not in PARTITIONS:
         raise ValueError(f"{where}: partition is {partition!r}, expected train, validation or test, or nothing.")
+    texts: dict[str, Any] = {name: cells.get(name) for name in _TEXTS}
     return Record(
         file=root / cells["file"],
         raw_label=cells["label"],
@@ -92,7 +93,7 @@ def _record(root: Path, row: Mapping[str, Any], partition: str | None, where: st
         start=_seconds(cells.get("start"), "start", where),
         end=_seconds(cells.get("end"), "end", where),
         partition=PARTITIONS[partition.lower()] if partition else None,
-        **{name: cells.get(name) for name in _TEXTS},
+        **texts,
     )
 
 
