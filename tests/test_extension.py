@@ -36,6 +36,7 @@ def test_step_zero_equals_hubert_bit_for_bit(layout, attention, masked, speechli
     report = identity_report(model.train(), hubert, batch)
     assert report.identical and report.hidden_states == 0.0 and report.logits == 0.0
     assert model.training, "the report puts the mode back"
+    assert identity_report(model, hubert, batch["input_values"]).identical
     with torch.no_grad():
         assert torch.equal(model.eval()(**batch).logits, hubert(**batch).logits)
 

@@ -17,6 +17,7 @@ from .extension import IdentityReport, default_feature_extractor, identity_repor
 from .modeling_exhubert import ExHuBERTForSequenceClassification, ExHuBERTModel
 
 _LAZY = {"load_audio": "audio"}
+_SUBMODULES = {"audio", "card", "emoset", "evaluation", "inference", "labels", "training"}
 
 AutoConfig.register("exhubert", ExHuBERTConfig, exist_ok=True)
 AutoModel.register(ExHuBERTConfig, ExHuBERTModel, exist_ok=True)
@@ -28,6 +29,8 @@ _PIPELINE_NAMES["exhubert"] = ExHuBERTForSequenceClassification.__name__  # or t
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    if name in _SUBMODULES:
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -331,13 +331,16 @@ def published_logits(source: str | Path, input_values: torch.Tensor, attention_m
 
 
 @torch.no_grad()
-def identity_report(model: ExHuBERTPreTrainedModel, hubert, batch: Mapping[str, torch.Tensor]) -> IdentityReport:
+def identity_report(
+    model: ExHuBERTPreTrainedModel, hubert, batch: Mapping[str, torch.Tensor] | torch.Tensor
+) -> IdentityReport:
     """Compares an ExHuBERT with the HuBERT it came from, in eval mode, on one batch.
 
     Args:
         model: The ExHuBERT, with or without head.
         hubert: The HuBERT, with or without head.
-        batch: `input_values` `(batch, samples)` and where used `attention_mask`; other keys are left out.
+        batch: `input_values` `(batch, samples)` and where used `attention_mask`; other keys are left out. Or just the
+            input values.
 
     Returns:
         The largest absolute differences. At step 0 both are 0.0 in fp32.
@@ -348,6 +351,8 @@ def identity_report(model: ExHuBERTPreTrainedModel, hubert, batch: Mapping[str, 
     blocks, layers = len(model.blocks), hubert.config.num_hidden_layers
     if blocks != layers:
         raise ValueError(f"An ExHuBERT of {blocks} blocks can't come from a HuBERT of {layers} layers.")
+    if isinstance(batch, torch.Tensor):
+        batch = {"input_values": batch}
     inputs = {key: value for key, value in batch.items() if key in ("input_values", "attention_mask")}
     _align(model)
     _align(hubert)

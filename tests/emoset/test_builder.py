@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -107,6 +108,39 @@ def test_an_interrupted_build_never_loads_and_is_completed_by_the_next(emo_db, t
     build({"emo_db": emo_db}, out)
     assert sum(map(len, load(out).values())) == 35
     assert not (out / "emo_db.incomplete").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_proc", [1, 2])
+def test_a_build_killed_at_any_moment_and_run_again_gives_the_same_bytes(tmp_path, num_proc):
+    roots = {}
+    for corpus in ("first", "second"):
+        root = tmp_path / corpus
+        lines = ["file,label,speaker"]
+        for index in range(150):
+            write_tone(root / f"{index}.wav", 0.5, 44_100, frequency=100.0 + index)
+            lines.append(f"{index}.wav,{('joy', 'anger', 'sadness')[index % 3]},s{index % 7}")
+        roots[corpus] = manifest(root, lines)
+    whole = tmp_path / "whole"
+    build(roots, whole)
+    expected = {path.relative_to(whole): path.read_bytes() for path in whole.glob("*/*.parquet")}
+
+    killed = tmp_path / "killed"
+    code = f"from exhubert.emoset import build; build({ {k: str(v) for k, v in roots.items()}!r}, {str(killed)!r})"
+    for delay in (0.0, 0.3, 0.6):
+        process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+        while process.poll() is None and not list(killed.glob("*.incomplete")):
+            time.sleep(0.01)
+        time.sleep(delay)
+        process.kill()
+        if process.wait() == -9 and not (killed / "summary.json").is_file():
+            with pytest.raises(FileNotFoundError, match="holds no finished dataset"):
+                load(killed)
+    build(roots, killed, num_proc=num_proc)
+    rows = {row["utterance_id"]: row for part in load(killed).values() for row in part}
+    assert rows == {row["utterance_id"]: row for part in load(whole).values() for row in part}
+    if num_proc == 1:
+        assert {path.relative_to(killed): path.read_bytes() for path in killed.glob("*/*.parquet")} == expected
 
 
 def manifest(root, lines):

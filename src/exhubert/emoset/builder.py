@@ -185,7 +185,9 @@ def rejection(root: Path, record: Record, reason: str) -> dict[str, str]:
 
 
 def _below(root: Path, file: Path) -> str:
-    return Path(os.path.relpath(file, root)).as_posix()
+    """Path of a file relative to the root, also where a manifest leads out of it."""
+    inside = file.is_relative_to(root)
+    return (file.relative_to(root) if inside else Path(os.path.relpath(file, root))).as_posix()
 
 
 def _utterance_ids(corpus: str, root: Path, records: list[Record]) -> list[str]:

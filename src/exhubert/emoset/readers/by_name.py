@@ -1,5 +1,6 @@
 """Corpora whose paths say everything: one pattern each, its groups named after the fields of a record."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -175,6 +176,8 @@ def read_by_name(corpus: str, root: Path) -> Iterator[Record]:
 
 def files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     """Files below `root` with one of the endings, in a stable order, without what macOS leaves in archives."""
-    for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in suffixes and not path.name.startswith("._") and "__MACOSX" not in path.parts:
-            yield path
+    for folder, folders, names in os.walk(root):  # several times as fast as rglob on a hundred thousand files
+        folders[:] = sorted(name for name in folders if name != "__MACOSX")
+        for name in sorted(names):
+            if name.lower().endswith(suffixes) and not name.startswith("._"):
+                yield Path(folder, name)
