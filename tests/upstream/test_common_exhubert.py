@@ -94,6 +94,12 @@ class ExHuBERTCommonTests(ModelTesterMixin):
         with mock.patch.object(ExHuBERTPreTrainedModel, "from_pretrained", lenient):
             super().test_can_init_all_missing_weights()
 
+    @unittest.skip(
+        "use_reentrant=True is refused on purpose: it loses the gradients of all that is behind a frozen layer"
+    )
+    def test_training_gradient_checkpointing_use_reentrant_true(self):
+        pass
+
     @unittest.skip("speech models have no token embeddings")
     def test_model_get_set_embeddings(self):
         pass

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ class Listing:
     dropped: dict[str, int]
     rule: str
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Changes whenever a file, a label, a partition, a fact of the catalog or the form of the rows does."""
         facts = (FEATURES, _FORM, self.entry, self.rejected, self.dropped, self.rule)
