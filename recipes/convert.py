@@ -16,7 +16,8 @@ import argparse
 import torch
 
 from exhubert import ExHuBERTForSequenceClassification, card
-from exhubert.extension import feature_extractor_of, published_logits, signal_like_speech
+from exhubert.extension import feature_extractor_of, signal_like_speech
+from exhubert.published import published_logits
 
 TOLERANCE = 2e-5
 

@@ -1,8 +1,7 @@
-"""Where ExHuBERTs come from: a HuBERT, or the checkpoint published with the paper; and the proof that they equal it."""
+"""Extending a HuBERT to an ExHuBERT, the way back, and the proof that both compute the same."""
 
 import contextlib
 import copy
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from transformers import (
     AutoFeatureExtractor,
     HubertConfig,
@@ -25,15 +22,14 @@ from transformers import (
 from transformers.utils import logging
 
 from .configuration_exhubert import SIX_CLASSES, ExHuBERTConfig, is_published_layout, read_config
+from .labels import names_by_index
 from .modeling_exhubert import ExHuBERTForSequenceClassification, ExHuBERTPreTrainedModel
 
 logger = logging.get_logger(__name__)
 
-PUBLISHED_REPOSITORY = "amiriparian/ExHuBERT"
-PUBLISHED_LICENSE = "cc-by-nc-sa-4.0"
 _HUBERT_CLASSES = {c.__name__: c for c in (HubertModel, HubertForSequenceClassification, HubertForCTC)}
-_LAYER = "encoder.layers."
-_SPEC = "masked_spec_embed"  # SpecAugment's vector: there or not as the configuration masks or not
+LAYER = "encoder.layers."
+SPEC = "masked_spec_embed"  # SpecAugment's vector: there or not as the configuration masks or not
 _HEAD = ("projector.", "classifier.", "layer_weights")
 # What an extended model may set otherwise than its HuBERT; all else would make it compute something else.
 _FREE = {
@@ -115,9 +111,9 @@ def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, *
     elif has_head:
         logger.warning("A new classification head is drawn for the classes %s.", ", ".join(config.id2label.values()))
 
-    expected_new = {prefix + _SPEC} | (set() if keep_head else head)
-    if prefix + _SPEC not in model.state_dict():
-        state.pop(prefix + _SPEC, None)
+    expected_new = {prefix + SPEC} | (set() if keep_head else head)
+    if prefix + SPEC not in model.state_dict():
+        state.pop(prefix + SPEC, None)
     result = model.load_state_dict(state, strict=False)
     missing = {key for key in result.missing_keys if key not in expected_new and "gate." not in key}
     if missing or result.unexpected_keys:
@@ -151,7 +147,7 @@ def load_hubert(source: str | os.PathLike[str]):
             f"({', '.join(_HUBERT_CLASSES)})."
         )
     model, info = _HUBERT_CLASSES[architectures[0]].from_pretrained(source, output_loading_info=True)
-    problems = {name: sorted(k for k in map(str, keys) if not k.endswith(_SPEC)) for name, keys in info.items()}
+    problems = {name: sorted(k for k in map(str, keys) if not k.endswith(SPEC)) for name, keys in info.items()}
     problems = {name: keys for name, keys in problems.items() if keys}
     if problems:
         raise RuntimeError(f"{source} is not a complete {architectures[0]}: {problems}.")
@@ -210,124 +206,6 @@ def load_classifier(source: str | Path):
     if not isinstance(model, HubertForSequenceClassification):
         raise ValueError(f"{source} is a {type(model).__name__} without a classification head: fine-tune it first.")
     return model
-
-
-def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity_gates: bool = False, **config_fields):
-    """Loads an ExHuBERT from the layout it was published in, which no current transformers reads.
-
-    Args:
-        cls: `ExHuBERTModel` or `ExHuBERTForSequenceClassification`; use their `from_published` instead.
-        source: Folder or hub id with the published `config.json` and weights (`pytorch_model.bin`, read without
-            unpickling code, or safetensors).
-        drop_identity_gates: Leave out each frozen gate that is exactly the identity. The result computes the same.
-        **config_fields: Fields of `ExHuBERTConfig` to set, such as `frozen_dropout=True` for the published training.
-
-    Returns:
-        An instance of `cls` in eval mode, in the precision of the checkpoint.
-
-    Raises:
-        ValueError: The checkpoint isn't in the published layout.
-        RuntimeError: A weight is missing or left over.
-        OSError: It can't be read or reached.
-    """
-    fields, published_state = read_published(source)
-    state = _own_memory({_from_published_key(key): value for key, value in published_state.items()})
-    frozen_gates = _frozen_gates(state)
-    if drop_identity_gates:
-        for block in [block for block in frozen_gates if _is_identity(state, block)]:
-            frozen_gates.remove(block)
-            for name in ("weight", "bias"):
-                del state[f"hubert.{_LAYER}{block}.frozen_gate.{name}"]
-    num_blocks = fields["num_hidden_layers"] // 2
-    fields["frozen_gate"] = True if len(frozen_gates) == num_blocks else frozen_gates or False
-    fields["license"] = PUBLISHED_LICENSE
-    config = ExHuBERTConfig(**(fields | config_fields))
-    with torch.device("meta"):
-        model = cls(config)
-    if model is model.base_model:
-        state = {key.removeprefix("hubert."): value for key, value in state.items() if key.startswith("hubert.")}
-    state = {key: value for key, value in state.items() if not key.endswith(_SPEC) or key in model.state_dict()}
-    try:
-        model.load_state_dict(state, assign=True)
-    except RuntimeError as error:
-        raise RuntimeError(f"{source} does not hold a complete published ExHuBERT. {error}") from error
-    model.freeze_og_encoder()
-    return model.eval()
-
-
-def read_published(source: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Reads a checkpoint in the published layout: `(configuration fields, state dict under its own names)`.
-
-    The fields are those `ExHuBERTConfig` has; layers and classes are counted in the weights, and placeholder class
-    names give way to the six EmoSet++ classes. Errors as in [`load_published`].
-    """
-    values = read_config(source)
-    state = _read_weights(source)
-    state = {key.removeprefix("module."): value for key, value in state.items()}
-    layers = {int(key.split(".")[3]) for key in state if key.startswith(f"hubert.{_LAYER}")}
-    gates = {int(key.split(".")[3]) for key in state if ".gate_bb_linear.weight" in key}
-    if values.get("model_type") != "hubert" or not gates or len(layers) % 2 or layers != set(range(len(layers))):
-        raise ValueError(
-            f"{source} is not in the published ExHuBERT layout: expected model_type 'hubert' and pairs of layers with "
-            f"a `gate_bb_linear`, found model_type {values.get('model_type')!r}, {len(layers)} layers and "
-            f"{len(gates)} gates. A HuBERT is extended with from_hubert(), a converted ExHuBERT loads with "
-            "from_pretrained()."
-        )
-    if layers != gates:
-        raise RuntimeError(
-            f"{source} is not complete: every layer of the published layout carries a `gate_bb_linear`, and layers "
-            f"{sorted(layers - gates)} have none."
-        )
-    known = set(HubertConfig.__dataclass_fields__) - {"transformers_version", "architectures", "dtype", "layerdrop"}
-    fields = {key: value for key, value in values.items() if key in known}
-    fields["num_hidden_layers"] = len(layers)
-    fields["base_checkpoint"] = values.get("_name_or_path")
-    names = _by_index(values.get("id2label") or {})
-    count = state["classifier.weight"].shape[0] if "classifier.weight" in state else len(SIX_CLASSES)
-    if len(names) != count or names == [f"LABEL_{index}" for index in range(count)]:
-        names = list(SIX_CLASSES) if count == len(SIX_CLASSES) else [f"LABEL_{index}" for index in range(count)]
-    fields["id2label"] = dict(enumerate(names))
-    fields["label2id"] = {name: index for index, name in enumerate(names)}
-    if not any(key.endswith(_SPEC) for key in state):
-        fields["mask_time_prob"] = fields["mask_feature_prob"] = 0.0
-    return fields, state
-
-
-def published_logits(source: str | Path, input_values: torch.Tensor, attention_mask: torch.Tensor | None = None):
-    """What the published code computes, without our model: stock HuBERT layers, the gates hung on as hooks.
-
-    The other half of the comparison that a conversion reports. Odd layers add their own input, the skip connection.
-
-    Args:
-        source: Folder or hub id in the published layout.
-        input_values: `(batch, samples)`, 16 kHz, in the dtype of the checkpoint.
-        attention_mask: `(batch, samples)` or None.
-
-    Returns:
-        Logits `(batch, labels)`.
-    """
-    fields, state = read_published(source)
-    hubert_fields = {key: value for key, value in fields.items() if key in HubertConfig.__dataclass_fields__}
-    hubert_fields["tie_last_hidden_states"] = True  # the published code weighs the last state after the final norm
-    gates = {key: value for key, value in state.items() if ".gate_bb_linear." in key}
-    with torch.device("meta"):
-        stock = HubertForSequenceClassification(HubertConfig(**hubert_fields)).eval()
-    plain = {_modern_weight_norm(key): value for key, value in state.items() if key not in gates}
-    plain = {key: value for key, value in plain.items() if not key.endswith(_SPEC) or key in stock.state_dict()}
-    stock.load_state_dict(plain, assign=True)
-
-    def apply_gate(index):
-        def hook(_, args, output):
-            name = f"hubert.{_LAYER}{index}.gate_bb_linear"
-            gated = torch.nn.functional.linear(output, gates[f"{name}.weight"], gates[f"{name}.bias"])
-            return gated + args[0] if index % 2 else gated
-
-        return hook
-
-    for index, layer in enumerate(stock.hubert.encoder.layers):
-        layer.register_forward_hook(apply_gate(index))
-    with torch.inference_mode():
-        return stock(input_values, attention_mask=attention_mask).logits
 
 
 @torch.no_grad()
@@ -426,7 +304,7 @@ def _extended_config(hubert, labels, config_fields) -> tuple[ExHuBERTConfig, boo
     fields["base_checkpoint"] = source.name_or_path or None
     fields["attn_implementation"] = source._attn_implementation
     has_head = isinstance(hubert, HubertForSequenceClassification)
-    names = _by_index(source.id2label) if has_head else list(SIX_CLASSES)
+    names = names_by_index(source.id2label) if has_head else list(SIX_CLASSES)
     wanted = _class_names(labels, names) if labels is not None else names
     keep_head = has_head and wanted == names
     for field in ("classifier_proj_size", "use_weighted_layer_sum"):
@@ -444,7 +322,7 @@ def _extended_config(hubert, labels, config_fields) -> tuple[ExHuBERTConfig, boo
 def _class_names(labels: Any, known: list[str]) -> list[str]:
     """Class names from what a caller gives for `labels`; a number equal to that of the known names means those."""
     if isinstance(labels, Mapping):
-        names = _by_index(labels)
+        names = names_by_index(labels)
     elif isinstance(labels, Integral) and int(labels) > 0:
         names = known if labels == len(known) else [f"LABEL_{index}" for index in range(int(labels))]
     elif isinstance(labels, Sequence) and not isinstance(labels, str):
@@ -456,30 +334,12 @@ def _class_names(labels: Any, known: list[str]) -> list[str]:
     return names
 
 
-def _by_index(id2label: Mapping[Any, str]) -> list[str]:
-    """Class names in logit order, whatever order a configuration lists them in."""
-    return [id2label[key] for key in sorted(id2label, key=int)]
-
-
-def _own_memory(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Gives tensors that a checkpoint shares memory of their own, or training one would train the other; one dtype."""
-    dtypes = {value.dtype for value in state.values() if value.is_floating_point()}
-    seen: set[int] = set()
-    result = {}
-    for key, value in state.items():
-        storage = value.untyped_storage().data_ptr()
-        value = value.clone() if storage in seen else value
-        seen.add(storage)
-        result[key] = value.float() if len(dtypes) > 1 and value.is_floating_point() else value
-    return result
-
-
 def _extended_keys(key: str) -> Iterator[str]:
     """Where a weight of `HubertModel` goes: layers into both copies, under either weight-norm name."""
-    if key.startswith(_LAYER):
-        index, rest = key.removeprefix(_LAYER).split(".", 1)
-        yield f"{_LAYER}{index}.frozen.{rest}"
-        yield f"{_LAYER}{index}.adapted.{rest}"
+    if key.startswith(LAYER):
+        index, rest = key.removeprefix(LAYER).split(".", 1)
+        yield f"{LAYER}{index}.frozen.{rest}"
+        yield f"{LAYER}{index}.adapted.{rest}"
     else:
         yield key
 
@@ -488,34 +348,6 @@ def _spread_layer_weights(weights: torch.Tensor) -> torch.Tensor:
     """Shares each state's weight between the two that equal it at step 0, so that the weighted sum stays as it is."""
     halves = (weights[1:] - math.log(2)).repeat_interleave(2)
     return torch.cat([weights[:1], halves])
-
-
-def _from_published_key(key: str) -> str:
-    prefix = f"hubert.{_LAYER}"
-    if key.startswith(prefix):
-        index, rest = key.removeprefix(prefix).split(".", 1)
-        block, adapted = divmod(int(index), 2)
-        if rest.startswith("gate_bb_linear."):
-            gate = "gate" if adapted else "frozen_gate"
-            return f"{prefix}{block}.{gate}.{rest.removeprefix('gate_bb_linear.')}"
-        return f"{prefix}{block}.{'adapted' if adapted else 'frozen'}.{rest}"
-    return _modern_weight_norm(key)
-
-
-def _modern_weight_norm(key: str) -> str:
-    for old, new in (("weight_g", "original0"), ("weight_v", "original1")):
-        if key.endswith(f"conv.{old}"):
-            return key.removesuffix(old) + f"parametrizations.weight.{new}"
-    return key
-
-
-def _frozen_gates(state: Mapping[str, torch.Tensor]) -> list[int]:
-    return sorted(int(key.split(".")[3]) for key in state if key.endswith("frozen_gate.weight"))
-
-
-def _is_identity(state: Mapping[str, torch.Tensor], block: int) -> bool:
-    weight, bias = (state[f"hubert.{_LAYER}{block}.frozen_gate.{name}"] for name in ("weight", "bias"))
-    return torch.equal(weight, torch.eye(len(weight), dtype=weight.dtype)) and not bias.any()
 
 
 def _align(model: torch.nn.Module):
@@ -536,39 +368,3 @@ def _evaluating(*models: torch.nn.Module):
     finally:
         for model, mode in zip(models, modes, strict=True):
             model.train(mode)
-
-
-def _read_weights(source: str | Path) -> dict[str, torch.Tensor]:
-    """Every tensor of a checkpoint, whole or in shards, safetensors or pickle; pickled code is refused."""
-    folder = Path(source) if Path(source).is_dir() else Path(_download(str(source)))
-    for name, read in (("model.safetensors", _read_safetensors), ("pytorch_model.bin", _read_pickle)):
-        index = folder / f"{name}.index.json"
-        if index.is_file():
-            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-            return {key: value for shard in shards for key, value in read(folder / shard).items()}
-        if (folder / name).is_file():
-            return read(folder / name)
-    raise OSError(f"{source} holds neither model.safetensors nor pytorch_model.bin: the download may be incomplete.")
-
-
-def _download(repository: str) -> str:
-    from huggingface_hub import snapshot_download
-
-    return snapshot_download(repository, allow_patterns=["*.json", "*.safetensors", "*.bin"])
-
-
-def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise OSError(f"{path} is damaged or was not downloaded to its end. ({error})") from error
-
-
-def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises pickle, zip and runtime errors of its own
-        raise OSError(
-            f"{path} can't be read as a plain dictionary of tensors, and nothing else is unpickled. "
-            f"({type(error).__name__}: {str(error).splitlines()[0]})"
-        ) from error

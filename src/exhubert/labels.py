@@ -1,5 +1,8 @@
 """Arousal, valence, and the six classes they make."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from .configuration_exhubert import SIX_CLASSES
 
 AROUSALS = ("low", "high")
@@ -49,3 +52,12 @@ def class_of_word(word: str) -> str | None:
     """
     key = word.strip().lower().replace(" ", "_").replace("-", "_")
     return key if key in SIX_CLASSES else _CLASS_OF_WORD.get(key)
+
+
+def names_by_index(id2label: Mapping[Any, str]) -> list[str]:
+    """Class names in logit order, whatever order a configuration lists them in.
+
+    >>> names_by_index({"1": "b", "0": "a"})
+    ['a', 'b']
+    """
+    return [id2label[key] for key in sorted(id2label, key=int)]

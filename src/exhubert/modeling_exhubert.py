@@ -250,12 +250,12 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
     @classmethod
     def from_hubert(cls, source, labels=None, **config_fields):
         """Extends a HuBERT: see [`exhubert.extension.extend_hubert`] for arguments, result and errors."""
-        return _extension().extend_hubert(cls, source, labels, **config_fields)
+        return _package("extension").extend_hubert(cls, source, labels, **config_fields)
 
     @classmethod
     def from_published(cls, source, **options):
-        """Reads the published layout: see [`exhubert.extension.load_published`] for arguments, result and errors."""
-        return _extension().load_published(cls, source, **options)
+        """Reads the published layout: see [`exhubert.published.load_published`] for arguments, result and errors."""
+        return _package("published").load_published(cls, source, **options)
 
 
 class ExHuBERTModel(ExHuBERTPreTrainedModel, HubertModel):
@@ -397,10 +397,10 @@ class ExHuBERTForSequenceClassification(ExHuBERTPreTrainedModel):
         )
 
 
-def _extension():
-    """The part of the package that makes ExHuBERTs. Imported by name: it does not travel with remote code."""
+def _package(module: str):
+    """A part of the package that makes ExHuBERTs. Imported by name: it does not travel with remote code."""
     try:
-        return importlib.import_module("exhubert.extension")
+        return importlib.import_module(f"exhubert.{module}")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "Extending a HuBERT or converting published weights needs the exhubert package; this model was loaded as "

@@ -1,0 +1,213 @@
+"""The ExHuBERT published with the paper: its layout read into ours, and its computation as a witness."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import HubertConfig, HubertForSequenceClassification
+
+from .configuration_exhubert import SIX_CLASSES, ExHuBERTConfig, read_config
+from .extension import LAYER, SPEC
+from .labels import names_by_index
+
+PUBLISHED_REPOSITORY = "amiriparian/ExHuBERT"
+PUBLISHED_LICENSE = "cc-by-nc-sa-4.0"
+
+
+def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity_gates: bool = False, **config_fields):
+    """Loads an ExHuBERT from the layout it was published in, which no current transformers reads.
+
+    Args:
+        cls: `ExHuBERTModel` or `ExHuBERTForSequenceClassification`; use their `from_published` instead.
+        source: Folder or hub id with the published `config.json` and weights (`pytorch_model.bin`, read without
+            unpickling code, or safetensors).
+        drop_identity_gates: Leave out each frozen gate that is exactly the identity. The result computes the same.
+        **config_fields: Fields of `ExHuBERTConfig` to set, such as `frozen_dropout=True` for the published training.
+
+    Returns:
+        An instance of `cls` in eval mode, in the precision of the checkpoint.
+
+    Raises:
+        ValueError: The checkpoint isn't in the published layout.
+        RuntimeError: A weight is missing or left over.
+        OSError: It can't be read or reached.
+    """
+    fields, published_state = read_published(source)
+    state = _own_memory({_from_published_key(key): value for key, value in published_state.items()})
+    frozen_gates = _frozen_gates(state)
+    if drop_identity_gates:
+        for block in [block for block in frozen_gates if _is_identity(state, block)]:
+            frozen_gates.remove(block)
+            for name in ("weight", "bias"):
+                del state[f"hubert.{LAYER}{block}.frozen_gate.{name}"]
+    num_blocks = fields["num_hidden_layers"] // 2
+    fields["frozen_gate"] = True if len(frozen_gates) == num_blocks else frozen_gates or False
+    fields["license"] = PUBLISHED_LICENSE
+    config = ExHuBERTConfig(**(fields | config_fields))
+    with torch.device("meta"):
+        model = cls(config)
+    if model is model.base_model:
+        state = {key.removeprefix("hubert."): value for key, value in state.items() if key.startswith("hubert.")}
+    state = {key: value for key, value in state.items() if not key.endswith(SPEC) or key in model.state_dict()}
+    try:
+        model.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        raise RuntimeError(f"{source} does not hold a complete published ExHuBERT. {error}") from error
+    model.freeze_og_encoder()
+    return model.eval()
+
+
+def read_published(source: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Reads a checkpoint in the published layout: `(configuration fields, state dict under its own names)`.
+
+    The fields are those `ExHuBERTConfig` has; layers and classes are counted in the weights, and placeholder class
+    names give way to the six EmoSet++ classes. Errors as in [`load_published`].
+    """
+    values = read_config(source)
+    state = _read_weights(source)
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    layers = {int(key.split(".")[3]) for key in state if key.startswith(f"hubert.{LAYER}")}
+    gates = {int(key.split(".")[3]) for key in state if ".gate_bb_linear.weight" in key}
+    if values.get("model_type") != "hubert" or not gates or len(layers) % 2 or layers != set(range(len(layers))):
+        raise ValueError(
+            f"{source} is not in the published ExHuBERT layout: expected model_type 'hubert' and pairs of layers with "
+            f"a `gate_bb_linear`, found model_type {values.get('model_type')!r}, {len(layers)} layers and "
+            f"{len(gates)} gates. A HuBERT is extended with from_hubert(), a converted ExHuBERT loads with "
+            "from_pretrained()."
+        )
+    if layers != gates:
+        raise RuntimeError(
+            f"{source} is not complete: every layer of the published layout carries a `gate_bb_linear`, and layers "
+            f"{sorted(layers - gates)} have none."
+        )
+    known = set(HubertConfig.__dataclass_fields__) - {"transformers_version", "architectures", "dtype", "layerdrop"}
+    fields = {key: value for key, value in values.items() if key in known}
+    fields["num_hidden_layers"] = len(layers)
+    fields["base_checkpoint"] = values.get("_name_or_path")
+    names = names_by_index(values.get("id2label") or {})
+    count = state["classifier.weight"].shape[0] if "classifier.weight" in state else len(SIX_CLASSES)
+    if len(names) != count or names == [f"LABEL_{index}" for index in range(count)]:
+        names = list(SIX_CLASSES) if count == len(SIX_CLASSES) else [f"LABEL_{index}" for index in range(count)]
+    fields["id2label"] = dict(enumerate(names))
+    fields["label2id"] = {name: index for index, name in enumerate(names)}
+    if not any(key.endswith(SPEC) for key in state):
+        fields["mask_time_prob"] = fields["mask_feature_prob"] = 0.0
+    return fields, state
+
+
+def published_logits(source: str | Path, input_values: torch.Tensor, attention_mask: torch.Tensor | None = None):
+    """What the published code computes, without our model: stock HuBERT layers, the gates hung on as hooks.
+
+    The other half of the comparison that a conversion reports. Odd layers add their own input, the skip connection.
+
+    Args:
+        source: Folder or hub id in the published layout.
+        input_values: `(batch, samples)`, 16 kHz, in the dtype of the checkpoint.
+        attention_mask: `(batch, samples)` or None.
+
+    Returns:
+        Logits `(batch, labels)`.
+    """
+    fields, state = read_published(source)
+    hubert_fields = {key: value for key, value in fields.items() if key in HubertConfig.__dataclass_fields__}
+    hubert_fields["tie_last_hidden_states"] = True  # the published code weighs the last state after the final norm
+    gates = {key: value for key, value in state.items() if ".gate_bb_linear." in key}
+    with torch.device("meta"):
+        stock = HubertForSequenceClassification(HubertConfig(**hubert_fields)).eval()
+    plain = {_modern_weight_norm(key): value for key, value in state.items() if key not in gates}
+    plain = {key: value for key, value in plain.items() if not key.endswith(SPEC) or key in stock.state_dict()}
+    stock.load_state_dict(plain, assign=True)
+
+    def apply_gate(index):
+        def hook(_, args, output):
+            name = f"hubert.{LAYER}{index}.gate_bb_linear"
+            gated = torch.nn.functional.linear(output, gates[f"{name}.weight"], gates[f"{name}.bias"])
+            return gated + args[0] if index % 2 else gated
+
+        return hook
+
+    for index, layer in enumerate(stock.hubert.encoder.layers):
+        layer.register_forward_hook(apply_gate(index))
+    with torch.inference_mode():
+        return stock(input_values, attention_mask=attention_mask).logits
+
+
+def _own_memory(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Gives tensors that a checkpoint shares memory of their own, or training one would train the other; one dtype."""
+    dtypes = {value.dtype for value in state.values() if value.is_floating_point()}
+    seen: set[int] = set()
+    result = {}
+    for key, value in state.items():
+        storage = value.untyped_storage().data_ptr()
+        value = value.clone() if storage in seen else value
+        seen.add(storage)
+        result[key] = value.float() if len(dtypes) > 1 and value.is_floating_point() else value
+    return result
+
+
+def _from_published_key(key: str) -> str:
+    prefix = f"hubert.{LAYER}"
+    if key.startswith(prefix):
+        index, rest = key.removeprefix(prefix).split(".", 1)
+        block, adapted = divmod(int(index), 2)
+        if rest.startswith("gate_bb_linear."):
+            gate = "gate" if adapted else "frozen_gate"
+            return f"{prefix}{block}.{gate}.{rest.removeprefix('gate_bb_linear.')}"
+        return f"{prefix}{block}.{'adapted' if adapted else 'frozen'}.{rest}"
+    return _modern_weight_norm(key)
+
+
+def _modern_weight_norm(key: str) -> str:
+    for old, new in (("weight_g", "original0"), ("weight_v", "original1")):
+        if key.endswith(f"conv.{old}"):
+            return key.removesuffix(old) + f"parametrizations.weight.{new}"
+    return key
+
+
+def _frozen_gates(state: Mapping[str, torch.Tensor]) -> list[int]:
+    return sorted(int(key.split(".")[3]) for key in state if key.endswith("frozen_gate.weight"))
+
+
+def _is_identity(state: Mapping[str, torch.Tensor], block: int) -> bool:
+    weight, bias = (state[f"hubert.{LAYER}{block}.frozen_gate.{name}"] for name in ("weight", "bias"))
+    return torch.equal(weight, torch.eye(len(weight), dtype=weight.dtype)) and not bias.any()
+
+
+def _read_weights(source: str | Path) -> dict[str, torch.Tensor]:
+    """Every tensor of a checkpoint, whole or in shards, safetensors or pickle; pickled code is refused."""
+    folder = Path(source) if Path(source).is_dir() else Path(_download(str(source)))
+    for name, read in (("model.safetensors", _read_safetensors), ("pytorch_model.bin", _read_pickle)):
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            return {key: value for shard in shards for key, value in read(folder / shard).items()}
+        if (folder / name).is_file():
+            return read(folder / name)
+    raise OSError(f"{source} holds neither model.safetensors nor pytorch_model.bin: the download may be incomplete.")
+
+
+def _download(repository: str) -> str:
+    from huggingface_hub import snapshot_download
+
+    return snapshot_download(repository, allow_patterns=["*.json", "*.safetensors", "*.bin"])
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise OSError(f"{path} is damaged or was not downloaded to its end. ({error})") from error
+
+
+def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises pickle, zip and runtime errors of its own
+        raise OSError(
+            f"{path} can't be read as a plain dictionary of tensors, and nothing else is unpickled. "
+            f"({type(error).__name__}: {str(error).splitlines()[0]})"
+        ) from error
