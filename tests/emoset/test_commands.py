@@ -1,6 +1,7 @@
 """`exhubert emoset ...` over a root as users have it: several corpora, one damaged, one unknown, one of their own."""
 
 import json
+from collections import Counter
 
 import av
 import numpy as np
@@ -12,7 +13,7 @@ from huggingface_hub import DatasetCard
 from exhubert import load_audio
 from exhubert.audio import AudioError, read_audio
 from exhubert.cli import main
-from exhubert.emoset import build, load
+from exhubert.emoset import EmoSetPlusPlus, build, load
 from exhubert.emoset.publish import refuse_unless_allowed
 from exhubert.emoset.sources import ROOT_VARIABLE, find_corpora
 
@@ -81,6 +82,17 @@ def test_corpora_are_chosen_by_id_by_yaml_and_by_environment(root, tmp_path, mon
     monkeypatch.delenv(ROOT_VARIABLE)
     with pytest.raises(ValueError, match="Where are the corpora"):
         find_corpora()
+
+
+def test_one_builder_takes_all_corpora_or_a_subset(root, tmp_path):
+    for name, expected in (
+        ("all", {"emo_db": 35, "enterface": 3, "my_calls": 3}),
+        ("emo_db,my_calls", {"emo_db": 35, "my_calls": 3}),
+    ):
+        builder = EmoSetPlusPlus(config_name=name, root=root, cache_dir=str(tmp_path / name))
+        builder.download_and_prepare()
+        rows = [row for part in builder.as_dataset().values() for row in part]
+        assert Counter(row["corpus"] for row in rows) == expected
 
 
 def test_list_show_and_verify_say_what_is_known_and_what_is_missing(root, capsys):

@@ -20,6 +20,7 @@ from .partition import PARTITIONS, check_leakage, partition
 from .readers import read
 from .readers.manifest import find_manifest
 from .record import Record
+from .sources import find_corpora
 
 # 25 ms make one HuBERT frame; half an hour is a recording somebody forgot to cut.
 SHORTEST, LONGEST = 0.025, 1800.0
@@ -210,10 +211,11 @@ def _utterance_ids(corpus: str, root: Path, records: list[Record]) -> list[str]:
 
 @dataclass
 class EmoSetPlusPlusConfig(datasets.BuilderConfig):
-    """One corpus to build.
+    """What to build.
 
     Attributes:
-        root: The corpus's own folder.
+        name: A corpus; several, separated by commas; or `all` that are found.
+        root: The folder of the one corpus, or the place where several are found.
         seed: Of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
         rejected_dir: Where lists of unusable recordings are written; None to count none.
@@ -226,7 +228,17 @@ class EmoSetPlusPlusConfig(datasets.BuilderConfig):
 
 
 class EmoSetPlusPlus(datasets.GeneratorBasedBuilder):
-    """Builds one corpus of EmoSet++: `EmoSetPlusPlus(config_name="emo_db", root="corpora/emo_db")`.
+    """Builds corpora of EmoSet++ the way any `datasets` builder does.
+
+    `exhubert.emoset.build` builds them one by one into one folder, and resumes; this is for those who want the builder.
+
+    Args:
+        config_name: A corpus of the catalog, or any name for a folder with a manifest; several corpora, as in
+            `"emo_db,urdu"`; or `"all"` that are found.
+        root: The folder of the one corpus; for several, a place that `exhubert.emoset.sources.find_corpora` takes.
+        seed: Of the partition.
+        scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
+        **kwargs: Passed on, such as `cache_dir`.
 
     Example:
 
@@ -241,24 +253,33 @@ class EmoSetPlusPlus(datasets.GeneratorBasedBuilder):
     def __init__(
         self, *args, config_name: str, root: str | Path, seed: int = 0, scheme: str | Path = "default", **kwargs
     ):
-        self.listing = list_corpus(config_name, root, seed, scheme)
+        if config_name == "all" or "," in config_name:
+            found = find_corpora(root, None if config_name == "all" else config_name.split(",")).found
+        else:
+            found = {config_name: Path(root)}
+        self.listings = {name: list_corpus(name, folder, seed, scheme) for name, folder in found.items()}
         # the cache key of datasets covers neither code nor files, so both go in here
-        kwargs.setdefault("hash", self.listing.fingerprint)
+        content = "".join(listing.fingerprint for listing in self.listings.values())
+        kwargs.setdefault("hash", hashlib.sha256(content.encode()).hexdigest())
         kwargs.setdefault("dataset_name", "emoset_plus_plus")
         super().__init__(*args, config_name=config_name, root=str(root), seed=seed, scheme=str(scheme), **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
-        facts = self.listing.entry
+        facts = [listing.entry for listing in self.listings.values()]
         return datasets.DatasetInfo(
-            description=f"{facts.full_name}, as part of EmoSet++ with six classes.",
+            description=f"{', '.join(entry.full_name for entry in facts)}, as part of EmoSet++ with six classes.",
             features=FEATURES,
-            homepage=facts.homepage,
-            license=facts.licence,
-            citation=facts.reference,
+            homepage="; ".join(entry.homepage for entry in facts),
+            license="; ".join(f"{entry.name}: {entry.licence}" for entry in facts),
+            citation="; ".join(entry.reference for entry in facts),
         )
 
+    def _listing_of(self, item: Utterance) -> Listing:
+        return self.listings[item.utterance_id.partition("/")[0]]
+
     def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
-        by_partition = {name: [u for u in self.listing.utterances if u.partition == name] for name in PARTITIONS}
+        utterances = [item for listing in self.listings.values() for item in listing.utterances]
+        by_partition = {name: [item for item in utterances if item.partition == name] for name in PARTITIONS}
         return [
             datasets.SplitGenerator(name=name, gen_kwargs={"utterances": utterances})
             for name, utterances in by_partition.items()
@@ -271,7 +292,7 @@ class EmoSetPlusPlus(datasets.GeneratorBasedBuilder):
             try:
                 yield item.utterance_id, self._row(item)
             except (AudioError, OSError) as error:
-                rejected.append(rejection(self.listing.root, item.record, str(error)))
+                rejected.append(rejection(self._listing_of(item).root, item.record, str(error)))
         if rejected and self.config.rejected_dir:
             path = Path(self.config.rejected_dir) / f"{utterances[0].partition}-{os.getpid()}.jsonl"
             with path.open("a", encoding="utf-8") as stream:
@@ -282,14 +303,15 @@ class EmoSetPlusPlus(datasets.GeneratorBasedBuilder):
         samples, rate = read_audio(record.file, record.start, record.end, record.channel)
         check_usable(samples, rate, str(record.file))
         arousal, valence = arousal_valence(item.class_name)
-        corpus = self.listing.entry.id
+        listing = self._listing_of(item)
+        corpus = listing.entry.id
         return {
             "audio": {"bytes": encode_flac(resample(samples, rate)), "path": f"{item.utterance_id}.flac"},
             "corpus": corpus,
             "utterance_id": item.utterance_id,
             "speaker": f"{corpus}/{record.speaker}" if record.speaker is not None else None,
             "gender": record.gender,
-            "language": record.language or self.listing.entry.languages[0],
+            "language": record.language or listing.entry.languages[0],
             "raw_label": record.raw_label,
             "label": item.class_name,
             "arousal": arousal,
@@ -297,7 +319,7 @@ class EmoSetPlusPlus(datasets.GeneratorBasedBuilder):
             "partition": item.partition,
             "duration": len(samples) / rate,
             "source_sampling_rate": rate,
-            "source_file": _below(self.listing.root, record.file),
+            "source_file": _below(listing.root, record.file),
             "start": record.start,
             "end": record.end,
             "text": record.text,

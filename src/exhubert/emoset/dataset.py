@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from ..labels import SIX_CLASSES
-from .builder import EmoSetPlusPlus
+from .builder import EmoSetPlusPlus, Listing
 from .partition import PARTITIONS, check_leakage
 
 _SUMMARY = "summary.json"
@@ -84,7 +84,7 @@ def _build_all(
 ) -> dict[str, Any]:
     (output / _SUMMARY).unlink(missing_ok=True)  # it comes back when everything is checked, and `load` asks for it
     for corpus, builder in builders.items():
-        _build_corpus(builder, output / corpus, num_proc, strict)
+        _build_corpus(builder, builder.listings[corpus], output / corpus, num_proc, strict)
     shutil.rmtree(output / ".cache", ignore_errors=True)
     _check_content(output)
     built = sorted(path.parent.name for path in output.glob(f"*/{_SUMMARY}"))
@@ -128,8 +128,7 @@ def load(
     return result
 
 
-def _build_corpus(builder: EmoSetPlusPlus, target: Path, num_proc: int | None, strict: bool) -> None:
-    listing = builder.listing
+def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_proc: int | None, strict: bool) -> None:
     work = target.with_name(target.name + ".incomplete")
     shutil.rmtree(work, ignore_errors=True)
     if (target / _SUMMARY).is_file():
@@ -155,13 +154,12 @@ def _build_corpus(builder: EmoSetPlusPlus, target: Path, num_proc: int | None, s
         )
     if not list(work.glob("*.parquet")):
         raise ValueError(f"{listing.entry.name}: no recording can be used; the reasons are in {work / _REJECTED}.")
-    _write_json(work / _SUMMARY, _summary(builder, work, rejected))
+    _write_json(work / _SUMMARY, _summary(listing, work, rejected))
     shutil.rmtree(target, ignore_errors=True)
     work.rename(target)
 
 
-def _summary(builder: EmoSetPlusPlus, folder: Path, rejected: list[dict[str, str]]) -> dict[str, Any]:
-    listing = builder.listing
+def _summary(listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> dict[str, Any]:
     partitions: dict[str, Any] = {}
     seconds, unnamed = 0.0, 0
     for part in PARTITIONS:
