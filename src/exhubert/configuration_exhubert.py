@@ -19,7 +19,7 @@ _OBSOLETE = {"feat_extract_dropout", "hidden_dropout_prob", "gradient_checkpoint
 _ATTRIBUTES = {
     "adapter_attn_dim", "attn_implementation", "auto_map", "custom_pipelines", "experts_implementation", "model_type",
     "name_or_path", "num_feat_extract_layers", "num_labels", "output_attentions", "per_layer_config",
-    "quantization_config", "task_specific_params", "torch_dtype",
+    "quantization_config", "task_specific_params", "torch_dtype", "use_cache",
 }  # fmt: skip
 
 
