@@ -25,6 +25,7 @@ from exhubert.evaluation.plots import plot_confusion, plot_groups
 from exhubert.evaluation.predict import predict_rows
 from exhubert.evaluation.report import markdown_table, results, uar_text
 from exhubert.extension import feature_extractor_of, load_classifier
+from exhubert.labels import names_by_index
 
 
 def main(arguments: list[str]) -> None:
@@ -55,7 +56,7 @@ def main(arguments: list[str]) -> None:
         )
     rows = data[options.partition]
     model = load_classifier(options.model).to(torch.accelerator.current_accelerator() or "cpu")
-    names = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    names = names_by_index(model.config.id2label)
     if names != rows.features["label"].names:
         raise ValueError(f"{options.model} has the classes {names}, {options.data} has {rows.features['label'].names}.")
     max_seconds = options.max_seconds or getattr(model.config, "window_seconds", None) or 3.0

@@ -51,6 +51,12 @@ def test_step_zero_identity_survives_saving_and_loading_both(layout, speechlike,
     assert identity_report(model, hubert, {"input_values": speechlike}).identical
 
 
+def test_a_new_head_for_as_many_other_classes_is_no_difference(layout, speechlike):
+    hubert = tiny_hubert(layout)
+    model = ExHuBERTForSequenceClassification.from_hubert(hubert, labels=["a", "b", "c"])
+    assert identity_report(model, hubert, speechlike).identical
+
+
 def test_identity_report_sees_a_head_that_differs(speechlike):
     hubert = tiny_hubert("pre_norm")
     model = ExHuBERTForSequenceClassification.from_hubert(hubert)

@@ -43,14 +43,12 @@ def write_card(
     state = _read(model / "trainer_state.json", "recipes/train.py")
     results = _read(evaluation / "results.json", "recipes/evaluate.py")
     config = _read(model / "config.json", "recipes/train.py")
-    others = {
-        name: _read(Path(folder) / "results.json", "recipes/evaluate.py")
-        for name, folder in (comparisons or {}).items()
-    }
-    for name, other in list(others.items()):
+    others = {}
+    for name, folder in (comparisons or {}).items():
+        other = _read(Path(folder) / "results.json", "recipes/evaluate.py")
         if any(other[key] != results[key] for key in ("utterances_sha256", "max_seconds")):
             raise ValueError(f"{name} was evaluated on other utterances or crops than {model}; do it on the same.")
-        table = pd.read_csv(Path((comparisons or {})[name]) / "predictions.csv")
+        table = pd.read_csv(Path(folder) / "predictions.csv")
         others[name] = summaries(table, results["class_names"], unseen_languages=results["languages_not_trained_on"])
 
     plots = model / _PLOTS

@@ -22,7 +22,7 @@ from transformers import (
 from transformers.utils import logging
 
 from .configuration_exhubert import SIX_CLASSES, ExHuBERTConfig, is_published_layout, read_config
-from .labels import names_by_index
+from .labels import label_maps, names_by_index
 from .modeling_exhubert import ExHuBERTForSequenceClassification, ExHuBERTPreTrainedModel
 
 logger = logging.get_logger(__name__)
@@ -243,10 +243,8 @@ def identity_report(
         hidden = max((a - b).abs().max().item() for a, b in pairs)
         logits = None
         if isinstance(model, ExHuBERTForSequenceClassification):
-            if (
-                isinstance(hubert, HubertForSequenceClassification)
-                and hubert.config.num_labels == model.config.num_labels
-            ):
+            has_head = isinstance(hubert, HubertForSequenceClassification)
+            if has_head and hubert.config.id2label == model.config.id2label:
                 expected = hubert(**inputs).logits
             else:
                 expected = model.classify(theirs.last_hidden_state, inputs.get("attention_mask"))
@@ -314,8 +312,7 @@ def _extended_config(hubert, labels, config_fields) -> tuple[ExHuBERTConfig, boo
         fields["tie_last_hidden_states"] = bool(getattr(source, "tie_last_hidden_states", None))
     if not keep_head:
         fields["problem_type"] = None
-    fields["id2label"] = dict(enumerate(wanted))
-    fields["label2id"] = {name: index for index, name in enumerate(wanted)}
+    fields |= label_maps(wanted)
     return ExHuBERTConfig(**(fields | config_fields)), keep_head
 
 

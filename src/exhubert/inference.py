@@ -11,6 +11,7 @@ from transformers import AudioClassificationPipeline, pipeline
 
 from .audio import AudioError, AudioSource, load_audio, source_name
 from .extension import feature_extractor_of, load_classifier
+from .labels import names_by_index
 
 DEFAULT_WINDOW = 3.0
 
@@ -77,7 +78,7 @@ def predict(classifier: AudioClassificationPipeline, source: AudioSource) -> Pre
     window = max(needed, round((getattr(config, "window_seconds", None) or DEFAULT_WINDOW) * rate))
     windows = np.array_split(samples, min(math.ceil(len(samples) / window), len(samples) // needed))
     answers = [classifier({"raw": part, "sampling_rate": rate}) for part in windows]
-    scores = {name: 0.0 for name in config.id2label.values()}
+    scores = dict.fromkeys(names_by_index(config.id2label), 0.0)
     for part, answer in zip(windows, answers, strict=True):
         for item in answer:
             scores[item["label"]] += item["score"] * len(part) / len(samples)

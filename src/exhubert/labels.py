@@ -1,6 +1,6 @@
 """Arousal, valence, and the six classes they make."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .configuration_exhubert import SIX_CLASSES
@@ -61,3 +61,12 @@ def names_by_index(id2label: Mapping[Any, str]) -> list[str]:
     ['a', 'b']
     """
     return [id2label[key] for key in sorted(id2label, key=int)]
+
+
+def label_maps(names: Sequence[str]) -> dict[str, Any]:
+    """Class names in logit order as the two fields of a configuration.
+
+    >>> label_maps(["a", "b"])
+    {'id2label': {0: 'a', 1: 'b'}, 'label2id': {'a': 0, 'b': 1}}
+    """
+    return {"id2label": dict(enumerate(names)), "label2id": {name: index for index, name in enumerate(names)}}

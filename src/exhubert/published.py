@@ -12,7 +12,7 @@ from transformers import HubertConfig, HubertForSequenceClassification
 
 from .configuration_exhubert import SIX_CLASSES, ExHuBERTConfig, read_config
 from .extension import LAYER, SPEC
-from .labels import names_by_index
+from .labels import label_maps, names_by_index
 
 PUBLISHED_REPOSITORY = "amiriparian/ExHuBERT"
 PUBLISHED_LICENSE = "cc-by-nc-sa-4.0"
@@ -90,10 +90,10 @@ def read_published(source: str | Path) -> tuple[dict[str, Any], dict[str, torch.
     fields["base_checkpoint"] = values.get("_name_or_path")
     names = names_by_index(values.get("id2label") or {})
     count = state["classifier.weight"].shape[0] if "classifier.weight" in state else len(SIX_CLASSES)
-    if len(names) != count or names == [f"LABEL_{index}" for index in range(count)]:
-        names = list(SIX_CLASSES) if count == len(SIX_CLASSES) else [f"LABEL_{index}" for index in range(count)]
-    fields["id2label"] = dict(enumerate(names))
-    fields["label2id"] = {name: index for index, name in enumerate(names)}
+    placeholders = [f"LABEL_{index}" for index in range(count)]
+    if len(names) != count or names == placeholders:
+        names = list(SIX_CLASSES) if count == len(SIX_CLASSES) else placeholders
+    fields |= label_maps(names)
     if not any(key.endswith(SPEC) for key in state):
         fields["mask_time_prob"] = fields["mask_feature_prob"] = 0.0
     return fields, state

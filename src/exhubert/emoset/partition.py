@@ -86,9 +86,8 @@ def _units(records: Sequence[Record]) -> list[str]:
 
 
 def _shared(units: Sequence[str], parts: Sequence[str | None]) -> bool:
-    return len({(u, p) for u, p in zip(units, parts, strict=True) if p}) > len(
-        {u for u, p in zip(units, parts, strict=True) if p}
-    )
+    pairs = {(unit, part) for unit, part in zip(units, parts, strict=True) if part is not None}
+    return len(pairs) > len({unit for unit, _ in pairs})
 
 
 def _by_language(records: Sequence[Record], units: Sequence[str], indices: Sequence[int]) -> list[list[int]]:

@@ -55,7 +55,6 @@ class ZeroInitIdentityCallback(_Findings):
         super().__init__()
         self.hubert, self.batch = hubert, batch or {}
         self.findings = {"reference": reference, "checked": hubert is not None}
-        self._learning_rate = 0.0
         self._before: dict[str, torch.Tensor] | None = None
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
@@ -83,8 +82,7 @@ class ZeroInitIdentityCallback(_Findings):
         self.hubert = self.hubert.cpu()
 
     def on_pre_optimizer_step(self, args, state, control, model=None, optimizer=None, **kwargs):
-        self._learning_rate = max(group["lr"] for group in optimizer.param_groups)
-        if self.hubert is None or self._learning_rate == 0.0:
+        if self.hubert is None or all(group["lr"] == 0.0 for group in optimizer.param_groups):
             return
         self.hubert = None  # once is enough
         parameters = dict(model.named_parameters())

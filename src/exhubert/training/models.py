@@ -7,6 +7,7 @@ import torch
 from transformers import HubertForSequenceClassification
 
 from ..extension import checkpoint_kind, feature_extractor_of, hubert_of, load_hubert
+from ..labels import label_maps, names_by_index
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 from .arguments import ModelArguments
 
@@ -28,8 +29,7 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
         OSError: It can't be read or reached.
     """
     kind = checkpoint_kind(arguments.model)
-    head = {"id2label": dict(enumerate(labels)), "label2id": {name: index for index, name in enumerate(labels)}}
-    fields = head | arguments.config_fields
+    fields = label_maps(labels) | arguments.config_fields
     if arguments.method == "hubert":
         if kind != "hubert":
             raise ValueError(f"method `hubert` fine-tunes a plain HuBERT, but {arguments.model} is of kind {kind}.")
@@ -48,10 +48,9 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
         model = ExHuBERTForSequenceClassification.from_pretrained(
             arguments.model, ignore_mismatched_sizes=True, **fields
         )
-    if list(model.config.id2label.values()) != list(labels):
-        raise ValueError(
-            f"{arguments.model} has the classes {list(model.config.id2label.values())}, the data has {list(labels)}."
-        )
+    names = names_by_index(model.config.id2label)
+    if names != list(labels):
+        raise ValueError(f"{arguments.model} has the classes {names}, the data has {list(labels)}.")
     _freeze(model, arguments)
     return model, feature_extractor_of(arguments.model, model.config)
 

@@ -12,6 +12,7 @@ from transformers import Trainer
 from transformers.utils import logging
 
 from ..evaluation.metrics import ser_metrics
+from ..labels import names_by_index
 from .collator import CropEpochCallback, SpeechCollator
 
 logger = logging.get_logger(__name__)
@@ -67,8 +68,7 @@ class SERTrainer(Trainer):
 
     def _metrics(self, prediction):
         logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
-        names = list(self.model.config.id2label.values())
-        return ser_metrics(prediction.label_ids, logits.argmax(axis=-1), names)
+        return ser_metrics(prediction.label_ids, logits.argmax(axis=-1), names_by_index(self.model.config.id2label))
 
 
 def class_weights(labels: Sequence[int], num_classes: int) -> torch.Tensor:
