@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--utterances", type=int, default=2000, help="data: size of the made-up tree")
+    parser.add_argument("--seconds", type=float, default=0.1, help="data: length of each made-up recording")
     parser.add_argument("--corpus", metavar="NAME=FOLDER", help="data: a corpus on disk instead")
     parser.add_argument("--num_proc", type=int, help="data: processes of the builder")
     options = parser.parse_args()
@@ -136,7 +137,7 @@ def building(options: argparse.Namespace) -> None:
             name, _, root = options.corpus.partition("=")
             roots = {name: Path(root)}
         else:
-            roots = made_up_tree(Path(folder), options.utterances)
+            roots = made_up_tree(Path(folder), options.utterances, options.seconds)
         start = time.perf_counter()
         listings = {name: list_corpus(name, root) for name, root in roots.items()}
         listing = time.perf_counter() - start
@@ -165,7 +166,7 @@ def cpu_seconds() -> float:
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
-def made_up_tree(folder: Path, utterances: int) -> dict[str, Path]:
+def made_up_tree(folder: Path, utterances: int, seconds: float) -> dict[str, Path]:
     """Short noise at 16, 44.1 and 48 kHz under the names of ESD (half of it), SUBESCO and CREMA-D."""
     noise = np.random.default_rng(0)
     shares = {
@@ -191,7 +192,7 @@ def made_up_tree(folder: Path, utterances: int) -> dict[str, Path]:
             }[corpus]
             file = folder / corpus / path
             file.parent.mkdir(parents=True, exist_ok=True)
-            samples = 0.1 * noise.standard_normal(rates[corpus] // 10)
+            samples = 0.1 * noise.standard_normal(round(rates[corpus] * seconds))
             soundfile.write(file, samples, rates[corpus])
     return {corpus: folder / corpus for corpus, count in shares.items() if count}
 

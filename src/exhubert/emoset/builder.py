@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import datasets
@@ -51,11 +52,24 @@ FEATURES = datasets.Features(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Utterance:
-    """A record with everything that is decided before its audio is read."""
+    """A record with everything that is decided before its audio is read.
+
+    Attributes:
+        record: What the reader found.
+        source_file: The recording's path relative to the corpus's folder.
+        size: Of the recording in bytes; None where it isn't there.
+        modified: Time of its last change, in ns.
+        utterance_id: Its stable name.
+        class_name: One of the six.
+        partition: `train`, `validation` or `test`.
+    """
 
     record: Record
+    source_file: str
+    size: int | None
+    modified: int | None
     utterance_id: str
     class_name: str
     partition: str
@@ -86,11 +100,11 @@ class Listing:
         """Changes whenever a file, a label, a partition, a fact of the catalog or the form of the rows does."""
         facts = (FEATURES, _FORM, self.entry, self.rejected, self.dropped, self.rule)
         digest = hashlib.sha256(repr(facts).encode())
+        names = [item.name for item in fields(Record) if item.name != "file"]
         for item in self.utterances:
-            stat = item.record.file.stat() if item.record.file.is_file() else None
-            record = replace(item.record, file=Path(_below(self.root, item.record.file)))
-            digest.update(repr((record, item.class_name, item.partition)).encode())
-            digest.update(repr((stat.st_size, stat.st_mtime_ns) if stat else None).encode())
+            record = [getattr(item.record, name) for name in names]
+            known = (item.source_file, item.size, item.modified, item.class_name, item.partition, *record)
+            digest.update(repr(known).encode())
         return digest.hexdigest()
 
 
@@ -131,12 +145,14 @@ def list_corpus(corpus: str, root: str | Path, seed: int = 0, scheme: str | Path
         [record for record, _ in kept],
         [name for _, name in kept],
         seed,
-        trust_official=find_manifest(root) is not None,
+        trust_official=bool(find_manifest(root)),
     )
     check_leakage([record.speaker for record, _ in kept], parts, f"speakers of {facts.name}")
-    ids = _utterance_ids(facts.id, root, [record for record, _ in kept])
+    files = [_below(root, record.file) for record, _ in kept]
+    ids = _utterance_ids(facts.id, files, [record for record, _ in kept])
     utterances = [
-        Utterance(record, name, label, part) for (record, label), name, part in zip(kept, ids, parts, strict=True)
+        Utterance(record, file, *_size_and_change(record.file), name, label, part)
+        for (record, label), file, name, part in zip(kept, files, ids, parts, strict=True)
     ]
     rejected = [
         rejection(root, record, f"its label maps to no class: {record.raw_label}")
@@ -155,14 +171,13 @@ def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[U
     """
     alike: dict[Any, list[Utterance]] = {}
     for item in utterances:
-        record = item.record
-        size = record.file.stat().st_size if record.file.is_file() else 0
-        alike.setdefault((size or str(record.file), record.start, record.end), []).append(item)
+        span = (item.size or item.source_file, item.record.start, item.record.end)
+        alike.setdefault(span, []).append(item)
     first: dict[Any, Utterance] = {}
     unique, rejected = set(), []
     for span, items in alike.items():
         for item in items:
-            content = (_content(item.record.file) if len(items) > 1 else None, *span)
+            content = (_content(item) if len(items) > 1 else None, *span)
             known = first.setdefault(content, item)
             if known is item:
                 unique.add(id(item))
@@ -173,11 +188,19 @@ def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[U
     return [item for item in utterances if id(item) in unique], rejected
 
 
-def _content(file: Path) -> str:
-    if not file.is_file():
-        return str(file)
-    with file.open("rb") as stream:
+def _content(item: Utterance) -> str:
+    if not item.size:
+        return item.source_file
+    with item.record.file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha1").hexdigest()
+
+
+def _size_and_change(file: Path) -> tuple[int | None, int | None]:
+    try:
+        status = file.stat()
+    except OSError:
+        return None, None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (None, None)
 
 
 def rejection(root: Path, record: Record, reason: str) -> dict[str, str]:
@@ -188,18 +211,19 @@ def rejection(root: Path, record: Record, reason: str) -> dict[str, str]:
 
 def _below(root: Path, file: Path) -> str:
     """Path of a file relative to the root, also where a manifest leads out of it."""
-    inside = file.is_relative_to(root)
-    return (file.relative_to(root) if inside else Path(os.path.relpath(file, root))).as_posix()
+    path, above = file.as_posix(), f"{root.as_posix()}/"
+    inside = path.startswith(above) and ".." not in path
+    return path.removeprefix(above) if inside else Path(os.path.relpath(file, root)).as_posix()
 
 
-def _utterance_ids(corpus: str, root: Path, records: list[Record]) -> list[str]:
+def _utterance_ids(corpus: str, files: list[str], records: list[Record]) -> list[str]:
     """Names that stay the same on every machine: corpus, path and part; with the file's ending where it tells apart."""
     parts = [
         f"#{record.start or 0:.3f}-{record.end or 0:.3f}" if record.start is not None or record.end else ""
         for record in records
     ]
-    files = [_below(root, record.file) for record in records]
-    short = [f"{corpus}/{file.removesuffix(Path(file).suffix)}{part}" for file, part in zip(files, parts, strict=True)]
+    stems = [file.removesuffix(PurePosixPath(file).suffix) for file in files]
+    short = [f"{corpus}/{stem}{part}" for stem, part in zip(stems, parts, strict=True)]
     endings: dict[str, set[str]] = {}
     for name, file in zip(short, files, strict=True):
         endings.setdefault(name, set()).add(file)
@@ -319,7 +343,7 @@ class EmoSetPlusPlus(datasets.GeneratorBasedBuilder):
             "partition": item.partition,
             "duration": len(samples) / rate,
             "source_sampling_rate": rate,
-            "source_file": _below(listing.root, record.file),
+            "source_file": item.source_file,
             "start": record.start,
             "end": record.end,
             "text": record.text,

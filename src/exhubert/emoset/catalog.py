@@ -12,6 +12,7 @@ import yaml
 from ..configuration_exhubert import SIX_CLASSES
 from ..labels import VALENCES, arousal_valence, class_name, class_of_word
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML has it
 _FOLDER = Path(__file__).parent / "catalog"
 KINDS = ("acted", "induced", "natural", "mixed", "synthetic", "unknown")
 SCHEMES = ("default", "alternative", "corpus_valence")
@@ -168,7 +169,7 @@ def _relabelled(facts: CatalogEntry, changes: Mapping[str, str | None], basis: s
 
 
 def _parse(path: Path) -> CatalogEntry:
-    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
     labels = {str(raw): LabelMap(**facts) for raw, facts in (values.pop("labels", None) or {}).items()}
     return CatalogEntry(**values, labels=labels)
 

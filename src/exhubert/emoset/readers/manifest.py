@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,20 @@ _EMONET = {"train.csv": "train", "val.csv": "validation", "test.csv": "test"}
 _TEXTS = ("gender", "language", "text", "session", "intensity", "take", "valence", "group")
 
 
-def find_manifest(root: Path) -> Path | None:
-    """The manifest in a folder, or None."""
-    return next((root / name for name in _NAMES if (root / name).is_file()), None)
+def find_manifest(root: Path) -> dict[Path, str | None]:
+    """The tables that make up the manifest in a folder, with the partition each one stands for; empty without any."""
+    for name in _NAMES:
+        if (root / name).is_file():
+            return {root / name: None}
+    tables = {root / name: partition for name, partition in _EMONET.items() if (root / name).is_file()}
+    return {table: partition for table, partition in tables.items() if _is_manifest(table)}
+
+
+def _is_manifest(table: Path) -> bool:
+    """Whether a table with a common name, such as train.csv, names files and labels."""
+    with table.open("rb") as stream:
+        header = decode_text(stream.read(4096)).partition("\n")[0]
+    return {"file", "label"} <= {cell.strip() for cell in re.split("[,;]", header)}
 
 
 def read_manifest(root: Path) -> Iterator[Record]:
@@ -32,15 +44,14 @@ def read_manifest(root: Path) -> Iterator[Record]:
         FileNotFoundError: The folder holds no manifest.
         ValueError: A column is missing, or a cell can't be read; the message names the line.
     """
-    path = find_manifest(root)
-    if path is not None:
-        yield from _read_table(root, path, None)
-        return
-    tables = [root / name for name in _EMONET if (root / name).is_file()]
+    tables = find_manifest(root)
     if not tables:
-        raise FileNotFoundError(f"{root} holds no manifest: expected {' or '.join(_NAMES)} with file,label,speaker.")
-    for table in tables:
-        yield from _read_table(root, table, _EMONET[table.name])
+        raise FileNotFoundError(
+            f"{root} holds no manifest: expected {', '.join(_NAMES)}, or EmoNet's {', '.join(_EMONET)}, with columns "
+            "file,label and where known speaker."
+        )
+    for table, partition in tables.items():
+        yield from _read_table(root, table, partition)
 
 
 def _read_table(root: Path, path: Path, partition: str | None) -> Iterator[Record]:
