@@ -2,8 +2,8 @@
 
     python recipes/evaluate.py runs/demo/exhubert --data runs/demo/emoset --output runs/demo/evaluation --baselines
 
-Writes results.json (all figures), predictions.csv (one row per utterance), confusion.png and groups.png, and prints
-the table per corpus.
+Writes results.json (all figures), predictions.csv (one row per utterance), confusion.png, groups.png and
+confidence.png, and prints the table per corpus. With --compare it also tests the difference to other models.
 """
 
 import sys
@@ -15,15 +15,19 @@ sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__fi
 import argparse
 import hashlib
 import json
+from typing import Any
 
+import datasets
 import torch
 
 from exhubert import card
 from exhubert.emoset import load
 from exhubert.evaluation.baselines import baseline_predictions
-from exhubert.evaluation.plots import plot_confusion, plot_groups
+from exhubert.evaluation.paired import compare_all, paired_table, read_predictions
+from exhubert.evaluation.plots import plot_confidence, plot_confusion, plot_groups
 from exhubert.evaluation.predict import predict_rows
-from exhubert.evaluation.report import markdown_table, results, uar_text
+from exhubert.evaluation.protocols import apply_protocol
+from exhubert.evaluation.report import markdown_table, results, uar_text, write_results
 from exhubert.extension import feature_extractor_of, load_classifier
 from exhubert.labels import names_by_index
 
@@ -41,7 +45,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--baselines", action="store_true", help="also train and evaluate the baselines")
     parser.add_argument("--card", action="store_true", help="also write the model card, into the model's folder")
     parser.add_argument(
-        "--compare", nargs="+", default=[], metavar="NAME=FOLDER", help="other models' results, for the card"
+        "--compare", nargs="+", default=[], metavar="NAME=FOLDER", help="results of other models to compare with"
     )
     options = parser.parse_args(arguments)
 
@@ -49,59 +53,100 @@ def main(arguments: list[str]) -> None:
         raise ValueError(f"--compare {wrong[0]}: expected NAME=FOLDER, such as plain=runs/plain/evaluation.")
     if options.batch_size < 1 or (options.max_seconds is not None and options.max_seconds <= 0):
         raise ValueError("--batch_size and --max_seconds must be above 0.")
-    data = load(options.data, options.corpora, options.languages)
+    run = record(Path(options.model))
+    data = open_data(options.data, options.corpora, run)
     if options.partition not in data:
         raise ValueError(
             f"{options.data} has no {options.partition} partition for this choice; it has {', '.join(data)}."
         )
-    rows = data[options.partition]
+    rows, training = data[options.partition], data.get("train")
+    for column, wanted in (("corpus", options.corpora), ("language", options.languages)):
+        if wanted:
+            rows = only(rows, column, wanted)
+    if options.baselines and training is None:
+        raise ValueError(f"{options.data} has no train partition for the baselines to learn from.")
     model = load_classifier(options.model).to(torch.accelerator.current_accelerator() or "cpu")
     names = names_by_index(model.config.id2label)
     if names != rows.features["label"].names:
         raise ValueError(f"{options.model} has the classes {names}, {options.data} has {rows.features['label'].names}.")
     max_seconds = options.max_seconds or getattr(model.config, "window_seconds", None) or 3.0
+    alike = {
+        "utterances_sha256": hashlib.sha256("\n".join(sorted(rows["utterance_id"])).encode()).hexdigest(),
+        "max_seconds": max_seconds,
+    }
+    comparisons = dict(item.split("=", 1) for item in options.compare)
+    others = read_predictions(comparisons, alike)
     table = predict_rows(
         model, feature_extractor_of(options.model, model.config), rows, max_seconds, options.batch_size
     )
-    training = load(options.data, options.corpora).get("train")
-    if options.baselines and training is None:
-        raise ValueError(f"{options.data} has no train partition for the baselines to learn from.")
-    baselines = baseline_predictions(training, rows) if options.baselines else None
-    unseen = set(rows["language"]) - trained_languages(Path(options.model), training, rows)
+    baselines = baseline_predictions(training, rows) if options.baselines else {}
+    others |= {name: table.assign(prediction=predicted) for name, predicted in baselines.items()}
+    unseen = sorted(set(rows["language"]) - trained_languages(run, training, rows))
     summary = json.loads((Path(options.data) / "summary.json").read_text(encoding="utf-8"))
     corpora = {name: summary[name] for name in sorted(set(table["corpus"]))}
     result = {
         "model": str(options.model),
         "partition": options.partition,
-        "max_seconds": max_seconds,
-        "utterances_sha256": hashlib.sha256("\n".join(sorted(table["utterance_id"])).encode()).hexdigest(),
+        **alike,
         "speaker_independent": all(facts["speaker_independent"] for facts in corpora.values()),
         "synthetic": all(facts["kind"] == "synthetic" for facts in corpora.values()),
         "corpora": {name: {key: facts[key] for key in SHOWN} for name, facts in corpora.items()},
-        **results(table, names, baselines, unseen_languages=sorted(unseen)),
+        **results(table, names, baselines, unseen),
+        "paired": compare_all(table, others, unseen),
     }
     options.output.mkdir(parents=True, exist_ok=True)
+    path = options.output / "results.json"
+    path.unlink(missing_ok=True)  # it is written last and speaks for all files
     table.to_csv(options.output / "predictions.csv", index=False)
-    (options.output / "results.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     kind = "synthetic demo speech" if result["synthetic"] else f"{options.partition} partition"
     title = f"UAR {uar_text(result['overall'])} %, {kind}"
     plot_confusion(result["overall"]["confusion_matrix"], names, options.output / "confusion.png", title)
     groups = result["by_corpus"] if len(corpora) > 1 else result["by_language"]
     plot_groups({"all": result["overall"]} | groups | result["baselines"], options.output / "groups.png", title)
+    plot_confidence(result["calibration"], options.output / "confidence.png", title)
+    write_results(result, path)
     print(markdown_table({"all": result["overall"]} | groups | result["baselines"], "on"))
+    if others:
+        print(paired_table(result["paired"]))
     if options.card:
-        comparisons = dict(item.split("=", 1) for item in options.compare)
         template = Path(__file__).resolve().parents[1] / "model_card" / "template.md"
         print(f"card: {card.write_card(options.model, options.output, template, comparisons)}")
     if not result["speaker_independent"]:
         print("Some of these corpora name no speakers: their figures are not speaker-independent.")
 
 
-def trained_languages(model: Path, training, rows) -> set[str]:
+def record(model: Path) -> dict[str, Any]:
+    """The model's own record of its training; empty for a model without one."""
+    path = model / "run.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def open_data(folder: str, corpora: list[str] | None, run: dict[str, Any]) -> datasets.DatasetDict:
+    """The dataset with the partitions the model was trained in: those it was built with, or a fold of a protocol."""
+    used = run.get("data", {})
+    if used.get("protocol", "held_out") == "held_out":
+        return load(folder, corpora)
+    data = load(folder, used["corpora"], used["languages"])
+    data, fold = apply_protocol(data, used["protocol"], used["fold"], used["folds"])
+    if fold != run["fold"]:
+        raise ValueError(
+            f"The model was trained in {run['fold']} of protocol {used['protocol']}, which in {folder} is {fold}; "
+            "evaluate it on the dataset it was trained on."
+        )
+    return data
+
+
+def only(rows: datasets.Dataset, column: str, wanted: list[str]) -> datasets.Dataset:
+    """The rows whose `column` is one of `wanted`."""
+    rows = rows.filter(lambda value: value in wanted, input_columns=column)
+    if not len(rows):
+        raise ValueError(f"No utterance to evaluate has one of {', '.join(wanted)} as its {column}.")
+    return rows
+
+
+def trained_languages(run: dict[str, Any], training, rows) -> set[str]:
     """What the model was trained on: its own record, else the train partition's languages, else all of `rows`."""
-    if (model / "run.json").is_file():
-        return set(json.loads((model / "run.json").read_text(encoding="utf-8"))["languages"])
-    return set(training["language"] if training is not None else rows["language"])
+    return set(run.get("languages") or (training if training is not None else rows)["language"])
 
 
 SHOWN = ("name", "licence", "kind", "utterances", "hours", "partition_rule", "speaker_independent", "rejected")

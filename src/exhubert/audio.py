@@ -1,6 +1,7 @@
 """Reading recordings: any file soundfile opens becomes one channel at the rate a model wants."""
 
 import io
+import math
 import os
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -137,6 +138,21 @@ def load_audio(
 def resample(samples: np.ndarray, rate: int, target_rate: int = SAMPLING_RATE) -> np.ndarray:
     """Resamples `(samples,)` from `rate` to `target_rate`, both in Hz (soxr, high quality); float32."""
     return samples if rate == target_rate else soxr.resample(samples, rate, target_rate, quality="HQ")
+
+
+def cut_windows(samples: np.ndarray, longest: int) -> list[np.ndarray]:
+    """Cuts `(samples,)` into the fewest windows not longer than `longest` samples, all of one length.
+
+    They are in order and cover every sample; where the length can't be divided, neighbours share a few samples, so that
+    nothing needs padding.
+
+    >>> [window.tolist() for window in cut_windows(np.arange(5), 3)]
+    [[0, 1, 2], [2, 3, 4]]
+    """
+    count = max(1, math.ceil(len(samples) / longest))
+    length = math.ceil(len(samples) / count)
+    starts = [round(index * (len(samples) - length) / max(1, count - 1)) for index in range(count)]
+    return [samples[start : start + length] for start in starts]
 
 
 def encode_flac(samples: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> bytes:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from .configuration_exhubert import ExHuBERTConfig
-from .evaluation.plots import plot_gates, plot_training
-from .evaluation.report import markdown_table, uar_text
+from .emoset import catalog
+from .evaluation.paired import paired_table, read_predictions
+from .evaluation.plots import plot_gate_history, plot_gates, plot_training
+from .evaluation.report import confidence_table, gender_text, markdown_table, speaker_text, uar_text
 from .evaluation.report import results as summaries
 
 _PLOTS = "plots"
@@ -43,21 +44,24 @@ def write_card(
     state = _read(model / "trainer_state.json", "recipes/train.py")
     results = _read(evaluation / "results.json", "recipes/evaluate.py")
     config = _read(model / "config.json", "recipes/train.py")
-    others = {}
-    for name, folder in (comparisons or {}).items():
-        other = _read(Path(folder) / "results.json", "recipes/evaluate.py")
-        if any(other[key] != results[key] for key in ("utterances_sha256", "max_seconds")):
-            raise ValueError(f"{name} was evaluated on other utterances or crops than {model}; do it on the same.")
-        table = pd.read_csv(Path(folder) / "predictions.csv")
-        others[name] = summaries(table, results["class_names"], unseen_languages=results["languages_not_trained_on"])
+    alike = {key: results[key] for key in ("utterances_sha256", "max_seconds")}
+    unseen_languages = results["languages_not_trained_on"]
+    others = {
+        name: summaries(table, results["class_names"], unseen_languages=unseen_languages)
+        for name, table in read_predictions(comparisons or {}, alike).items()
+    }
+    history = run["invariants"].get("GateReportCallback", {}).get("history")
+    calibrated = bool(results.get("calibration"))
 
     plots = model / _PLOTS
     plots.mkdir(exist_ok=True)
-    for name in ("confusion.png", "groups.png"):
+    for name in ("confusion.png", "groups.png", *["confidence.png"] * calibrated):
         shutil.copy(evaluation / name, plots / name)
     plot_training(state["log_history"], plots / "training.png", "Training")
     if "gate_norms" in run:
         plot_gates(run["gate_norms"], plots / "gates.png", "How far training opened each gate")
+    if history:
+        plot_gate_history(history, plots / "gate_history.png", "How training opened the gates, on one batch")
 
     method = run["model"]["method"]
     this = "ExHuBERT" if method == "exhubert" else "plain HuBERT, fine-tuned"
@@ -66,38 +70,12 @@ def write_card(
     unseen = {name: item["unseen_languages"] for name, item in compared.items() if item["unseen_languages"]} | results[
         "baselines_unseen"
     ]
-    seen_name = (
-        "synthetic demo speech" if results["synthetic"] else ", ".join(c["name"] for c in results["corpora"].values())
-    )
-    data = ModelCardData(
-        library_name="transformers",
-        pipeline_tag="audio-classification",
-        tags=["speech-emotion-recognition", "exhubert", "hubert"]
-        + (["synthetic-data"] if results["synthetic"] else []),
-        metrics=["recall", "accuracy", "f1"],
-        base_model=_hub_id(config.get("base_checkpoint")),
-        license=config.get("license"),
-        language=sorted(set(results["by_language"]) - {"und"}),
-        model_name=model.name,
-        eval_results=[
-            EvalResult(
-                task_type="audio-classification",
-                dataset_type="emoset-plus-plus",
-                dataset_name=seen_name,
-                dataset_split=results["partition"],
-                metric_type=kind,
-                metric_name=name,
-                metric_value=round(results["overall"][key], 4),
-            )
-            for key, kind, name in (
-                ("uar", "recall", "UAR (unweighted average recall)"),
-                ("wa", "accuracy", "WA"),
-                ("macro_f1", "f1", "macro-F1"),
-            )
-        ],
-    )
+    calibrations = {name: item.get("calibration") for name, item in compared.items()}
+    calibrations |= {f"{name}, unseen languages": item.get("calibration_unseen") for name, item in compared.items()}
+    paired = results.get("paired", {})
+    trained_on = [catalog()[name].name if name in catalog() else name for name in run.get("corpora") or ()]
     card = ModelCard.from_template(
-        data,
+        _metadata(model, run, results, config),
         template_path=str(template),
         name=model.name,
         this=this,
@@ -107,12 +85,19 @@ def write_card(
         invariants=run["invariants"],
         reference=_without_path(run["invariants"].get("ZeroInitIdentityCallback", {}).get("reference", "")),
         comparison_table=markdown_table(overall, "on held-out speakers"),
+        paired_table=paired_table(paired),
         unseen_table=markdown_table(unseen, "on unseen languages") if unseen else "",
+        unseen_paired_table=paired_table(paired, "unseen_languages"),
         corpus_table=markdown_table(results["by_corpus"], "corpus"),
         language_table=markdown_table(results["by_language"], "language"),
+        by_gender=gender_text(results.get("by_gender", {})),
+        by_speaker=speaker_text(results.get("by_speaker", {})),
+        confidence_table=confidence_table(calibrations, "probabilities of") if calibrated else "",
+        gate_history=bool(history),
         uar=uar_text(results["overall"]),
         chance=100 * results["overall"]["chance_uar"],
         classes=results["class_names"],
+        trained_on=trained_on,
     )
     path = model / "README.md"
     card.save(path)
@@ -152,6 +137,43 @@ def write_converted_card(
     path = Path(folder) / "README.md"
     card.save(path)
     return path
+
+
+def _metadata(model: Path, run: dict[str, Any], results: dict[str, Any], config: dict[str, Any]) -> ModelCardData:
+    """What the Hub reads: the head of the card, with the figures of the model index."""
+    seen_name = (
+        "synthetic demo speech" if results["synthetic"] else ", ".join(c["name"] for c in results["corpora"].values())
+    )
+    # a corpus of somebody's own, or the demo, could bear the name of another dataset on the Hub
+    known = [name for name in run.get("corpora") or () if name in catalog() and catalog()[name].kind != "synthetic"]
+    return ModelCardData(
+        library_name="transformers",
+        pipeline_tag="audio-classification",
+        tags=["speech-emotion-recognition", "exhubert", "hubert"]
+        + (["synthetic-data"] if results["synthetic"] else []),
+        metrics=["recall", "accuracy", "f1"],
+        base_model=_hub_id(config.get("base_checkpoint")),
+        datasets=known or None,
+        license=config.get("license"),
+        language=sorted(set(results["by_language"]) - {"und"}),
+        model_name=model.name,
+        eval_results=[
+            EvalResult(
+                task_type="audio-classification",
+                dataset_type="emoset-plus-plus",
+                dataset_name=seen_name,
+                dataset_split=results["partition"],
+                metric_type=kind,
+                metric_name=name,
+                metric_value=round(results["overall"][key], 4),
+            )
+            for key, kind, name in (
+                ("uar", "recall", "UAR (unweighted average recall)"),
+                ("wa", "accuracy", "WA"),
+                ("macro_f1", "f1", "macro-F1"),
+            )
+        ],
+    )
 
 
 def _read(path: Path, recipe: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """From recordings to emotions, on transformers' own pipeline."""
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 from transformers import AudioClassificationPipeline, pipeline
 
-from .audio import AudioError, AudioSource, load_audio, source_name
+from .audio import AudioError, AudioSource, cut_windows, load_audio, source_name
 from .extension import feature_extractor_of, load_classifier
 from .labels import names_by_index
 
@@ -57,7 +56,7 @@ def predict(classifier: AudioClassificationPipeline, source: AudioSource) -> Pre
     """Classifies one recording of any rate, channel count and length.
 
     A recording longer than the window the model was trained on is cut into equal windows not longer than that, and
-    the probabilities are averaged.
+    their logits are averaged, as in evaluation.
 
     Args:
         classifier: From `load_pipeline`.
@@ -76,13 +75,23 @@ def predict(classifier: AudioClassificationPipeline, source: AudioSource) -> Pre
             f"{name}: {len(samples) / rate:.4f} s is too short; at least {needed / rate:.4f} s are needed."
         )
     window = max(needed, round((getattr(config, "window_seconds", None) or DEFAULT_WINDOW) * rate))
-    windows = np.array_split(samples, min(math.ceil(len(samples) / window), len(samples) // needed))
+    windows = cut_windows(samples, window)
     answers = [classifier({"raw": part, "sampling_rate": rate}) for part in windows]
-    scores = dict.fromkeys(names_by_index(config.id2label), 0.0)
-    for part, answer in zip(windows, answers, strict=True):
-        for item in answer:
-            scores[item["label"]] += item["score"] * len(part) / len(samples)
+    names = names_by_index(config.id2label)
+    by_name = [{item["label"]: item["score"] for item in answer} for answer in answers]
+    probabilities = np.array([[found[name] for name in names] for found in by_name])
+    scores = dict(zip(names, _pooled(probabilities, config).tolist(), strict=True))
     return Prediction(name, max(scores, key=scores.__getitem__), scores, len(samples) / rate, len(windows))
+
+
+def _pooled(probabilities: np.ndarray, config) -> np.ndarray:
+    """What the averaged logits of windows say, from the windows' probabilities `(windows, classes)`."""
+    logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    if config.problem_type == "multi_label_classification":
+        odds = (logs - np.log(np.maximum(1 - probabilities, np.finfo(np.float32).tiny))).mean(axis=0)
+        return 1 / (1 + np.exp(-odds))
+    shares = np.exp(logs.mean(axis=0) - logs.mean(axis=0).max())
+    return shares / shares.sum()
 
 
 def predict_all(

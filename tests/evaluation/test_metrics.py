@@ -53,6 +53,7 @@ def test_bootstrap_resamples_speakers_not_utterances():
     predictions = np.where(speakers == "always right", references, 1 - references)
     assert bootstrap_uar(references, predictions, speakers) == (0.0, 1.0)
     assert bootstrap_uar(references, references, speakers) == (1.0, 1.0)
+    assert bootstrap_uar(2 * references + 1, 2 * predictions + 1, speakers) == (0.0, 1.0), "classes 1 and 3 alone"
 
 
 def test_interval_covers_the_estimate_and_narrows_with_more_speakers():

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import HubertModel, TrainerCallback
 
 from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
@@ -28,6 +28,7 @@ from exhubert.training import (
     refuse_used_folder,
 )
 from exhubert.training.callbacks import frozen_hash
+from exhubert.training.collator import decode
 from exhubert.training.models import base_hubert
 
 from ..conftest import tiny_hubert
@@ -71,7 +72,7 @@ def new_trainer(data, model, folder, callbacks=(), **arguments):
 
 
 def real_batch(data, model):
-    collate = SpeechCollator(default_feature_extractor(model.config), 0.4)
+    collate = SpeechCollator(default_feature_extractor(model.config), 0.4, random_crop=True)
     return collate([data["train"][index] for index in range(3)])
 
 
@@ -182,18 +183,40 @@ def test_a_first_step_that_breaks_the_method_stops_the_run(data, tmp_path, fault
 
 
 def test_resuming_with_other_frozen_weights_is_refused(data, tmp_path):
+    """A checkpoint holds no frozen weights: they come from where the run began, which may have changed meanwhile."""
     _, model = new_model()
     new_trainer(data, model, tmp_path, [StopAt(4), FrozenWeightsCallback()], save_strategy="steps", save_steps=4,
                 eval_strategy="no", load_best_model_at_end=False).train()  # fmt: skip
-    checkpoint = last_complete_checkpoint(tmp_path)
-    weights = load_file(f"{checkpoint}/model.safetensors")
-    weights["hubert.encoder.layers.0.frozen.layer_norm.bias"] += 1.0
-    save_file(weights, f"{checkpoint}/model.safetensors", metadata={"format": "pt"})
     _, resumed = new_model()
+    with torch.no_grad():
+        resumed.blocks[0].frozen.layer_norm.bias += 1.0
     trainer = new_trainer(data, resumed, tmp_path, [FrozenWeightsCallback()], num_train_epochs=2,
                           eval_strategy="no", save_strategy="no", load_best_model_at_end=False)  # fmt: skip
     with pytest.raises(InvariantError, match="differ from those the run began with"):
-        trainer.train(resume_from_checkpoint=checkpoint)
+        trainer.train(resume_from_checkpoint=last_complete_checkpoint(tmp_path))
+
+
+def test_a_checkpoint_of_another_run_is_refused(data, tmp_path):
+    _, model = new_model()
+    trainer = new_trainer(data, model, tmp_path, [StopAt(2)], save_strategy="steps", save_steps=2, eval_strategy="no",
+                          load_best_model_at_end=False)  # fmt: skip
+    trainer.train()
+    _, other = new_model()
+    other.unfreeze_og_encoder()
+    with pytest.raises(ValueError, match="checkpoint doesn't fit this run: no hubert.encoder.layers.0.frozen"):
+        new_trainer(data, other, tmp_path).train(resume_from_checkpoint=last_complete_checkpoint(tmp_path))
+
+
+def test_a_checkpoint_holds_what_is_trained_and_the_finished_model_everything(data, tmp_path):
+    _, model = new_model()
+    trainer = new_trainer(data, model, tmp_path)
+    trainer.train()
+    trainer.save_model()
+    [checkpoint] = tmp_path.glob("checkpoint-*")
+    trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    assert set(load_file(checkpoint / "model.safetensors")) == trained
+    whole = ExHuBERTForSequenceClassification.from_pretrained(tmp_path)
+    assert all(torch.equal(weight, model.state_dict()[name]) for name, weight in whole.state_dict().items())
 
 
 def test_group_norm_models_are_evaluated_one_by_one(data, tmp_path):
@@ -206,13 +229,22 @@ def test_group_norm_models_are_evaluated_one_by_one(data, tmp_path):
     np.testing.assert_allclose(table[[name for name in table if name.startswith("p_")]], probabilities, atol=1e-6)
 
 
-def test_evaluation_crops_in_the_middle_although_training_crops_anywhere(data, tmp_path):
+def test_evaluation_hears_whole_utterances_and_averages_their_windows(data, tmp_path):
+    """Windows of 0.15 s of utterances of 0.4 and 0.45 s: three each, whatever they are batched with."""
     _, model = new_model()
-    trainer = new_trainer(data, model, tmp_path)
-    batch = next(iter(trainer.get_eval_dataloader()))
-    rows = [data["validation"][index] for index in range(len(batch["labels"]))]
-    expected = SpeechCollator(default_feature_extractor(model.config), 0.4)(rows)["input_values"]
-    torch.testing.assert_close(batch["input_values"], expected)
+    trainer = new_trainer(data, model, tmp_path, per_device_eval_batch_size=5)
+    extractor = default_feature_extractor(model.config)
+    trainer.eval_collator = SpeechCollator(extractor, 0.15)
+    logits = trainer.predict(data["validation"]).predictions
+    for row, found in zip(data["validation"], logits, strict=True):
+        samples = decode(row["audio"])
+        size = -(-len(samples) // 3)
+        parts = [samples[:size], samples[(len(samples) - size + 1) // 2 :][:size], samples[-size:]]
+        with torch.no_grad():
+            each = [model(**extractor(part, sampling_rate=16_000, return_tensors="pt")).logits for part in parts]
+        np.testing.assert_allclose(found, torch.cat(each).mean(dim=0), atol=1e-5)
+    table = predict_rows(model, extractor, data["validation"], 0.15, batch_size=7)
+    np.testing.assert_array_equal(table["prediction"], logits.argmax(axis=-1))
 
 
 class Meddler(TrainerCallback):
@@ -294,18 +326,16 @@ def test_a_folder_with_another_runs_checkpoints_is_refused(tmp_path):
         refuse_used_folder(tmp_path)
 
 
-def test_crop_is_random_in_training_and_in_the_middle_otherwise():
+def test_training_crops_differ_by_seed_epoch_and_utterance_and_by_nothing_else():
     extractor = default_feature_extractor(new_model()[1].config)
     samples = np.arange(16_000, dtype=np.float32)
-    middle = SpeechCollator(extractor, 0.5).crop(samples)
-    assert len(middle) == 8000 and middle[0] == 4000
     starts = [
-        SpeechCollator(extractor, 0.5, random_crop=True, seed=seed, epoch=epoch).crop(samples, name)[0]
+        SpeechCollator(extractor, 0.5, random_crop=True, seed=seed, epoch=epoch).training_clip(samples, name)[0]
         for seed, epoch, name in itertools.product(range(3), range(3), ("a", "b", "a/c"))
     ]
     assert len(set(starts)) > 20 and max(starts) <= 8000
-    assert starts[0] == SpeechCollator(extractor, 0.5, random_crop=True).crop(samples, "a")[0], "the same each time"
-    assert len(SpeechCollator(extractor, 3.0).crop(samples)) == 16_000
+    assert starts[0] == SpeechCollator(extractor, 0.5, random_crop=True).training_clip(samples, "a")[0]
+    assert len(SpeechCollator(extractor, 3.0, random_crop=True).training_clip(samples, "a")) == 16_000
 
 
 def test_models_for_training_come_from_hubert_exhubert_and_published(hubert_folder, tmp_path):

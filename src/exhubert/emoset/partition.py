@@ -1,6 +1,6 @@
 """Speaker-independent partitions: which utterances train, validate and test."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,12 +115,25 @@ def _deal(
 
 
 def _balanced(units: Sequence[str], classes: Sequence[str], shares: Sequence[float], seed: int) -> list[str]:
-    """Deals whole units out so that each of the first partitions gets its share of every class as nearly as can be.
+    return [PARTITIONS[index] for index in deal(units, classes, shares, seed)]
 
-    Many random orders are dealt at once, always to the partition that lacks most; the best deal wins. scikit-learn's
+
+def deal(units: Sequence[str], classes: Sequence[Hashable], shares: Sequence[float], seed: int) -> list[int]:
+    """Deals whole units into piles so that each pile gets its share of every class as nearly as can be.
+
+    Many random orders are dealt at once, always to the pile that lacks most; the best deal wins. scikit-learn's
     StratifiedGroupKFold deals once and leaves whole classes out of a partition where speakers are unequal.
+
+    Args:
+        units: What stays together, such as the speaker, of each utterance.
+        classes: Class of each utterance.
+        shares: Of each pile; they sum to one.
+        seed: Of the orders tried.
+
+    Returns:
+        The pile of each utterance, from 0.
     """
-    counts = pd.crosstab(np.asarray(units), np.asarray(classes)).sort_index()
+    counts = pd.crosstab(np.asarray(units), pd.Series(classes).astype(str).to_numpy()).sort_index()
     per_group = counts.to_numpy(float)
     targets = np.outer(shares, per_group.sum(axis=0))
     rng = np.random.default_rng(seed)
@@ -137,7 +150,7 @@ def _balanced(units: Sequence[str], classes: Sequence[str], shares: Sequence[flo
     deviation = ((filled - targets) ** 2 / targets).sum(axis=(1, 2))
     deviation[(filled.sum(axis=2) == 0).any(axis=1)] = np.inf  # no partition may stay empty
     dealt = dict(zip(counts.index, choice[deviation.argmin()], strict=True))
-    return [PARTITIONS[dealt[unit]] for unit in units]
+    return [int(dealt[unit]) for unit in units]
 
 
 def check_leakage(keys: Iterable[Any], partitions: Iterable[str], what: str) -> None:

@@ -6,12 +6,14 @@ from typing import Any
 
 import evaluate
 import numpy as np
-from numpy.typing import ArrayLike
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import confusion_matrix
 
 from ..labels import arousal_valence
 
 _MODULES = {"uar": "UAR", "wa": "WA", "macro_f1": "MacroF1", "confusion_matrix": "ConfusionMatrix"}
+FEWEST_SPEAKERS = 5
 
 
 def load_metric(name: str) -> evaluate.Metric:
@@ -57,6 +59,50 @@ def ser_metrics(references: ArrayLike, predictions: ArrayLike, names: Sequence[s
     return result
 
 
+def enough_speakers(speakers: pd.Series) -> bool:
+    """Whether resampling these speakers tells something about others: all are named, and they are five or more."""
+    return bool(speakers.notna().all()) and speakers.nunique() >= FEWEST_SPEAKERS
+
+
+def speaker_counts(
+    references: ArrayLike, predictions: ArrayLike, speakers: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Right predictions and utterances of each speaker in each class that occurs: two arrays `(speakers, classes)`."""
+    guess = np.asarray(predictions)
+    _, speaker = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)
+    present, truth = np.unique(np.asarray(references), return_inverse=True)
+    hits, totals = np.zeros((2, speaker.max() + 1, len(present)))
+    np.add.at(totals, (speaker, truth), 1)
+    np.add.at(hits, (speaker, truth), guess == present[truth])
+    return hits, totals
+
+
+def resampled_uars(
+    hits: NDArray[np.float64], totals: NDArray[np.float64], draws: int = 2000, seed: int = 0
+) -> NDArray[np.float64]:
+    """UARs `(draws,)` of resampled speakers. The same seed draws the same speakers, whatever was predicted for them.
+
+    Args:
+        hits: From `speaker_counts`.
+        totals: Likewise.
+        draws: Number of resamples.
+        seed: Of the resampling.
+
+    Returns:
+        A class no drawn speaker has is left out of that draw's mean.
+    """
+    size = len(totals)
+    drawn = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=draws)
+    with np.errstate(invalid="ignore"):
+        return np.nanmean((drawn @ hits) / (drawn @ totals), axis=1)
+
+
+def percentile_interval(values: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+    """The bounds that hold the middle `level` of resampled values."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
 def bootstrap_uar(
     references: ArrayLike,
     predictions: ArrayLike,
@@ -77,16 +123,7 @@ def bootstrap_uar(
         seed: Of the resampling.
 
     Returns:
-        Lower and upper bound (percentile bootstrap). A class no drawn speaker has is left out of that draw's mean.
+        Lower and upper bound (percentile bootstrap).
     """
-    truth, guess = np.asarray(references), np.asarray(predictions)
-    _, speaker = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)
-    size, classes = speaker.max() + 1, truth.max() + 1
-    hits, totals = np.zeros((size, classes)), np.zeros((size, classes))
-    np.add.at(totals, (speaker, truth), 1)
-    np.add.at(hits, (speaker, truth), guess == truth)
-    drawn = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=draws)
-    with np.errstate(invalid="ignore"):
-        uar = np.nanmean((drawn @ hits) / (drawn @ totals), axis=1)
-    low, high = np.quantile(uar, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    counts = speaker_counts(references, predictions, speakers)
+    return percentile_interval(resampled_uars(*counts, draws, seed), level)

@@ -1,14 +1,12 @@
 """A model's answers on a built dataset, as a table with one row per utterance."""
 
-from typing import Any
-
 import datasets
 import numpy as np
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from ..training.collator import SpeechCollator
+from ..training.collator import SpeechCollator, pooled_logits
 
 KEPT = ["utterance_id", "corpus", "language", "speaker", "gender", "duration", "label"]
 
@@ -22,8 +20,9 @@ def predict_rows(
         model: Any audio-classification model.
         feature_extractor: Its feature extractor.
         rows: Rows with `audio` and `label`.
-        max_seconds: Longer utterances are cropped in the middle, as in evaluation during training.
-        batch_size: Utterances at a time. Models with group norm see padding, so theirs go one by one.
+        max_seconds: Longer utterances are cut into equal windows of at most this, and the windows' logits averaged,
+            as in evaluation during training.
+        batch_size: Utterances at a time, and windows. Models with group norm see padding, so theirs go one by one.
 
     Returns:
         The columns `KEPT`, `prediction` (class index) and `p_<class>` (probabilities that sum to one), in the order of
@@ -38,9 +37,9 @@ def predict_rows(
     with torch.inference_mode(), tqdm(total=len(rows), desc="evaluating", unit="utterance") as bar:
         for first in range(0, len(order), batch_size):
             indices = order[first : first + batch_size]
-            batch: dict[str, Any] = collate([rows[int(index)] for index in indices])
-            batch.pop("labels")
-            logits[indices] = model(**{k: v.to(model.device) for k, v in batch.items()}).logits.float().cpu().numpy()
+            batch = collate([rows[int(index)] for index in indices])
+            batch = {key: value.to(model.device) if torch.is_tensor(value) else value for key, value in batch.items()}
+            logits[indices] = pooled_logits(model, batch, batch_size).float().cpu().numpy()
             bar.update(len(indices))
     table = rows.select_columns(KEPT).to_pandas()
     table["prediction"] = logits.argmax(axis=1)

@@ -1,15 +1,17 @@
-"""Results of an evaluation: figures with intervals, by corpus and language, in one JSON file."""
+"""Results of an evaluation: figures with intervals, by corpus, language, gender and speaker, in one JSON file."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix
 
-from .metrics import bootstrap_uar, ser_metrics
-
-FEWEST_SPEAKERS = 5
+from .calibration import confidence_figures
+from .metrics import bootstrap_uar, enough_speakers, ser_metrics
+from .ratings import rating_figures
 
 
 def summarise(table: pd.DataFrame, names: list[str]) -> dict[str, Any]:
@@ -25,20 +27,32 @@ def summarise(table: pd.DataFrame, names: list[str]) -> dict[str, Any]:
         other speakers), the other figures of `ser_metrics`, and the confusion matrix.
     """
     present = sorted(table["label"].unique())
-    speakers = table["speaker"].nunique()
     interval = None
-    if speakers >= FEWEST_SPEAKERS and table["speaker"].notna().all():
+    if enough_speakers(table["speaker"]):
         interval = bootstrap_uar(table["label"], table["prediction"], table["speaker"])
     figures = ser_metrics(table["label"], table["prediction"], names)
     return {
         "utterances": len(table),
-        "speakers": int(speakers),
+        "speakers": int(table["speaker"].nunique()),
         "classes": [names[index] for index in present],
         "chance_uar": 1 / len(present),
         "uar": figures.pop("uar"),
         "uar_interval": interval,
         **figures,
         "confusion_matrix": confusion_matrix(table["label"], table["prediction"], labels=range(len(names))).tolist(),
+    }
+
+
+def by_speaker(table: pd.DataFrame, names: list[str]) -> dict[str, dict[str, Any]]:
+    """Utterances, classes that occur and UAR of each named speaker."""
+    rows = table.assign(right=table["label"] == table["prediction"])
+    return {
+        str(speaker): {
+            "utterances": len(part),
+            "classes": [names[index] for index in sorted(part["label"].unique())],
+            "uar": float(part.groupby("label")["right"].mean().mean()),
+        }
+        for speaker, part in rows.groupby("speaker")
     }
 
 
@@ -51,27 +65,48 @@ def results(
     """Figures of a model and of baselines on the same utterances.
 
     Args:
-        table: From `predict_rows`.
+        table: From `predict_rows`; `arousal_rating` and `valence_rating` too, where listeners rated the utterances.
         names: Class names in logit order.
         baselines: Class indices each baseline predicts for the rows of `table`, by its name.
         unseen_languages: Languages that were not trained on. They are counted apart from all the rest.
 
     Returns:
-        `overall` (without unseen languages, unless there is nothing else), `unseen_languages` (None if there are none),
-        `by_corpus`, `by_language`, and `baselines` and `baselines_unseen`, by name.
+        `overall` (without unseen languages, unless there is nothing else) and, of the same utterances, `by_corpus`,
+        `by_gender` (`unknown` where the corpus doesn't say), `by_speaker`, `calibration` (None without probabilities),
+        `ratings` (None without any) and, by name, `baselines`. `unseen_languages`, `calibration_unseen` and
+        `baselines_unseen`, None or empty if there are none. `by_language`, of all utterances.
     """
     unseen = table["language"].isin(list(unseen_languages))
+    counted = ~unseen | unseen.all()
+    seen = table[counted]
     tables = {name: table.assign(prediction=predicted) for name, predicted in (baselines or {}).items()}
+    probabilities = all(f"p_{name}" in table for name in names)
     return {
         "class_names": names,
         "languages_not_trained_on": sorted(unseen_languages),
-        "overall": summarise(table if unseen.all() else table[~unseen], names),
+        "overall": summarise(seen, names),
         "unseen_languages": summarise(table[unseen], names) if unseen.any() else None,
-        "by_corpus": {str(key): summarise(part, names) for key, part in table[~unseen].groupby("corpus")},
-        "by_language": {str(key): summarise(part, names) for key, part in table.groupby("language")},
-        "baselines": {name: summarise(rows if unseen.all() else rows[~unseen], names) for name, rows in tables.items()},
+        "by_corpus": _by(seen["corpus"], seen, names),
+        "by_language": _by(table["language"], table, names),
+        "by_gender": _by(seen["gender"].fillna("unknown"), seen, names) if "gender" in table else {},
+        "by_speaker": by_speaker(seen, names),
+        "calibration": confidence_figures(seen, names) if probabilities else None,
+        "calibration_unseen": confidence_figures(table[unseen], names) if probabilities and unseen.any() else None,
+        "ratings": rating_figures(seen, names),
+        "baselines": {name: summarise(rows[counted], names) for name, rows in tables.items()},
         "baselines_unseen": {name: summarise(rows[unseen], names) for name, rows in tables.items() if unseen.any()},
     }
+
+
+def write_results(results: Mapping[str, Any], path: Path) -> None:
+    """Writes results as JSON: the file is there whole or not at all."""
+    part = path.with_suffix(".incomplete")
+    part.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _by(keys: pd.Series, table: pd.DataFrame, names: list[str]) -> dict[str, dict[str, Any]]:
+    return {str(key): summarise(part, names) for key, part in table.groupby(keys)}
 
 
 def markdown_table(groups: Mapping[str, Mapping[str, Any]], heading: str) -> str:
@@ -93,3 +128,28 @@ def uar_text(figures: Mapping[str, Any]) -> str:
         low, high = figures["uar_interval"]
         text += f" ({100 * low:.1f} to {100 * high:.1f})"
     return text
+
+
+def confidence_table(calibrations: Mapping[str, Mapping[str, Any] | None], heading: str) -> str:
+    """A Markdown table of calibration figures, one line for each model; empty where no model has any."""
+    lines = [f"| {heading} | ECE % | Brier score | log loss | AURC % |", "|---|---|---|---|---|"]
+    for name, figures in calibrations.items():
+        if figures:
+            lines.append(
+                f"| {name} | {100 * figures['ece']:.1f} | {figures['brier']:.3f} | {figures['log_loss']:.3f} "
+                f"| {100 * figures['aurc']:.1f} |"
+            )
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def gender_text(by_gender: Mapping[str, Mapping[str, Any]]) -> str:
+    """`"female 62.5 (53.1 to 70.5) on 288 utterances, male 60.8 on 24"`, UAR in percent."""
+    return ", ".join(f"{name} {uar_text(item)} on {item['utterances']} utterances" for name, item in by_gender.items())
+
+
+def speaker_text(speakers: Mapping[str, Mapping[str, Any]]) -> str:
+    """`"from 25.0 through a median of 62.5 to 95.8"`, UAR in percent; empty without named speakers."""
+    if not speakers:
+        return ""
+    low, middle, high = np.quantile([100 * item["uar"] for item in speakers.values()], [0, 0.5, 1])
+    return f"from {low:.1f} through a median of {middle:.1f} to {high:.1f}"

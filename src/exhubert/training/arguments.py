@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
+
+from ..evaluation.protocols import PROTOCOLS
+from .augment import AUGMENTATIONS
 
 
 @dataclass
@@ -26,6 +30,20 @@ class ModelArguments:
             "help": "`exhubert`, or `hubert` to fine-tune a plain HuBERT for comparison.",
             "choices": ["exhubert", "hubert"],
         },
+    )
+    zero_init: bool = field(
+        default=True,
+        metadata={"help": "Start ExHuBERT's gates at zero; false draws them, for comparison: the identity is lost."},
+    )
+    freeze_first_copies: bool = field(
+        default=True, metadata={"help": "Keep ExHuBERT's first copies as they are; false trains them too."}
+    )
+    freeze_encoder: bool = field(
+        default=False, metadata={"help": "Method `hubert`: keep the whole HuBERT as it is and train the head only."}
+    )
+    lora_rank: int = field(
+        default=0,
+        metadata={"help": "Method `hubert`: train low-rank adapters of this rank instead (needs peft); 0: don't."},
     )
     freeze_feature_encoder: bool = field(
         default=True, metadata={"help": "Keep the convolutional feature encoder as it is."}
@@ -44,11 +62,25 @@ class ModelArguments:
         default=None,
         metadata={"help": "SpecAugment along time; replaces the model's own, if given. 0 switches it off."},
     )
+    mask_feature_prob: float | None = field(
+        default=None, metadata={"help": "SpecAugment along features; replaces the model's own, if given."}
+    )
+
+    def __post_init__(self):
+        plain, extended = ("freeze_encoder", "lora_rank"), ("zero_init", "freeze_first_copies")
+        wrong = plain if self.method == "exhubert" else extended
+        defaults = {item.name: item.default for item in fields(self)}
+        if changed := [name for name in wrong if getattr(self, name) != defaults[name]]:
+            raise ValueError(f"`{changed[0]}` says nothing for method `{self.method}`; leave it out.")
+        if self.freeze_encoder and self.lora_rank:
+            raise ValueError("`freeze_encoder` and `lora_rank` exclude each other: adapters train in the encoder.")
+        if self.lora_rank < 0:
+            raise ValueError(f"`lora_rank` is {self.lora_rank}, expected 1 or more, or 0 for none.")
 
     @property
     def config_fields(self) -> dict[str, float]:
         """Fields of the model's configuration that are set here."""
-        names = ("hidden_dropout", "attention_dropout", "activation_dropout", "mask_time_prob")
+        names = ("hidden_dropout", "attention_dropout", "activation_dropout", "mask_time_prob", "mask_feature_prob")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
@@ -61,16 +93,44 @@ class DataArguments:
     languages: list[str] | None = field(default=None, metadata={"help": "Only these languages (BCP-47)."})
     max_seconds: float = field(
         default=3.0,
-        metadata={"help": "Longer utterances are cropped: at a random place in training, in the middle in evaluation."},
+        metadata={
+            "help": "Longest clip: training crops utterances at random places, evaluation cuts them into windows and "
+            "averages the logits."
+        },
     )
+    protocol: str = field(
+        default="held_out",
+        metadata={"help": "How the utterances are divided, see exhubert.evaluation.protocols.", "choices": PROTOCOLS},
+    )
+    folds: int = field(default=5, metadata={"help": "Protocol `speaker_folds`: how many."})
+    fold: int = field(default=0, metadata={"help": "Which fold of the protocol to train, from 0."})
+    balance: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Draw utterances by `label`, `corpus` or both, the rarer the more often."},
+    )
+    sampling_temperature: float = field(
+        default=math.inf,
+        metadata={"help": "With `balance`: inf draws all groups equally often, 1 as often as they are."},
+    )
+    augmentations: list[str] = field(
+        default_factory=list, metadata={"help": f"Change training clips: any of {', '.join(AUGMENTATIONS)}."}
+    )
+    augmentation_probability: float = field(default=0.5, metadata={"help": "Of each augmentation."})
     class_weighting: bool = field(
         default=True, metadata={"help": "Weigh the loss by inverse class frequency, so that rare classes count."}
     )
 
+    def __post_init__(self):
+        for name, known in (("balance", ("label", "corpus")), ("augmentations", tuple(AUGMENTATIONS))):
+            if wrong := [item for item in getattr(self, name) if item not in known]:
+                raise ValueError(f"`{name}` has {wrong[0]!r}, expected any of {', '.join(known)}.")
+        if self.max_seconds <= 0:
+            raise ValueError(f"`max_seconds` is {self.max_seconds:g}, expected seconds above 0.")
+
 
 @dataclass
 class SERTrainingArguments(TrainingArguments):
-    """The Trainer's own arguments with defaults for speech emotion recognition, and three of ours."""
+    """The Trainer's own arguments with defaults for speech emotion recognition, and some of ours."""
 
     output_dir: str | None = field(default="runs/exhubert", metadata={"help": "Folder of the run."})
     learning_rate: float = field(default=1e-4, metadata={"help": "Peak learning rate."})
@@ -87,6 +147,24 @@ class SERTrainingArguments(TrainingArguments):
     remove_unused_columns: bool = field(default=False, metadata={"help": "The collator needs them all."})
     label_names: list[str] | None = field(default_factory=lambda: ["labels"], metadata={"help": "Key of the labels."})
     ddp_find_unused_parameters: bool | None = field(default=False, metadata={"help": "Every trainable part is used."})
+    gate_learning_rate: float | None = field(
+        default=None, metadata={"help": "Peak learning rate of ExHuBERT's gates; by default that of all."}
+    )
+    adapted_learning_rate: float | None = field(
+        default=None, metadata={"help": "Peak learning rate of the adapted copies; by default that of all."}
+    )
+    head_learning_rate: float | None = field(
+        default=None, metadata={"help": "Peak learning rate of the classification head; by default that of all."}
+    )
+    logit_adjustment: float = field(
+        default=0.0, metadata={"help": "Strength of logit adjustment by class frequency, 0 to 1; 0: none."}
+    )
+    ema_decay: float = field(
+        default=0.0, metadata={"help": "Average the trained weights over steps with this decay, as 0.999; 0: don't."}
+    )
+    dry_run: bool = field(
+        default=False, metadata={"help": "Do one step, print what the run would take, and leave nothing behind."}
+    )
     patience: int = field(default=0, metadata={"help": "Evaluations without progress before stopping early; 0: never."})
     resume: bool = field(default=False, metadata={"help": "Go on from the last complete checkpoint in output_dir."})
     processes: int | None = field(

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,9 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 from transformers.utils import logging
 
+from ..emoset.partition import LeakageError, check_leakage
 from ..extension import identity_report
+from ..modeling_exhubert import ExHuBERTPreTrainedModel
 
 logger = logging.get_logger(__name__)
 
@@ -53,7 +56,7 @@ class ZeroInitIdentityCallback(_Findings):
 
     def __init__(self, hubert=None, batch: dict[str, torch.Tensor] | None = None, reference: str = ""):
         super().__init__()
-        self.hubert, self.batch = hubert, batch or {}
+        self.hubert, self.batch = hubert, _inputs_of(batch or {})
         self.findings = {"reference": reference, "checked": hubert is not None}
         self._before: dict[str, torch.Tensor] | None = None
 
@@ -131,6 +134,124 @@ class ElapsedTimeCallback(_Findings):
     def on_train_end(self, args, state, control, **kwargs):
         self._count()
         super().on_train_end(args, state, control)
+
+
+class FiniteCallback(TrainerCallback):
+    """Stops a run whose losses or gradients are no longer numbers, and names the utterances it happened on.
+
+    `SERTrainer` calls `check` for each batch, on every rank.
+    """
+
+    def __init__(self):
+        self.step = 0
+        self.utterances: list[str] = []
+
+    def check(self, losses: torch.Tensor, utterances: Sequence[str], training: bool) -> None:
+        """Raises `InvariantError` if one of `losses` `(utterances,)` is NaN or infinite."""
+        if training:
+            self.utterances += utterances
+        finite = torch.isfinite(losses.detach())
+        if not finite.all():
+            bad = [name for name, good in zip(utterances, finite.tolist(), strict=True) if not good]
+            raise InvariantError(
+                f"After step {self.step} the loss is NaN or infinite on {', '.join(bad)}. Look at these recordings; if "
+                "they are all right, lower the learning rate."
+            )
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        self.step = state.global_step
+        self.utterances = []
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+        if args.fp16:
+            return  # its gradient scaler skips such steps
+        norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+        if not torch.isfinite(norm):
+            raise InvariantError(
+                f"After step {self.step} a gradient is NaN or infinite, on a batch of {', '.join(self.utterances)}. "
+                "Lower the learning rate, or max_grad_norm."
+            )
+
+
+class DisjointSpeakersCallback(_Findings):
+    """Refuses to train where a speaker is in more than one partition.
+
+    Args:
+        speakers: Of each utterance, by partition; None for an utterance without a name.
+    """
+
+    def __init__(self, speakers: Mapping[str, Sequence[str | None]]):
+        super().__init__()
+        self.speakers = speakers
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        parts = [part for part, found in self.speakers.items() for _ in found]
+        names = [name for found in self.speakers.values() for name in found]
+        try:
+            check_leakage(names, parts, "speakers")
+        except LeakageError as error:
+            raise InvariantError(str(error)) from error
+        self.findings |= {"speakers": len({name for name in names if name}), "unnamed": names.count(None)}
+
+
+class GateReportCallback(_Findings):
+    """Watches how far training opens the gates, on the same real batch before training and at every evaluation.
+
+    For each block it keeps the Frobenius norm of the gate's weight, and what the block adds to its frozen copy's
+    output f, relative to that: the norm of gate(adapted(f)) over the norm of f. TensorBoard, Trackio and other loggers
+    get the same figures as `gate_norm/<block>` and `gate_added/<block>`.
+
+    Args:
+        batch: `input_values` and where used `attention_mask`.
+    """
+
+    def __init__(self, batch: dict[str, torch.Tensor]):
+        super().__init__()
+        self.batch = _inputs_of(batch)
+        self.loggers: Sequence[TrainerCallback] = ()
+        self.findings = {"history": []}
+
+    def on_train_begin(self, args, state, control, model=None, **kwargs):
+        if not self._recall(state):
+            self._report(args, state, control, model)
+
+    def on_evaluate(self, args, state, control, model=None, **kwargs):
+        history = self.findings["history"]
+        if not history or history[-1]["step"] < state.global_step:
+            self._report(args, state, control, model)
+
+    def _report(self, args, state, control, model):
+        norms, added = gate_report(model, self.batch)
+        self.findings["history"].append({"step": state.global_step, "norm": norms, "added": added})
+        logs = {f"gate_norm/{index:02d}": norm for index, norm in enumerate(norms)}
+        logs |= {f"gate_added/{index:02d}": share for index, share in enumerate(added)}
+        for logger_ in self.loggers:
+            logger_.on_log(args, state, control, logs=dict(logs), model=model)
+
+
+def _inputs_of(batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """What of a batch goes into the model."""
+    return {key: batch[key] for key in ("input_values", "attention_mask") if key in batch}
+
+
+@torch.no_grad()
+def gate_report(model: ExHuBERTPreTrainedModel, batch: Mapping[str, torch.Tensor]) -> tuple[list[float], list[float]]:
+    """Norm of each block's gate, and size of what the block adds relative to its frozen copy's output, on a batch."""
+    sizes: list[float] = []
+
+    def keep(module, inputs, output):
+        sizes.append(output.float().norm().item())
+
+    handles = [module.register_forward_hook(keep) for block in model.blocks for module in (block.skip, block.gate)]
+    training, device = model.training, next(model.parameters()).device
+    try:
+        model.eval()(**{key: value.to(device) for key, value in batch.items()})
+    finally:
+        model.train(training)
+        for handle in handles:
+            handle.remove()
+    added = [share / whole for whole, share in zip(sizes[::2], sizes[1::2], strict=True)]
+    return [block.gate.weight.float().norm().item() for block in model.blocks], added
 
 
 class FrozenWeightsCallback(_Findings):

@@ -1,4 +1,4 @@
-"""Rows of a built dataset become a batch: decode, crop, normalise, pad."""
+"""Rows of a built dataset become a batch: decode, crop or cut into windows, normalise, pad."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -10,18 +10,30 @@ import soundfile
 import torch
 from transformers import SequenceFeatureExtractor, TrainerCallback
 
+from ..audio import cut_windows
+from .augment import augment
+
+UTTERANCES, WINDOWS = "utterance_ids", "windows"
+
 
 @dataclass
 class SpeechCollator:
-    """Makes `{"input_values", "labels"[, "attention_mask"]}` of rows with `audio` and `label`.
+    """Makes a batch of rows with `audio`, `label` and `utterance_id`.
+
+    For evaluation whole utterances are cut into equal windows of at most `max_seconds`; for training each gives one
+    random crop of at most that. The batch holds `labels` `(utterances,)`, `input_values` `(clips, samples)` padded to
+    the longest, `attention_mask` where the model uses one, the list `utterance_ids`, and for evaluation `windows`
+    `(utterances,)`, how many clips each utterance gave; `pooled_logits` undoes that.
 
     Attributes:
         feature_extractor: Of the model; decides on normalisation and attention mask.
-        max_seconds: Longer utterances are cropped to this.
-        random_crop: Crop at a place that differs by epoch and utterance; else in the middle. It depends on nothing
-            else, so that a resumed run crops alike whatever was prefetched.
-        seed: Of the places.
+        max_seconds: Longest clip.
+        random_crop: Crop for training. What is cut out and how it is augmented depends on seed, epoch and utterance
+            only, so that a resumed run goes on with the same clips whatever was prefetched.
+        seed: Of crops and augmentations.
         epoch: Counted by the callback below.
+        augmentations: Names in `exhubert.training.augment.AUGMENTATIONS`, for training.
+        augmentation_probability: Of each one.
     """
 
     feature_extractor: SequenceFeatureExtractor
@@ -29,24 +41,59 @@ class SpeechCollator:
     random_crop: bool = False
     seed: int = 0
     epoch: int = 0
+    augmentations: Sequence[str] = ()
+    augmentation_probability: float = 0.5
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        clips = [self.crop(decode(row["audio"]), row["utterance_id"]) for row in rows]
-        batch = self.feature_extractor(
-            clips, sampling_rate=self.feature_extractor.sampling_rate, padding=True, return_tensors="pt"
-        )
-        return {**batch, "labels": torch.tensor([row["label"] for row in rows])}
-
-    def crop(self, samples: np.ndarray, utterance_id: str = "") -> np.ndarray:
-        """Cuts `(samples,)` to `max_seconds`."""
-        length = round(self.max_seconds * self.feature_extractor.sampling_rate)
-        spare = len(samples) - length
-        if spare <= 0:
-            return samples
-        start = spare // 2
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        batch: dict[str, Any] = {
+            "labels": torch.tensor([row["label"] for row in rows]),
+            UTTERANCES: [row["utterance_id"] for row in rows],
+        }
         if self.random_crop:
-            start = int(np.random.default_rng((self.seed, self.epoch, *utterance_id.encode())).integers(spare + 1))
-        return samples[start : start + length]
+            clips = [self.training_clip(decode(row["audio"]), row["utterance_id"]) for row in rows]
+        else:
+            windows = [cut_windows(decode(row["audio"]), self._longest) for row in rows]
+            batch[WINDOWS] = torch.tensor([len(found) for found in windows])
+            clips = [window for found in windows for window in found]
+        rate = self.feature_extractor.sampling_rate
+        return batch | dict(self.feature_extractor(clips, sampling_rate=rate, padding=True, return_tensors="pt"))
+
+    @property
+    def _longest(self) -> int:
+        return round(self.max_seconds * self.feature_extractor.sampling_rate)
+
+    def training_clip(self, samples: np.ndarray, utterance_id: str) -> np.ndarray:
+        """A random crop of `(samples,)`, augmented, not longer than `max_seconds`."""
+        draw = np.random.default_rng((self.seed, self.epoch, *utterance_id.encode()))
+        spare = len(samples) - self._longest
+        if spare > 0:
+            start = int(draw.integers(spare + 1))
+            samples = samples[start : start + self._longest]
+        if self.augmentations:
+            samples = augment(samples, self.augmentations, self.augmentation_probability, draw)
+        return samples[: self._longest]
+
+
+def pooled_logits(model, batch: Mapping[str, Any], clips_at_once: int) -> torch.Tensor:
+    """Runs a model over the clips of a batch and averages the logits of each utterance's windows.
+
+    Args:
+        model: An audio-classification model.
+        batch: From `SpeechCollator`, on the model's device.
+        clips_at_once: Windows in one forward pass, so that long utterances don't exhaust memory.
+
+    Returns:
+        Logits `(utterances, classes)`.
+    """
+    windows = batch.get(WINDOWS)
+    clips = {key: value for key, value in batch.items() if key not in ("labels", UTTERANCES, WINDOWS)}
+    if windows is None or len(windows) == int(windows.sum()) <= clips_at_once:
+        return model(**clips).logits
+    parts = [
+        model(**{key: value[first : first + clips_at_once] for key, value in clips.items()}).logits.float()
+        for first in range(0, int(windows.sum()), clips_at_once)
+    ]
+    return torch.segment_reduce(torch.cat(parts), "mean", lengths=windows, axis=0)
 
 
 class CropEpochCallback(TrainerCallback):

@@ -38,6 +38,8 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
         )
         if missing := [key for key in info["missing_keys"] if key.startswith("hubert.")]:
             raise RuntimeError(f"{arguments.model} is not a complete HuBERT: no {', '.join(sorted(missing))}.")
+        if arguments.lora_rank:
+            model = with_adapters(model, arguments.lora_rank)
         # as for our own models: the loss is a mean, and the Trainer must not take it for a sum
         model.accepts_loss_kwargs = False
     elif kind == "hubert":
@@ -48,6 +50,9 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
         model = ExHuBERTForSequenceClassification.from_pretrained(
             arguments.model, ignore_mismatched_sizes=True, **fields
         )
+    if not arguments.zero_init:
+        for block in model.blocks:
+            block.gate.reset_parameters()
     names = names_by_index(model.config.id2label)
     if names != list(labels):
         raise ValueError(f"{arguments.model} has the classes {names}, the data has {list(labels)}.")
@@ -72,7 +77,31 @@ def base_hubert(model: ExHuBERTForSequenceClassification):
     return hubert_of(model), "frozen copies (the base checkpoint is not at hand)"
 
 
+def with_adapters(model: HubertForSequenceClassification, rank: int):
+    """The HuBERT with low-rank adapters in its attention and feed-forward layers (LoRA), and a head, to train.
+
+    Raises:
+        ValueError: The library peft isn't installed.
+    """
+    try:
+        import peft
+    except ImportError as error:
+        raise ValueError("`lora_rank` needs the library peft: pip install 'exhubert[lora]'.") from error
+    layers = ["q_proj", "k_proj", "v_proj", "out_proj", "intermediate_dense", "output_dense"]
+    options = peft.LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules=layers, modules_to_save=["projector", "classifier"]
+    )
+    return peft.get_peft_model(model, options)
+
+
 def _freeze(model, arguments: ModelArguments):
+    if arguments.lora_rank:
+        return  # peft has frozen all but its own
+    if arguments.freeze_encoder:
+        model.freeze_base_model()
+        return
+    if not arguments.freeze_first_copies:
+        model.unfreeze_og_encoder()
     if arguments.freeze_feature_encoder:
         model.freeze_feature_encoder()
     base = model.hubert

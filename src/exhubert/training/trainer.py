@@ -1,19 +1,28 @@
 """The Trainer with a class-weighted loss that is the same however a batch is divided."""
 
 import json
+import math
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import Trainer
-from transformers.utils import logging
+from safetensors.torch import save_file
+from transformers import PreTrainedModel, Trainer
+from transformers.trainer import TRAINING_ARGS_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers.utils import SAFE_WEIGHTS_NAME, logging
 
 from ..evaluation.metrics import ser_metrics
 from ..labels import names_by_index
-from .collator import CropEpochCallback, SpeechCollator
+from .arguments import SERTrainingArguments
+from .averaging import WeightAverageCallback
+from .callbacks import FiniteCallback
+from .collator import UTTERANCES, CropEpochCallback, SpeechCollator, pooled_logits
+from .sampler import SpeechSampler
 
 logger = logging.get_logger(__name__)
 
@@ -24,12 +33,36 @@ class SERTrainer(Trainer):
     The loss is the mean over the batch of weight times cross-entropy. The weights average to one over the training
     set, and the mean isn't divided by the weights of the batch at hand, so two ranks, two accumulated steps and one
     double batch give the same loss and gradient.
+
+    Utterances of similar length train together. Checkpoints hold what is trained and nothing that is frozen, which a
+    resumed run has from where it began; the finished model is complete.
+
+    Args:
+        *args: As for the Trainer.
+        class_weights: Of the loss, `(classes,)`.
+        class_priors: Share of each class in training, `(classes,)`; with `args.logit_adjustment` their logarithm is
+            added to the logits in training (Menon et al., ICLR 2021), so that the plain logits favour no class.
+        sampling_weights: See `exhubert.training.sampler`.
+        eval_collator: Makes the batches of evaluation.
+        average: Keeps averaged weights, which are then evaluated, and what training ends with.
+        **kwargs: As for the Trainer.
+
+    Raises:
+        InvariantError: A loss is NaN or infinite.
     """
 
     loss_is_scaled_for_ga = False
+    args: SERTrainingArguments
 
     def __init__(
-        self, *args, class_weights: torch.Tensor | None = None, eval_collator: SpeechCollator | None = None, **kwargs
+        self,
+        *args,
+        class_weights: torch.Tensor | None = None,
+        class_priors: torch.Tensor | None = None,
+        sampling_weights: torch.Tensor | None = None,
+        eval_collator: SpeechCollator | None = None,
+        average: WeightAverageCallback | None = None,
+        **kwargs,
     ):
         super().__init__(*args, compute_metrics=self._metrics, **kwargs)
         if getattr(self.model.config, "feat_extract_norm", "layer") == "group":
@@ -38,19 +71,69 @@ class SERTrainer(Trainer):
         if isinstance(collator, SpeechCollator):
             collator.seed = self.args.seed
             self.add_callback(CropEpochCallback(collator))
-        self.class_weights = class_weights
+        self.class_weights, self.class_priors = class_weights, class_priors
+        self.sampling_weights = sampling_weights
         self.eval_collator = eval_collator
+        self.average = average
+        if average is not None:
+            self.add_callback(average)
+        self.finite = FiniteCallback()
+        self.add_callback(self.finite)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        labels = inputs.pop("labels")
-        outputs = model(**inputs)
+        labels = inputs["labels"]
+        logits = pooled_logits(model, inputs, self.args.per_device_eval_batch_size)
+        scores = logits.float()
+        if model.training and self.args.logit_adjustment and self.class_priors is not None:
+            log_priors = self.class_priors.log().clamp(min=-20.0).to(scores.device)
+            scores = scores + self.args.logit_adjustment * log_priors
         losses = torch.nn.functional.cross_entropy(
-            outputs.logits.float(), labels, label_smoothing=self.args.label_smoothing_factor, reduction="none"
+            scores, labels, label_smoothing=self.args.label_smoothing_factor, reduction="none"
         )
         if self.class_weights is not None:
             losses = losses * self.class_weights.to(losses.device)[labels]
+        self.finite.check(losses, inputs[UTTERANCES], model.training)
         loss = losses.mean()
-        return (loss, outputs) if return_outputs else loss
+        return (loss, {"logits": logits}) if return_outputs else loss
+
+    def create_optimizer(self, model=None) -> torch.optim.Optimizer:
+        """One group of parameters for each learning rate, with weight decay where the Trainer has it."""
+        rates = (self.args.gate_learning_rate, self.args.adapted_learning_rate, self.args.head_learning_rate)
+        if all(rate is None for rate in rates):
+            return super().create_optimizer(model)
+        model = self.model if model is None else model
+        decaying = set(self.get_decay_parameter_names(model))
+        groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                groups.setdefault((self._learning_rate(name), name in decaying), []).append(parameter)
+        optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, model)
+        self.optimizer = optimizer = optimizer_class(
+            [
+                {"params": parameters, "lr": rate, "weight_decay": self.args.weight_decay if decays else 0.0}
+                for (rate, decays), parameters in groups.items()
+            ],
+            **options,
+        )
+        return optimizer
+
+    def _learning_rate(self, name: str) -> float:
+        own = {
+            ".gate.": self.args.gate_learning_rate,
+            ".adapted.": self.args.adapted_learning_rate,
+            "projector.": self.args.head_learning_rate,
+            "classifier.": self.args.head_learning_rate,
+            "layer_weights": self.args.head_learning_rate,
+        }
+        rate = next((rate for part, rate in own.items() if part in name), None)
+        return self.args.learning_rate if rate is None else rate
+
+    def _get_train_sampler(self, train_dataset=None):
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        longest = getattr(self.data_collator, "max_seconds", math.inf)
+        args = self.args
+        step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        return SpeechSampler(np.minimum(rows["duration"], longest), step, args.seed, self.sampling_weights)
 
     def get_eval_dataloader(self, eval_dataset=None):
         return self._with_eval_collator(super().get_eval_dataloader, eval_dataset)
@@ -67,8 +150,74 @@ class SERTrainer(Trainer):
             self.data_collator = training_collator
 
     def _metrics(self, prediction):
-        logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
-        return ser_metrics(prediction.label_ids, logits.argmax(axis=-1), names_by_index(self.model.config.id2label))
+        return ser_metrics(
+            prediction.label_ids, prediction.predictions.argmax(axis=-1), names_by_index(self.model.config.id2label)
+        )
+
+    def evaluation_loop(self, *args, **kwargs):
+        if self.average is None or not self.average.average:
+            return super().evaluation_loop(*args, **kwargs)
+        with self.average.applied(self.model):
+            return super().evaluation_loop(*args, **kwargs)
+
+    def train(self, *args, **kwargs):
+        result = super().train(*args, **kwargs)
+        if self.average is not None:
+            self.average.apply(self.model)
+        return result
+
+    def _save_checkpoint(self, *args, **kwargs):
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            if isinstance(error, RuntimeError) and "inline_container" not in str(error):
+                raise  # only that file of torch's writes
+            raise OSError(
+                f"The checkpoint of step {self.state.global_step} couldn't be written to {self.args.output_dir}: "
+                f"{str(error).splitlines()[0]}. Make room there; --resume true then goes on from the last whole one."
+            ) from error
+
+    @property
+    def _is_sharded(self) -> bool:
+        return self.is_deepspeed_enabled or self.is_fsdp_enabled
+
+    def _save(self, output_dir=None, state_dict=None):
+        folder = Path(output_dir or self.args.output_dir or ".")
+        is_checkpoint = folder.name.startswith(PREFIX_CHECKPOINT_DIR)
+        if is_checkpoint and not self._is_sharded and isinstance(self.model, PreTrainedModel):
+            folder.mkdir(parents=True, exist_ok=True)
+            frozen = frozen_names(self.model)
+            weights = {name: value for name, value in self.model.state_dict().items() if name not in frozen}
+            save_file(weights, folder / SAFE_WEIGHTS_NAME, metadata={"format": "pt"})
+            torch.save(self.args, folder / TRAINING_ARGS_NAME)
+        else:
+            super()._save(output_dir, state_dict)
+        if is_checkpoint and self.average is not None:
+            self.average.save(folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.average is not None:
+            self.average.load(resume_from_checkpoint, self.args.device)
+
+    def _load_best_model(self):
+        super()._load_best_model()
+        if self.average is not None:
+            self.average.load(self.state.best_model_checkpoint, self.args.device)
+
+    def _issue_warnings_after_load(self, load_result):
+        missing = set(load_result.missing_keys) - frozen_names(self.model)
+        if missing or load_result.unexpected_keys:
+            raise ValueError(
+                f"The checkpoint doesn't fit this run: no {', '.join(sorted(missing)[:5]) or 'weight'} in it, and "
+                f"{', '.join(load_result.unexpected_keys[:5]) or 'nothing'} too much. Resume with the model and the "
+                "options the run began with."
+            )
+
+
+def frozen_names(model: torch.nn.Module) -> set[str]:
+    """Names of the parameters that don't train."""
+    return {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
 
 
 def class_weights(labels: Sequence[int], num_classes: int) -> torch.Tensor:
@@ -116,12 +265,13 @@ def _is_complete(checkpoint: Path) -> bool:
     try:
         json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
         for name in ("optimizer.pt", "scheduler.pt"):
-            if not zipfile.is_zipfile(checkpoint / name):
-                return False
+            with zipfile.ZipFile(checkpoint / name) as archive:
+                if archive.testzip():
+                    return False
         weights = list(checkpoint.glob("*.safetensors"))
         for path in weights:
             with safe_open(path, "pt") as file:
                 file.keys()
         return bool(weights) and any(checkpoint.glob("rng_state*.pth"))
-    except (OSError, ValueError, SafetensorError):
+    except (OSError, ValueError, SafetensorError, zipfile.BadZipFile):
         return False

@@ -1,0 +1,65 @@
+"""Uploads a trained and evaluated model to the Hub: weights, code, feature extractor, card, plots and results.
+
+    python recipes/push_to_hub.py runs/base me/exhubert-base --dry-run
+    python recipes/push_to_hub.py runs/base me/exhubert-base
+    python recipes/push_to_hub.py runs/base me/exhubert-base --public --accept_corpora iemocap
+
+The repository is private unless you say --public, which is refused where the licence of the model or the terms of a
+corpus it learned from forbid that. The token is the one that `hf auth login` stored or HF_TOKEN holds, and goes to the
+Hub only.
+"""
+
+import sys
+from pathlib import Path
+
+# this folder's evaluate.py would hide the library of that name
+sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
+
+import argparse
+
+from exhubert import hub
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="folder of a run, with its card")
+    parser.add_argument("repository", help="owner/name on the Hub; made if it isn't there")
+    parser.add_argument("--evaluation", help="folder that evaluate.py wrote; MODEL/evaluation by default")
+    parser.add_argument("--public", action="store_true", help="let everybody see it")
+    parser.add_argument(
+        "--accept_corpora",
+        nargs="+",
+        default=[],
+        metavar="CORPUS",
+        help="corpora whose terms you have read and which allow public weights; `unknown` for those not recorded",
+    )
+    parser.add_argument(
+        "--benchmark",
+        metavar="OWNER/DATASET:TASK",
+        help="benchmark on the Hub that the model was evaluated on; its leaderboard then shows the UAR",
+    )
+    parser.add_argument(
+        "--dry-run", "--dry_run", action="store_true", help="list what would go where, and send nothing"
+    )
+    options = parser.parse_args(arguments)
+    planned = hub.plan(
+        options.model,
+        options.repository,
+        options.evaluation,
+        options.public,
+        options.accept_corpora,
+        options.benchmark,
+    )
+    print(planned, flush=True)
+    planned.refuse_unless_allowed()
+    if options.dry_run:
+        print("nothing was sent")
+    else:
+        print(f"sent: {hub.push(planned)}")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"push_to_hub.py: {error}")

@@ -1,0 +1,54 @@
+"""Changes to training clips that leave the emotion in them: speed, noise, gain."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import soxr
+
+from ..audio import SAMPLING_RATE
+
+_SPEEDS = (0.9, 1.1)
+_SNR_DB = (10.0, 40.0)
+_GAIN_DB = (-12.0, 12.0)
+
+
+def _speed(samples: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """Faster and higher, or slower and deeper, as a tape that runs at 0.9 to 1.1 of its speed."""
+    factor = draw.uniform(*_SPEEDS)
+    return soxr.resample(samples, SAMPLING_RATE * factor, SAMPLING_RATE, quality="HQ")
+
+
+def _noise(samples: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """White noise 10 to 40 dB below the speech."""
+    level = np.sqrt(np.mean(samples**2)) * 10 ** (-draw.uniform(*_SNR_DB) / 20)
+    return samples + level * draw.standard_normal(len(samples), dtype=np.float32)
+
+
+def _gain(samples: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """Softer or louder by up to 12 dB, clipped as a converter does. Extractors that normalise undo the rest."""
+    return np.clip(samples * 10 ** (draw.uniform(*_GAIN_DB) / 20), -1.0, 1.0)
+
+
+AUGMENTATIONS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+    "speed": _speed,
+    "noise": _noise,
+    "gain": _gain,
+}
+
+
+def augment(samples: np.ndarray, names: Sequence[str], probability: float, draw: np.random.Generator) -> np.ndarray:
+    """Applies each of the named augmentations with a probability.
+
+    Args:
+        samples: `(samples,)` at 16 kHz.
+        names: Keys of `AUGMENTATIONS`; applied in the order of that table.
+        probability: Of each one, 0 to 1.
+        draw: Where randomness comes from.
+
+    Returns:
+        `(samples,)`, float32; of another length where the speed changed.
+    """
+    for name, change in AUGMENTATIONS.items():
+        if name in names and draw.random() < probability:
+            samples = change(samples, draw)
+    return samples.astype(np.float32)

@@ -1,0 +1,70 @@
+"""An exponential moving average of the trained weights, which often generalises better than the last ones."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import TrainerCallback
+
+_FILE = "averaged.safetensors"
+
+
+class WeightAverageCallback(TrainerCallback):
+    """Keeps `average = decay * average + (1 - decay) * weights` over the steps (Polyak and Juditsky, 1992).
+
+    `SERTrainer` evaluates with the averaged weights, keeps them beside every checkpoint, and ends with them.
+
+    Args:
+        decay: Close to 1; 0.999 averages over about a thousand steps.
+
+    Raises:
+        ValueError: The decay isn't between 0 and 1.
+    """
+
+    def __init__(self, decay: float):
+        if not 0 < decay < 1:
+            raise ValueError(f"ema_decay is {decay:g}, expected a number between 0 and 1, such as 0.999.")
+        self.decay = decay
+        self.average: dict[str, torch.Tensor] = {}
+
+    def on_train_begin(self, args, state, control, model=None, **kwargs):
+        if not self.average:
+            self.average = {name: weight.detach().clone() for name, weight in _trained(model).items()}
+
+    @torch.no_grad()
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        weights = _trained(model)
+        torch._foreach_lerp_(list(self.average.values()), [weights[name] for name in self.average], 1 - self.decay)
+
+    @contextmanager
+    def applied(self, model: torch.nn.Module) -> Iterator[None]:
+        """The model with averaged weights, for as long as the context lasts."""
+        weights = {name: weight.detach().clone() for name, weight in _trained(model).items()}
+        try:
+            self.apply(model)
+            yield
+        finally:
+            _copy(weights, model)
+
+    def apply(self, model: torch.nn.Module) -> None:
+        """Gives the model the averaged weights for good."""
+        _copy(self.average, model)
+
+    def save(self, folder: str | Path) -> None:
+        save_file(self.average, Path(folder) / _FILE)
+
+    def load(self, folder: str | Path, device: torch.device) -> None:
+        self.average = load_file(Path(folder) / _FILE, device=str(device))
+
+
+def _trained(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+@torch.no_grad()
+def _copy(weights: dict[str, torch.Tensor], model: torch.nn.Module) -> None:
+    for name, weight in _trained(model).items():
+        if name in weights:
+            weight.copy_(weights[name])

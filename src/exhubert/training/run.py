@@ -1,0 +1,156 @@
+"""One fine-tuning run, from its arguments to the model's folder and `run.json`."""
+
+import json
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from ..emoset import load
+from ..evaluation.protocols import apply_protocol
+from ..modeling_exhubert import ExHuBERTForSequenceClassification
+from .arguments import DataArguments, ModelArguments, SERTrainingArguments
+from .averaging import WeightAverageCallback
+from .callbacks import (
+    DisjointSpeakersCallback,
+    ElapsedTimeCallback,
+    FrozenWeightsCallback,
+    GateReportCallback,
+    ZeroInitIdentityCallback,
+)
+from .collator import SpeechCollator
+from .dry_run import dry_run, peak_memory_mb
+from .models import base_hubert, load_for_training
+from .sampler import sampling_weights
+from .trainer import SERTrainer, class_weights, last_complete_checkpoint, refuse_used_folder
+
+_LIBRARIES = ("torch", "transformers", "datasets", "accelerate", "exhubert")
+_REPORTED = (
+    "seed", "learning_rate", "gate_learning_rate", "adapted_learning_rate", "head_learning_rate", "lr_scheduler_type",
+    "warmup_steps", "weight_decay", "num_train_epochs", "max_steps", "per_device_train_batch_size",
+    "gradient_accumulation_steps", "label_smoothing_factor", "logit_adjustment", "ema_decay", "max_grad_norm", "bf16",
+    "gradient_checkpointing", "metric_for_best_model", "patience", "optim",
+)  # fmt: skip
+
+
+def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTrainingArguments) -> dict[str, Any]:
+    """Fine-tunes a model as the arguments say; call it on every rank.
+
+    `args.output_dir` ends up with the complete best model, its feature extractor, `trainer_state.json` and `run.json`.
+
+    Returns:
+        What `run.json` holds; with `args.dry_run` what the run would take, and nothing is written.
+
+    Raises:
+        ValueError: The data, the model and the options don't fit together; the message says how.
+        InvariantError: A claim of the method doesn't hold.
+        OSError: The data or the model can't be read, or the folder can't be written.
+    """
+    folder = Path(args.output_dir or "runs/exhubert")
+    if not (args.resume or args.dry_run):
+        refuse_used_folder(folder)
+    set_seed(args.seed)
+    with args.main_process_first(desc="opening the dataset"):
+        data = load(data_args.data, data_args.corpora, data_args.languages)
+        data, fold = apply_protocol(data, data_args.protocol, data_args.fold, data_args.folds)
+    if "train" not in data or "validation" not in data:
+        raise ValueError(f"{data_args.data} has {', '.join(data)}, but training needs train and validation.")
+    names = data["train"].features["label"].names
+    model, extractor = load_for_training(model_args, names)
+    model.config.window_seconds = data_args.max_seconds
+
+    collator = SpeechCollator(
+        extractor,
+        data_args.max_seconds,
+        random_crop=True,
+        augmentations=data_args.augmentations,
+        augmentation_probability=data_args.augmentation_probability,
+    )
+    elapsed, gates = ElapsedTimeCallback(), None
+    speakers = {part: list(rows["speaker"]) for part, rows in data.items()}
+    callbacks: list[TrainerCallback] = [elapsed, FrozenWeightsCallback(), DisjointSpeakersCallback(speakers)]
+    if isinstance(model, ExHuBERTForSequenceClassification):
+        rows = [data["train"][index] for index in range(min(4, len(data["train"])))]
+        batch = SpeechCollator(extractor, data_args.max_seconds, random_crop=True)(rows)
+        hubert, reference = base_hubert(model)
+        gates = GateReportCallback(batch)
+        callbacks += [ZeroInitIdentityCallback(hubert, batch, reference), gates]
+    if args.patience:
+        callbacks.append(EarlyStoppingCallback(args.patience))
+    labels = list(data["train"]["label"])
+    trainer = SERTrainer(
+        model=model,
+        args=args,
+        train_dataset=data["train"],
+        eval_dataset=data["validation"],
+        data_collator=collator,
+        eval_collator=SpeechCollator(extractor, data_args.max_seconds),
+        processing_class=extractor,
+        class_weights=class_weights(labels, len(names)) if data_args.class_weighting else None,
+        class_priors=torch.bincount(torch.tensor(labels), minlength=len(names)) / len(labels),
+        sampling_weights=_balance(data["train"], data_args),
+        average=WeightAverageCallback(args.ema_decay) if args.ema_decay else None,
+        callbacks=callbacks,
+    )
+    if gates is not None:
+        shown = (ProgressCallback, PrinterCallback)  # a screen is no place for two figures a block
+        gates.loggers = [cb for cb in trainer.callback_handler.callbacks if not isinstance(cb, (*shown, type(gates)))]
+    if args.dry_run:
+        return dry_run(trainer, data)
+    (folder / "run.json").unlink(missing_ok=True)  # it is written last and speaks for a whole run
+    checkpoint = last_complete_checkpoint(folder) if args.resume else None
+    if args.resume:
+        print(f"resuming from {checkpoint}" if checkpoint else f"no checkpoint in {folder}: starting anew")
+    trainer.train(resume_from_checkpoint=checkpoint)
+    validation = trainer.evaluate()
+    parameters = {
+        "all": sum(p.numel() for p in model.parameters()),
+        "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+    }
+    if model_args.lora_rank:
+        trainer.model = model = model.merge_and_unload()  # a finished model is one that anybody loads
+    trainer.save_model()
+    trainer.save_state()
+    run = {
+        "model": asdict(model_args),
+        "data": asdict(data_args) | {"sampling_temperature": str(data_args.sampling_temperature)},
+        "fold": fold,
+        "training": {key: value for key, value in args.to_sanitized_dict().items() if key in _REPORTED},
+        "processes": args.world_size,
+        "resumed_from": checkpoint,
+        "corpora": sorted(set(data["train"]["corpus"])),
+        "languages": sorted({language for language in data["train"]["language"] if language}),
+        "utterances": {part: len(rows) for part, rows in data.items()},
+        "parameters": parameters,
+        "steps": trainer.state.global_step,
+        "best_checkpoint": Path(trainer.state.best_model_checkpoint or "none").name,
+        "seconds": elapsed.findings["seconds"],
+        "memory_mb": peak_memory_mb(),
+        "validation": {key.removeprefix("eval_"): value for key, value in validation.items()},
+        "invariants": {type(c).__name__: c.findings for c in callbacks if hasattr(c, "findings")},
+        **_gate_norms(model),
+        "versions": {name: version(name) for name in _LIBRARIES},
+    }
+    if trainer.is_world_process_zero():
+        part = folder / "run.incomplete"
+        part.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+        part.replace(folder / "run.json")
+    return run
+
+
+def _balance(rows, data_args: DataArguments) -> torch.Tensor | None:
+    if not data_args.balance:
+        return None
+    groups = list(zip(*(rows[column] for column in data_args.balance), strict=True))
+    return sampling_weights(groups, data_args.sampling_temperature)
+
+
+def _gate_norms(model) -> dict[str, dict[str, float]]:
+    """Frobenius norm of each block's gate, for the card; nothing for a plain HuBERT."""
+    if not isinstance(model, ExHuBERTForSequenceClassification):
+        return {}
+    return {"gate_norms": {str(index): block.gate.weight.norm().item() for index, block in enumerate(model.blocks)}}

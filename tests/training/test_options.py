@@ -1,0 +1,345 @@
+"""What else a lab sets: balance, augmentation, learning rates, averaged weights, and the checks that stop a run."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import TrainerCallback
+
+from exhubert.audio import cut_windows
+from exhubert.emoset import load
+from exhubert.training import (
+    DataArguments,
+    GateReportCallback,
+    InvariantError,
+    ModelArguments,
+    SERTrainingArguments,
+    fine_tune,
+    load_for_training,
+)
+from exhubert.training.augment import AUGMENTATIONS, augment
+from exhubert.training.callbacks import DisjointSpeakersCallback, gate_report
+from exhubert.training.models import base_hubert
+from exhubert.training.sampler import SpeechSampler, sampling_weights
+
+from .test_trainer import new_model, new_trainer, real_batch
+
+LABELS = ["calm", "angry", "glad"]
+NAMES = ["low_negative", "low_neutral", "low_positive", "high_negative", "high_neutral", "high_positive"]
+
+
+@pytest.fixture(scope="module")
+def data(tone_dataset):
+    return load(tone_dataset)
+
+
+def settings(hubert_folder, tone_dataset, folder, **training):
+    defaults = {"max_steps": 2, "per_device_train_batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 0,
+                "report_to": [], "disable_tqdm": True, "logging_steps": 1}  # fmt: skip
+    model = training.pop("model", {})
+    data = training.pop("data", {})
+    return (
+        ModelArguments(model=str(hubert_folder), **model),
+        DataArguments(data=str(tone_dataset), max_seconds=0.4, **data),
+        SERTrainingArguments(output_dir=str(folder), **(defaults | training)),
+    )
+
+
+# --- what is trained -------------------------------------------------------------------------------------------------
+
+
+def test_each_arm_trains_the_parts_it_names(hubert_folder):
+    def trained(**options):
+        model, _ = load_for_training(ModelArguments(model=str(hubert_folder), **options), LABELS)
+        return model, {name for name, weight in model.named_parameters() if weight.requires_grad}
+
+    _, head = trained(method="hubert", freeze_encoder=True)
+    assert {name.split(".")[0] for name in head} == {"projector", "classifier"}
+    _, whole = trained(method="hubert")
+    assert head < whole and any("encoder.layers.0" in name for name in whole)
+    _, usual = trained()
+    assert not any(".frozen." in name for name in usual)
+    _, unfrozen = trained(freeze_first_copies=False)
+    assert {name for name in unfrozen - usual} == {name for name in unfrozen if ".frozen." in name} != set()
+    drawn, _ = trained(zero_init=False)
+    assert all(block.gate.weight.any() for block in drawn.blocks)
+    assert base_hubert(drawn)[0] is None, "without zero gates there is no identity to confirm"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "hubert", "zero_init": False}, "`zero_init` says nothing for method `hubert`"),
+        ({"lora_rank": 4}, "`lora_rank` says nothing for method `exhubert`"),
+        ({"method": "hubert", "lora_rank": 4, "freeze_encoder": True}, "exclude each other"),
+        ({"method": "hubert", "lora_rank": -1}, "expected 1 or more"),
+    ],
+)
+def test_options_that_contradict_the_method_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        ModelArguments(**options)
+
+
+def test_low_rank_adapters_end_in_a_model_anybody_loads(hubert_folder, tone_dataset, tmp_path):
+    pytest.importorskip("peft")
+    from transformers import AutoModelForAudioClassification
+
+    arguments = settings(hubert_folder, tone_dataset, tmp_path, model={"method": "hubert", "lora_rank": 2})
+    run = fine_tune(*arguments)
+    model = AutoModelForAudioClassification.from_pretrained(tmp_path)
+    assert type(model).__name__ == "HubertForSequenceClassification"
+    assert run["parameters"]["trainable"] < 0.3 * run["parameters"]["all"]
+    before, _ = load_for_training(ModelArguments(model=str(hubert_folder), method="hubert"), NAMES)
+    name = "hubert.encoder.layers.0.attention.q_proj.weight"
+    assert not torch.equal(model.state_dict()[name], before.state_dict()[name]), "the adapters are merged in"
+
+
+def test_gates_copies_and_head_get_their_own_learning_rates(data, tmp_path):
+    _, model = new_model()
+    rates = {"gate_learning_rate": 1e-2, "adapted_learning_rate": 1e-4, "head_learning_rate": 5e-3}
+    trainer = new_trainer(data, model, tmp_path, learning_rate=2e-5, **rates)
+    optimizer = trainer.create_optimizer()
+    rate_of = {parameter: (g["lr"], g["weight_decay"]) for g in optimizer.param_groups for parameter in g["params"]}
+    block = model.blocks[1]
+    assert rate_of[block.gate.weight] == (1e-2, 0.01)
+    assert rate_of[block.adapted.attention.q_proj.weight] == (1e-4, 0.01)
+    assert rate_of[block.adapted.attention.q_proj.bias] == (1e-4, 0.0), "biases don't decay"
+    assert rate_of[model.classifier.weight] == (5e-3, 0.01)
+    assert rate_of[model.hubert.feature_projection.projection.weight][0] == 2e-5
+    assert set(rate_of) == {p for p in model.parameters() if p.requires_grad}
+
+
+# --- what is drawn, and how it sounds --------------------------------------------------------------------------------
+
+
+def test_balanced_sampling_draws_groups_as_the_temperature_says():
+    groups = ["often"] * 900 + ["rare"] * 100
+    for temperature, share in ((1.0, 0.1), (2.0, 0.25), (math.inf, 0.5)):  # 100^(1/2) / (900^(1/2) + 100^(1/2)) = 1/4
+        weights = sampling_weights(groups, temperature)
+        drawn = list(SpeechSampler([1.0] * 1000, 8, seed=0, weights=weights))
+        found = sum(groups[index] == "rare" for index in drawn) / len(drawn)
+        assert found == pytest.approx(share, abs=0.04)
+    with pytest.raises(ValueError, match="expected 1"):
+        sampling_weights(groups, 0.5)
+
+
+def test_sampling_groups_lengths_and_differs_by_epoch_only():
+    lengths = np.random.default_rng(0).uniform(0.5, 3.0, 400)
+    sampler = SpeechSampler(lengths, 8, seed=1)
+    first = list(sampler)
+    assert sorted(first) == list(range(400)) and first == list(SpeechSampler(lengths, 8, seed=1))
+    batches = lengths[np.array(first).reshape(-1, 8)]
+    padding = (batches.max(axis=1, keepdims=True) - batches).sum() / batches.sum()
+    shuffled = np.random.default_rng(1).permutation(lengths).reshape(-1, 8)
+    assert padding < 0.3 * (shuffled.max(axis=1, keepdims=True) - shuffled).sum() / shuffled.sum()
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+
+
+def test_the_trainer_changes_the_order_with_the_epoch(data, tmp_path):
+    seen = []
+
+    class Watch(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            seen.append(tuple(trainer.finite.utterances))
+
+    _, model = new_model()
+    trainer = new_trainer(data, model, tmp_path, [Watch()], num_train_epochs=2, eval_strategy="no", save_strategy="no",
+                          load_best_model_at_end=False)  # fmt: skip
+    trainer.train()
+    half = len(seen) // 2
+    first, second = seen[:half], seen[half:]
+    assert first != second and sorted(sum(first, ())) == sorted(sum(second, ())) == sorted(
+        data["train"]["utterance_id"]
+    )
+
+
+def test_augmentations_do_what_they_say():
+    tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)).astype(np.float32)
+
+    def draws(name):
+        return [augment(tone, [name], 1.0, np.random.default_rng(seed)) for seed in range(40)]
+
+    for clip in draws("speed"):
+        seconds = len(clip) / 16_000
+        peak = np.abs(np.fft.rfft(clip)).argmax() / seconds
+        assert 1 / 1.11 < seconds < 1 / 0.89 and peak * seconds == pytest.approx(440, rel=0.01), "pitch goes with speed"
+    for clip in draws("noise"):
+        snr = 10 * np.log10(np.mean(tone**2) / np.mean((clip - tone) ** 2))
+        assert 9.5 < snr < 40.5
+    for clip in draws("gain"):
+        assert 0.24 < np.abs(clip).max() / 0.3 < 4 and np.abs(clip).max() <= 1.0
+    assert all(clip.dtype == np.float32 for name in AUGMENTATIONS for clip in draws(name))
+    untouched = augment(tone, list(AUGMENTATIONS), 0.0, np.random.default_rng(0))
+    np.testing.assert_array_equal(untouched, tone)
+
+
+@pytest.mark.parametrize("total", [1, 399, 400, 401, 12_345, 48_000, 48_001])
+def test_windows_cover_every_sample_in_order_and_are_of_one_length(total):
+    windows = cut_windows(np.arange(total), 400)
+    assert len(windows) == -(-total // 400) and {len(window) for window in windows} == {len(windows[0])}
+    assert len(windows[0]) <= 400
+    assert np.unique(np.concatenate(windows)).tolist() == list(range(total))
+    assert all(a[0] < b[0] for a, b in itertools.pairwise(windows))
+
+
+# --- the loss and the weights ----------------------------------------------------------------------------------------
+
+
+def test_logit_adjustment_adds_the_log_priors_in_training_only(data, tmp_path):
+    _, model = new_model()
+    trainer = new_trainer(data, model, tmp_path, logit_adjustment=0.5)
+    trainer.class_weights = None
+    trainer.class_priors = torch.tensor([0.5, 0.1, 0.1, 0.1, 0.1, 0.1])
+    batch = real_batch(data, model)
+    logits = model.eval()(batch["input_values"], attention_mask=batch["attention_mask"]).logits
+    plain = torch.nn.functional.cross_entropy(logits, batch["labels"])
+    adjusted = torch.nn.functional.cross_entropy(logits + 0.5 * trainer.class_priors.log(), batch["labels"])
+    torch.testing.assert_close(trainer.compute_loss(model, dict(batch)), plain)
+    torch.testing.assert_close(trainer.compute_loss(model.train(), dict(batch)), adjusted)
+
+
+def test_averaged_weights_are_evaluated_kept_and_resumed(hubert_folder, tone_dataset, tmp_path):
+    """Decay 0.5 over the weights after each of four steps: a sum by hand."""
+    from exhubert.training.averaging import WeightAverageCallback
+
+    data = load(tone_dataset)
+    _, model = new_model()
+    weights = [model.classifier.weight.detach().clone()]
+
+    class Watch(TrainerCallback):
+        def on_step_end(self, args, state, control, model=None, **kwargs):
+            weights.append(model.classifier.weight.detach().clone())
+
+    options = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "eval_strategy": "no",
+               "load_best_model_at_end": False}  # fmt: skip
+    trainer = new_trainer(data, model, tmp_path, [Watch()], **options)
+    trainer.average = WeightAverageCallback(0.5)
+    trainer.add_callback(trainer.average)
+    trainer.train()
+    expected = weights[0]
+    for weight in weights[1:]:
+        expected = 0.5 * expected + 0.5 * weight
+    torch.testing.assert_close(model.classifier.weight.detach(), expected)
+    assert not torch.allclose(model.classifier.weight, weights[-1])
+
+    _, resumed = new_model()
+    again = new_trainer(data, resumed, tmp_path, **options)
+    again.average = WeightAverageCallback(0.5)
+    again.add_callback(again.average)
+    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name
+    checkpoint = load_file(tmp_path / "checkpoint-4" / "model.safetensors")
+    (
+        torch.testing.assert_close(checkpoint["classifier.weight"], weights[-1]),
+        "a checkpoint goes on from the last weights",
+    )
+
+
+# --- what stops a run ------------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_utterance(data, tmp_path):
+    _, model = new_model()
+    trainer = new_trainer(data, model, tmp_path)
+    collate, bad = trainer.data_collator, data["train"]["utterance_id"][7]
+
+    def poisoned(rows):
+        batch = collate(rows)
+        for index, name in enumerate(batch["utterance_ids"]):
+            if name == bad:
+                batch["input_values"][index, 5] = float("nan")
+        return batch
+
+    trainer.data_collator = poisoned
+    with pytest.raises(InvariantError, match=rf"After step \d+ the loss is NaN or infinite on {bad}\. Look"):
+        trainer.train()
+
+
+def test_a_gradient_that_is_no_number_stops_the_run(data, tmp_path):
+    _, model = new_model()
+    model.blocks[1].gate.weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(InvariantError, match="a gradient is NaN or infinite, on a batch of own/"):
+        new_trainer(data, model, tmp_path).train()
+
+
+def test_a_speaker_in_two_partitions_stops_the_run(data, tmp_path):
+    _, model = new_model()
+    check = DisjointSpeakersCallback({"train": ["own/a", "own/b", None], "test": ["own/b", None]})
+    with pytest.raises(InvariantError, match="1 speakers stand in two partitions: own/b"):
+        new_trainer(data, model, tmp_path, [check]).train()
+    _, model = new_model()
+    check = DisjointSpeakersCallback({part: list(rows["speaker"]) for part, rows in data.items()})
+    new_trainer(data, model, tmp_path / "good", [check], max_steps=1, eval_strategy="no", save_strategy="no",
+                load_best_model_at_end=False).train()  # fmt: skip
+    assert check.findings == {"speakers": 5, "unnamed": 0}
+
+
+# --- what is reported ------------------------------------------------------------------------------------------------
+
+
+def test_the_gate_report_measures_what_each_block_adds(data, tmp_path):
+    _, model = new_model()
+    batch = real_batch(data, model)
+    inputs = {key: batch[key] for key in ("input_values", "attention_mask")}
+    assert gate_report(model, inputs) == ([0.0] * 3, [0.0] * 3)
+    with torch.no_grad():
+        model.blocks[1].gate.weight.copy_(0.01 * torch.eye(32))
+    norms, added = gate_report(model, inputs)
+    states = model.eval()(**inputs, output_hidden_states=True).hidden_states
+    difference = (states[4] - states[3]).norm() / states[3].norm()  # block 1: its frozen output, then its own
+    assert norms == pytest.approx([0.0, 0.01 * math.sqrt(32), 0.0])
+    assert added == pytest.approx([0.0, difference.item(), 0.0], rel=1e-4)
+
+
+def test_gates_are_followed_over_training_and_by_tensorboard(data, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _, model = new_model()
+    gates = GateReportCallback(real_batch(data, model))
+    trainer = new_trainer(data, model, tmp_path, [gates], num_train_epochs=2, report_to=["tensorboard"])
+    gates.loggers = [cb for cb in trainer.callback_handler.callbacks if "TensorBoard" in type(cb).__name__]
+    trainer.train()
+    history = gates.findings["history"]
+    assert [entry["step"] for entry in history] == [0, trainer.state.max_steps // 2, trainer.state.max_steps]
+    assert history[0]["norm"] == [0.0] * 3 and all(value > 0 for value in history[-1]["added"])
+    [events] = tmp_path.rglob("events.out*")
+    log = EventAccumulator(str(events.parent))
+    log.Reload()
+    assert log.Scalars("train/gate_added/02")[-1].value == pytest.approx(history[-1]["added"][2])
+
+
+def test_a_dry_run_does_one_step_says_what_the_run_takes_and_writes_nothing(
+    hubert_folder, tone_dataset, tmp_path, capsys
+):
+    folder = tmp_path / "run"
+    options = {"dry_run": True, "max_steps": -1, "num_train_epochs": 3, "gradient_accumulation_steps": 2}
+    report = fine_tune(*settings(hubert_folder, tone_dataset, folder, **options))
+    assert not folder.exists() or not any(folder.iterdir())
+    utterances = len(load(tone_dataset)["train"])
+    assert report["steps"] == 3 * math.ceil(math.ceil(utterances / 4) / 2)
+    model, _ = load_for_training(ModelArguments(model=str(hubert_folder)), LABELS)
+    assert report["parameters"]["frozen"] > sum(p.numel() for block in model.blocks for p in block.frozen.parameters())
+    assert report["memory_gb"]["adamw"] == pytest.approx(8e-9 * report["parameters"]["trainable"])
+    assert report["step"]["tflop"] > 0 and math.isfinite(report["step"]["loss"])
+    assert report["utterances"]["train"]["own"]["classes"] == [utterances // 6] * 6
+    printed = capsys.readouterr().out
+    assert f"{report['parameters']['trainable']:,} trained" in printed and "nothing is written" in printed
+
+
+def test_a_run_writes_down_all_it_checked(hubert_folder, tone_dataset, tmp_path):
+    options = {"ema_decay": 0.9, "gate_learning_rate": 2e-3}
+    data = {"balance": ["label", "corpus"], "augmentations": ["speed", "noise"], "protocol": "speaker_folds", "fold": 2}
+    run = fine_tune(*settings(hubert_folder, tone_dataset, tmp_path, data=data, **options))
+    assert run == json.loads((tmp_path / "run.json").read_text())
+    assert run["fold"] == "fold 2" and run["corpora"] == ["own"] and run["training"]["gate_learning_rate"] == 2e-3
+    assert set(run["invariants"]) == {
+        "ElapsedTimeCallback", "FrozenWeightsCallback", "DisjointSpeakersCallback", "ZeroInitIdentityCallback",
+        "GateReportCallback",
+    }  # fmt: skip
