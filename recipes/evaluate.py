@@ -37,7 +37,12 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("model", help="folder or hub id")
     parser.add_argument("--data", required=True, help="folder of a built dataset")
     parser.add_argument("--output", type=Path, required=True, help="folder for the results")
-    parser.add_argument("--partition", default="test", choices=["train", "validation", "test"])
+    parser.add_argument(
+        "--partition",
+        default="test",
+        choices=["train", "validation", "test", "all"],
+        help="all: for corpora that weren't trained on",
+    )
     parser.add_argument("--corpora", nargs="+", help="only these corpora")
     parser.add_argument("--languages", nargs="+", help="only these languages")
     parser.add_argument("--max_seconds", type=float, help="crop; by default that of the model's training")
@@ -55,6 +60,13 @@ def main(arguments: list[str]) -> None:
         raise ValueError("--batch_size and --max_seconds must be above 0.")
     run = record(Path(options.model))
     data = open_data(options.data, options.corpora, run)
+    if options.partition == "all":
+        if known := sorted(set(run.get("corpora", ())) & {name for rows in data.values() for name in rows["corpus"]}):
+            raise ValueError(
+                f"--partition all would test on what the model was trained on: {', '.join(known)}. "
+                "Name other corpora by --corpora."
+            )
+        data["all"] = datasets.concatenate_datasets(list(data.values()))
     if options.partition not in data:
         raise ValueError(
             f"{options.data} has no {options.partition} partition for this choice; it has {', '.join(data)}."

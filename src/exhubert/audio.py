@@ -1,7 +1,6 @@
 """Reading recordings: any file soundfile opens becomes one channel at the rate a model wants."""
 
 import io
-import math
 import os
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -140,19 +139,21 @@ def resample(samples: np.ndarray, rate: int, target_rate: int = SAMPLING_RATE) -
     return samples if rate == target_rate else soxr.resample(samples, rate, target_rate, quality="HQ")
 
 
-def cut_windows(samples: np.ndarray, longest: int) -> list[np.ndarray]:
-    """Cuts `(samples,)` into the fewest windows not longer than `longest` samples, all of one length.
+def cut_windows(samples: np.ndarray, length: int, hop: int | None = None) -> list[np.ndarray]:
+    """Cuts `(samples,)` into windows of `length` samples that begin every `hop` samples (by default `length`).
 
-    They are in order and cover every sample; where the length can't be divided, neighbours share a few samples, so that
-    nothing needs padding.
+    They are in order and cover every sample. The last one ends where the recording does, and so may overlap the one
+    before it by more than the others do: all are of one length, and nothing needs padding. A recording not longer than
+    one window is one window.
 
     >>> [window.tolist() for window in cut_windows(np.arange(5), 3)]
     [[0, 1, 2], [2, 3, 4]]
     """
-    count = max(1, math.ceil(len(samples) / longest))
-    length = math.ceil(len(samples) / count)
-    starts = [round(index * (len(samples) - length) / max(1, count - 1)) for index in range(count)]
-    return [samples[start : start + length] for start in starts]
+    last = len(samples) - length
+    if last <= 0:
+        return [samples]
+    starts = list(range(0, last + 1, hop or length))
+    return [samples[start : start + length] for start in (starts if starts[-1] == last else [*starts, last])]
 
 
 def encode_flac(samples: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> bytes:

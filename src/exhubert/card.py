@@ -63,8 +63,7 @@ def write_card(
     if history:
         plot_gate_history(history, plots / "gate_history.png", "How training opened the gates, on one batch")
 
-    method = run["model"]["method"]
-    this = "ExHuBERT" if method == "exhubert" else "plain HuBERT, fine-tuned"
+    this = _what_was_trained(run["model"])
     compared = {this: results} | others
     overall = {name: item["overall"] for name, item in compared.items()} | results["baselines"]
     unseen = {name: item["unseen_languages"] for name, item in compared.items() if item["unseen_languages"]} | results[
@@ -139,6 +138,16 @@ def write_converted_card(
     return path
 
 
+def _what_was_trained(settings: Mapping[str, Any]) -> str:
+    if settings["method"] == "hubert":
+        if settings.get("lora_rank"):
+            return "HuBERT with low-rank adapters"
+        return "HuBERT with a trained head" if settings.get("freeze_encoder") else "plain HuBERT, fine-tuned"
+    if not settings.get("freeze_first_copies", True):
+        return "ExHuBERT with its first copies trained too"
+    return "ExHuBERT" if settings.get("zero_init", True) else "ExHuBERT without zero-initialised gates"
+
+
 def _metadata(model: Path, run: dict[str, Any], results: dict[str, Any], config: dict[str, Any]) -> ModelCardData:
     """What the Hub reads: the head of the card, with the figures of the model index."""
     seen_name = (
@@ -155,7 +164,7 @@ def _metadata(model: Path, run: dict[str, Any], results: dict[str, Any], config:
         base_model=_hub_id(config.get("base_checkpoint")),
         datasets=known or None,
         license=config.get("license"),
-        language=sorted(set(results["by_language"]) - {"und"}),
+        language=sorted(set(results["by_language"]) - {"und"}) or None,
         model_name=model.name,
         eval_results=[
             EvalResult(

@@ -55,8 +55,8 @@ def load_pipeline(model: str | Path, device: str | int | None = None) -> AudioCl
 def predict(classifier: AudioClassificationPipeline, source: AudioSource) -> Prediction:
     """Classifies one recording of any rate, channel count and length.
 
-    A recording longer than the window the model was trained on is cut into equal windows not longer than that, and
-    their logits are averaged, as in evaluation.
+    A recording longer than the window the model was trained on is cut into windows of that, and their logits are
+    averaged, as in evaluation.
 
     Args:
         classifier: From `load_pipeline`.

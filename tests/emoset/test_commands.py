@@ -106,10 +106,23 @@ def test_list_show_and_verify_say_what_is_known_and_what_is_missing(root, capsys
     assert main(["emoset", "verify", "--root", str(root)]) == 0
     verified = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert "partial" in verified["emo_db"] and "36 of 535 utterances (v1); 5 speakers, 10" in verified["emo_db"]
+    assert "0.00 h, 0.41 h in the catalog" in verified["emo_db"]
     assert "no utterance of disgust, fear" in verified["enterface"] and "absent" in verified["urdu"]
     assert "unknown layout" in verified["riddle"] and "unknown size" in verified["my_calls"]
     assert main(["emoset", "show", "emodb"]) == 1
     assert "did you mean emo_db" in capsys.readouterr().err
+
+
+def test_emonets_three_tables_make_a_corpus_of_your_own(tmp_path):
+    for table, speaker in (("train", "a"), ("val", "b"), ("test", "c")):
+        write_tone(tmp_path / "phone" / f"{speaker}.wav")
+        (tmp_path / "phone" / f"{table}.csv").write_text(f"file,label,speaker\n{speaker}.wav,anger,{speaker}\n")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "train.csv").write_text("epoch,loss\n1,2.0\n")
+    found = find_corpora(tmp_path)
+    assert found.found == {"phone": tmp_path / "phone"} and found.unknown == [tmp_path / "results"]
+    summary = build(found.found, tmp_path / "out")["phone"]
+    assert [len(part["speakers"]) for part in summary["partitions"].values()] == [1, 1, 1]
 
 
 def test_strict_makes_anything_set_aside_an_error_and_leaves_nothing_that_loads(root, tmp_path, capsys):

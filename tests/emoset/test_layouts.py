@@ -196,6 +196,13 @@ def test_meld_ids_repeat_across_partitions_and_sentiment_can_settle_surprise(tmp
     assert entry("meld").class_of("surprise", "negative") == "high_neutral"
 
 
+def test_the_original_shemo_has_its_transcripts_beside_the_recordings(tmp_path):
+    touch(tmp_path, "female/F01A01.wav", "female/F01A02.wav")
+    (tmp_path / "transcript/final text").mkdir(parents=True)
+    (tmp_path / "transcript/final text/F01A01.ort").write_text("سلام\n", encoding="utf-8")
+    assert [record.text for record in read("shemo", tmp_path)] == ["سلام", None]
+
+
 def test_modified_shemo_takes_labels_and_selection_from_its_annotation(tmp_path):
     touch(tmp_path, "shemo/F21N05.wav", "shemo/M04H01.wav")
     facts = {"F21N05.wav": {"path": "shemo/F21N05.wav", "gender": "female", "emotion": "anger", "transcript": "سلام"}}

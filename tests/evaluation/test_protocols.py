@@ -183,3 +183,25 @@ def test_compare_trains_every_arm_on_every_fold_and_goes_on_where_it_was(two_cor
     (tmp_path / "out" / "table.md").unlink()
     compare.main(command)
     assert stamps == [path.stat().st_mtime_ns for path in runs] and (tmp_path / "out" / "table.md").is_file()
+
+
+@pytest.mark.slow
+def test_an_unseen_corpus_is_tested_whole_and_a_seen_one_never(two_corpora, tmp_path):
+    tiny_hubert("pre_norm").save_pretrained(tmp_path / "hubert")
+    command = ["--model", str(tmp_path / "hubert"), "--data", str(two_corpora), "--corpora", "one", "--max_steps", "1"]
+    load_recipe("train").main([*command, "--output_dir", str(tmp_path / "run"), "--max_seconds", "0.4"])
+    command = [
+        str(tmp_path / "run"),
+        "--data",
+        str(two_corpora),
+        "--partition",
+        "all",
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    evaluate = load_recipe("evaluate")
+    evaluate.main([*command, "--corpora", "two"])
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["overall"]["utterances"] == 24 and {"uar_arousal", "uar_valence"} <= results["overall"].keys()
+    with pytest.raises(ValueError, match="would test on what the model was trained on: one"):
+        evaluate.main(command)

@@ -1,13 +1,18 @@
 """Comparing what is on disk with the catalog."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import soundfile
 
 from .builder import corpus_entry
 from .catalog import CatalogEntry
 from .readers import read
+from .record import Record
+
+_HOURS_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Finding:
 
 
 def verify(entries: Mapping[str, CatalogEntry], found: Mapping[str, Path]) -> list[Finding]:
-    """Compares corpora on disk with the catalog: utterances, files, speakers, labels. Reads no audio.
+    """Compares corpora on disk with the catalog: utterances, files, speakers, labels, hours. Decodes no audio.
 
     Args:
         entries: The catalog entries to report on, by id.
@@ -56,6 +61,9 @@ def _verify(corpus: str, folder: Path) -> Finding:
     speakers = len({record.speaker for record in records if record.speaker is not None})
     if isinstance(facts.speakers, int) and speakers and speakers != facts.speakers:
         remarks.append(f"{speakers} speakers, {facts.speakers} in the catalog")
+    hours = _hours([record for record in records if record.file.is_file()])
+    if isinstance(facts.hours, (int, float)) and hours and abs(hours / facts.hours - 1) > _HOURS_TOLERANCE:
+        remarks.append(f"{hours:.2f} h, {facts.hours:.2f} h in the catalog")
     present = len(records) - len(lost)
     sizes = dict(facts.releases) or ({"the corpus": facts.utterances} if isinstance(facts.utterances, int) else {})
     if not sizes:
@@ -65,6 +73,20 @@ def _verify(corpus: str, folder: Path) -> Finding:
     if present == size and not lost:
         return Finding(corpus, "complete", detail)
     return Finding(corpus, "more" if present > size else "partial", detail)
+
+
+def _hours(records: Sequence[Record]) -> float:
+    """Hours of the utterances by their files' headers, without files that soundfile doesn't open, such as videos."""
+    lengths: dict[Path, float] = {}
+    seconds = 0.0
+    for record in records:
+        if record.end is None and record.file not in lengths:
+            try:
+                lengths[record.file] = soundfile.info(record.file).duration
+            except (soundfile.LibsndfileError, TypeError):
+                continue
+        seconds += (lengths[record.file] if record.end is None else record.end) - (record.start or 0.0)
+    return seconds / 3600
 
 
 def _emotions(facts: CatalogEntry) -> set[str]:

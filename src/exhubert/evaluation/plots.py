@@ -155,7 +155,7 @@ def plot_confidence(figures: Mapping[str, Any], path: Path, title: str) -> None:
 def plot_arms(arms: Mapping[str, Mapping[str, Any]], path: Path, title: str) -> None:
     """UAR of each arm with its interval over speakers, and a dot for each seed; from `comparison.compare_arms`."""
     figure, axes = plt.subplots(figsize=(7.2, 1.3 + 0.42 * len(arms)), layout="constrained")
-    for row, (name, found) in enumerate(reversed(list(arms.items()))):
+    for row, found in enumerate(reversed(list(arms.values()))):
         low, high = found["uar_interval"] or (found["uar"], found["uar"])
         axes.plot([100 * low, 100 * high], [row, row], color=_PALE, linewidth=5, solid_capstyle="butt")
         axes.plot(

@@ -20,8 +20,8 @@ def predict_rows(
         model: Any audio-classification model.
         feature_extractor: Its feature extractor.
         rows: Rows with `audio` and `label`.
-        max_seconds: Longer utterances are cut into equal windows of at most this, and the windows' logits averaged,
-            as in evaluation during training.
+        max_seconds: Longer utterances are cut into windows of this, and the windows' logits averaged, as in evaluation
+            during training.
         batch_size: Utterances at a time, and windows. Models with group norm see padding, so theirs go one by one.
 
     Returns:

@@ -20,7 +20,7 @@ UTTERANCES, WINDOWS = "utterance_ids", "windows"
 class SpeechCollator:
     """Makes a batch of rows with `audio`, `label` and `utterance_id`.
 
-    For evaluation whole utterances are cut into equal windows of at most `max_seconds`; for training each gives one
+    For evaluation whole utterances are cut into windows of `max_seconds` (`cut_windows`); for training each gives one
     random crop of at most that. The batch holds `labels` `(utterances,)`, `input_values` `(clips, samples)` padded to
     the longest, `attention_mask` where the model uses one, the list `utterance_ids`, and for evaluation `windows`
     `(utterances,)`, how many clips each utterance gave; `pooled_logits` undoes that.

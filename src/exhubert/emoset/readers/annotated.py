@@ -105,8 +105,10 @@ def read_meld(root: Path) -> Iterator[Record]:
 def read_shemo(root: Path) -> Iterator[Record]:
     """ShEMO: `female/F01A01.wav`; F is female as the first letter and fear as the fourth.
 
-    Where the modified release's `modified_shemo.json` is there too, its labels and its selection of files count.
+    Where the modified release's `modified_shemo.json` is there too, its labels, its transcripts and its selection of
+    files count. The original release has transcripts of its own, `transcript/final text/F01A01.ort`.
     """
+    texts = {path.stem.upper(): path for path in files(root, (".ort",))}
     annotation = next(iter(sorted(root.rglob("modified_shemo*.json"))), None)
     modified: dict[str, Any] | None = None
     if annotation is not None:
@@ -116,13 +118,15 @@ def read_shemo(root: Path) -> Iterator[Record]:
         match = _SHEMO_NAME.fullmatch(path.name)
         if match is None or (modified is not None and path.stem.upper() not in modified):
             continue
-        facts = modified[path.stem.upper()] if modified is not None else {}
+        name = path.stem.upper()
+        facts = modified[name] if modified is not None else {}
+        text = decode_text(texts[name].read_bytes()).strip() if name in texts else None
         yield Record(
             file=path,
             raw_label=facts.get("emotion") or match["label"].upper(),
             speaker=match["speaker"].upper(),
             gender="female" if match["gender"].upper() == "F" else "male",
-            text=facts.get("transcript"),
+            text=facts.get("transcript") or text or None,
             take=match["text"],
         )
 
