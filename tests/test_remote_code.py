@@ -23,9 +23,7 @@ from transformers import AutoModel, AutoModelForAudioClassification, pipeline
 folder, signal = sys.argv[1], np.load(sys.argv[2])
 base = AutoModel.from_pretrained(folder, trust_remote_code=True)
 model = AutoModelForAudioClassification.from_pretrained(folder, trust_remote_code=True)
-classifier = pipeline(
-    "audio-classification", model=folder, feature_extractor=folder, trust_remote_code=True, top_k=None
-)
+classifier = pipeline("audio-classification", model=folder, trust_remote_code=True)
 with torch.no_grad():
     logits = model(torch.from_numpy(signal)[None]).logits[0].tolist()
 frozen = {p.requires_grad for block in model.blocks for p in block.frozen.parameters()}
@@ -35,7 +33,9 @@ except ModuleNotFoundError as error:
     message = str(error)
 print(json.dumps({
     "classes": [type(base).__module__, type(base).__name__, type(model).__name__], "logits": logits,
-    "labels": [item["label"] for item in classifier(signal)], "frozen": list(frozen), "message": message,
+    "labels": [item["label"] for item in classifier({"array": signal, "sampling_rate": 8000})],
+    "pipeline": [type(classifier).__name__, type(classifier).__module__.split(".")[0]], "frozen": list(frozen),
+    "message": message,
 }))
 """
 
@@ -63,12 +63,15 @@ def test_saved_folder_loads_in_a_process_without_the_package(kind, tmp_path):
     with torch.no_grad():
         expected = model(torch.from_numpy(signal)[None]).logits[0]
     np.testing.assert_allclose(found["logits"], expected, atol=1e-6)
+    assert found["pipeline"] == ["ExHuBERTPipeline", "transformers_modules"]
     assert set(found["labels"]) == set(model.config.id2label.values())
     assert found["frozen"] == [False]
     assert "needs the exhubert package" in found["message"]
 
 
-@pytest.mark.parametrize("name", ["configuration_exhubert.py", "modeling_exhubert.py"])
+@pytest.mark.parametrize(
+    "name", ["configuration_exhubert.py", "modeling_exhubert.py", "pipeline_exhubert.py", "audio.py"]
+)
 def test_travelling_files_import_only_torch_transformers_and_each_other(name):
     tree = ast.parse((Path(exhubert.__file__).parent / name).read_text())
     imported = set()
@@ -78,6 +81,8 @@ def test_travelling_files_import_only_torch_transformers_and_each_other(name):
         elif isinstance(node, ast.ImportFrom):
             imported.add("." + node.module if node.level else node.module.split(".")[0])
     allowed = {"torch", "transformers", "huggingface_hub", ".configuration_exhubert"} | set(sys.stdlib_module_names)
+    if name in ("pipeline_exhubert.py", "audio.py"):
+        allowed |= {"numpy", "soundfile", "soxr", ".audio", "av"}
     assert imported <= allowed
 
 

@@ -10,13 +10,14 @@ from typing import Any
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForAudioClassification
 from transformers import Wav2Vec2FeatureExtractor as _FeatureExtractor
 from transformers.models.auto.modeling_auto import MODEL_FOR_AUDIO_CLASSIFICATION_MAPPING_NAMES as _PIPELINE_NAMES
+from transformers.pipelines import PIPELINE_REGISTRY as _PIPELINES
 
 from ._version import __version__
 from .configuration_exhubert import SIX_CLASSES, ExHuBERTConfig
 from .extension import IdentityReport, default_feature_extractor, identity_report
 from .modeling_exhubert import ExHuBERTForSequenceClassification, ExHuBERTModel
 
-_LAZY = {"load_audio": "audio"}
+_LAZY = {"ExHuBERTPipeline": "pipeline_exhubert", "load_audio": "audio"}
 _SUBMODULES = {"audio", "card", "emoset", "evaluation", "inference", "labels", "training"}
 
 AutoConfig.register("exhubert", ExHuBERTConfig, exist_ok=True)
@@ -24,6 +25,7 @@ AutoModel.register(ExHuBERTConfig, ExHuBERTModel, exist_ok=True)
 AutoModelForAudioClassification.register(ExHuBERTConfig, ExHuBERTForSequenceClassification, exist_ok=True)
 AutoFeatureExtractor.register(ExHuBERTConfig, _FeatureExtractor, exist_ok=True)
 _PIPELINE_NAMES["exhubert"] = ExHuBERTForSequenceClassification.__name__  # or the pipeline logs that it is unknown
+_PIPELINES.supported_tasks["audio-classification"]["impl"] = "exhubert.dispatch.AudioClassification"
 
 
 def __getattr__(name: str) -> Any:
@@ -39,6 +41,7 @@ __all__ = [
     "ExHuBERTConfig",
     "ExHuBERTForSequenceClassification",
     "ExHuBERTModel",
+    "ExHuBERTPipeline",
     "IdentityReport",
     "__version__",
     "default_feature_extractor",

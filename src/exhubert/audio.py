@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -10,6 +11,8 @@ import soundfile
 import soxr
 
 SAMPLING_RATE = 16_000
+_BLOCK_SECONDS = 10
+_SILENCE_DB = -60.0
 _LFS = b"version https://git-lfs"
 AudioSource = str | os.PathLike | bytes | BinaryIO
 
@@ -38,12 +41,7 @@ def read_audio(
             or channel lies outside of it.
     """
     name = source_name(source)
-    if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
-        if not path.is_file():
-            raise AudioError(f"{name}: this is a folder." if path.is_dir() else f"{name}: there is no such file.")
-        if path.stat().st_size == 0:
-            raise AudioError(f"{name}: the file is empty (0 bytes).")
+    _refuse_empty(source, name)
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         with soundfile.SoundFile(stream) as file:
@@ -61,11 +59,31 @@ def read_audio(
         if channel >= samples.shape[1]:
             raise AudioError(f"{name}: channel {channel}, counted from 0, was asked for; there are {samples.shape[1]}.")
         mono = samples[:, channel]
+        _check_finite(mono, name)
     else:
-        mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
-    if not np.isfinite(mono).all():
-        raise AudioError(f"{name}: the recording holds NaN or infinite samples.")
+        mono = _mono(samples, name)
     return mono, rate
+
+
+def _refuse_empty(source: AudioSource, name: str) -> None:
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        if not path.is_file():
+            raise AudioError(f"{name}: this is a folder." if path.is_dir() else f"{name}: there is no such file.")
+        if path.stat().st_size == 0:
+            raise AudioError(f"{name}: the file is empty (0 bytes).")
+
+
+def _mono(samples: np.ndarray, name: str) -> np.ndarray:
+    """`(samples,)` of `(samples, channels)`."""
+    mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
+    _check_finite(mono, name)
+    return mono
+
+
+def _check_finite(samples: np.ndarray, name: str) -> None:
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{name}: the recording holds NaN or infinite samples.")
 
 
 def _span(name: str, start: float | None, end: float | None, frames: int, rate: int) -> tuple[int, int]:
@@ -137,6 +155,85 @@ def load_audio(
 def resample(samples: np.ndarray, rate: int, target_rate: int = SAMPLING_RATE) -> np.ndarray:
     """Resamples `(samples,)` from `rate` to `target_rate`, both in Hz (soxr, high quality); float32."""
     return samples if rate == target_rate else soxr.resample(samples, rate, target_rate, quality="HQ")
+
+
+def stream_audio(source: AudioSource, rate: int = SAMPLING_RATE) -> Iterator[np.ndarray]:
+    """Reads a recording block by block, as one channel at `rate`, in memory that doesn't grow with its length.
+
+    The blocks together are what [`load_audio`] gives. Containers that need PyAV are read whole.
+
+    Args:
+        source: As in [`read_audio`].
+        rate: Of the result in Hz.
+
+    Yields:
+        Samples `(samples,)`, float32.
+
+    Raises:
+        AudioError: As in [`read_audio`], if need be in the middle of the recording.
+    """
+    name = source_name(source)
+    _refuse_empty(source, name)
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    try:
+        with soundfile.SoundFile(stream) as file:
+            if not file.frames:
+                raise AudioError(f"{name}: the recording holds no samples.")
+            size = _BLOCK_SECONDS * file.samplerate
+            blocks = (_mono(block, name) for block in file.blocks(size, dtype="float32", always_2d=True))
+            yield from stream_samples(blocks, file.samplerate, rate)
+    except (soundfile.LibsndfileError, TypeError):
+        yield load_audio(source, rate)
+
+
+def stream_samples(blocks: Iterable[np.ndarray], rate: int, target_rate: int = SAMPLING_RATE) -> Iterator[np.ndarray]:
+    """Resamples blocks `(samples,)` of one recording from `rate` to `target_rate`, both in Hz, as if they were whole.
+
+    Raises:
+        AudioError: A block holds NaN or infinite samples.
+    """
+    resampler = soxr.ResampleStream(rate, target_rate, 1, quality="HQ") if rate != target_rate else None
+    for block in blocks:
+        _check_finite(block, "stream")
+        yield block if resampler is None else resampler.resample_chunk(block)
+    if resampler is not None:
+        yield resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+
+
+def windows_of(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tuple[int, np.ndarray, bool]]:
+    """The windows of [`cut_windows`] out of blocks `(samples,)`, keeping no more than a window and a block.
+
+    Yields:
+        The window's first sample, its samples, and whether it is the last. A recording without samples gives one empty
+        window.
+    """
+    kept, first, start = np.zeros(0, dtype=np.float32), 0, 0  # `first` is the number of the first sample kept
+    waiting: tuple[int, np.ndarray] | None = None
+    for block in blocks:
+        kept = np.concatenate([kept, block])
+        while first + len(kept) >= start + length:
+            if waiting is not None:
+                yield *waiting, False
+            waiting = (start, kept[start - first : start - first + length].copy())
+            start += hop
+        spare = min(start, max(0, first + len(kept) - length)) - first
+        if spare > 0:
+            kept, first = kept[spare:], first + spare
+    total = first + len(kept)
+    if waiting is None:
+        yield 0, kept, True
+    elif waiting[0] + length == total:
+        yield *waiting, True
+    else:
+        yield *waiting, False
+        yield total - length, kept[-length:], True
+
+
+def is_silent(samples: np.ndarray) -> bool:
+    """Whether no 50 ms of `(samples,)` at 16 kHz are louder than -60 dB of full scale."""
+    frame = 800
+    frames = samples[: len(samples) // frame * frame].reshape(-1, frame) if len(samples) >= frame else samples[None]
+    return bool((frames**2).mean(axis=1).max(initial=0.0) < 10 ** (_SILENCE_DB / 10))
 
 
 def cut_windows(samples: np.ndarray, length: int, hop: int | None = None) -> list[np.ndarray]:

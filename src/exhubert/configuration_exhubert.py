@@ -75,6 +75,9 @@ class ExHuBERTConfig(HubertConfig):
 
     def __post_init__(self, **kwargs):
         self._refuse_misspelt(kwargs)
+        if __name__.startswith("exhubert."):
+            # for those who load the model as remote code; here the pipeline is registered
+            kwargs.pop("custom_pipelines", None)
         given = self.id2label  # type: ignore[has-type]
         if given is None and kwargs.get("num_labels", len(SIX_CLASSES)) == len(SIX_CLASSES):
             self.id2label = dict(enumerate(SIX_CLASSES))

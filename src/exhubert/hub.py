@@ -26,7 +26,7 @@ from huggingface_hub.utils import validate_repo_id
 from .configuration_exhubert import ExHuBERTConfig
 from .visibility import Terms, terms
 
-CODE = ("configuration_exhubert.py", "modeling_exhubert.py")
+CODE = ("configuration_exhubert.py", "modeling_exhubert.py", "pipeline_exhubert.py", "audio.py")
 RESULTS = "evaluation/results.json"
 EVAL_RESULTS = ".eval_results/exhubert.yaml"
 _INDEX = "model.safetensors.index.json"

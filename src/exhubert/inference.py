@@ -5,14 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from transformers import AudioClassificationPipeline, pipeline
+from transformers import pipeline
 
-from .audio import AudioError, AudioSource, cut_windows, load_audio, source_name
+from .audio import AudioError, AudioSource, source_name
 from .extension import feature_extractor_of, load_classifier
 from .labels import names_by_index
-
-DEFAULT_WINDOW = 3.0
+from .pipeline_exhubert import ExHuBERTPipeline
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,8 @@ class Prediction:
         return asdict(self)
 
 
-def load_pipeline(model: str | Path, device: str | int | None = None) -> AudioClassificationPipeline:
-    """`pipeline("audio-classification")` with all classes returned, for the model in a folder or hub id.
+def load_pipeline(model: str | Path, device: str | int | None = None) -> ExHuBERTPipeline:
+    """The pipeline for the model in a folder or hub id, after checks that `pipeline("audio-classification")` lacks.
 
     Raises:
         ValueError: It has no head, is in the published layout, or predicts a number.
@@ -49,10 +47,16 @@ def load_pipeline(model: str | Path, device: str | int | None = None) -> AudioCl
     if network.config.num_labels == 1:
         raise ValueError(f"{model} predicts one number, not classes; call the model itself for its output.")
     extractor = feature_extractor_of(model, network.config)
-    return pipeline("audio-classification", model=network, feature_extractor=extractor, top_k=None, device=device)
+    return pipeline(
+        "audio-classification",
+        model=network,
+        feature_extractor=extractor,
+        pipeline_class=ExHuBERTPipeline,
+        device=device,
+    )
 
 
-def predict(classifier: AudioClassificationPipeline, source: AudioSource) -> Prediction:
+def predict(classifier: ExHuBERTPipeline, source: AudioSource) -> Prediction:
     """Classifies one recording of any rate, channel count and length.
 
     A recording longer than the window the model was trained on is cut into windows of that, and their logits are
@@ -65,37 +69,15 @@ def predict(classifier: AudioClassificationPipeline, source: AudioSource) -> Pre
     Raises:
         AudioError: The recording can't be used; the message says why.
     """
-    rate = classifier.feature_extractor.sampling_rate
-    samples = load_audio(source, rate)
-    config = classifier.model.config
-    needed = getattr(config, "samples_per_frame", 400)
-    name = source_name(source)
-    if len(samples) < needed:
-        raise AudioError(
-            f"{name}: {len(samples) / rate:.4f} s is too short; at least {needed / rate:.4f} s are needed."
-        )
-    window = max(needed, round((getattr(config, "window_seconds", None) or DEFAULT_WINDOW) * rate))
-    windows = cut_windows(samples, window)
-    answers = [classifier({"raw": part, "sampling_rate": rate}) for part in windows]
-    names = names_by_index(config.id2label)
-    by_name = [{item["label"]: item["score"] for item in answer} for answer in answers]
-    probabilities = np.array([[found[name] for name in names] for found in by_name])
-    scores = dict(zip(names, _pooled(probabilities, config).tolist(), strict=True))
-    return Prediction(name, max(scores, key=scores.__getitem__), scores, len(samples) / rate, len(windows))
-
-
-def _pooled(probabilities: np.ndarray, config) -> np.ndarray:
-    """What the averaged logits of windows say, from the windows' probabilities `(windows, classes)`."""
-    logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
-    if config.problem_type == "multi_label_classification":
-        odds = (logs - np.log(np.maximum(1 - probabilities, np.finfo(np.float32).tiny))).mean(axis=0)
-        return 1 / (1 + np.exp(-odds))
-    shares = np.exp(logs.mean(axis=0) - logs.mean(axis=0).max())
-    return shares / shares.sum()
+    found = classifier(source, timeline=True)
+    scores = {item["label"]: item["score"] for item in found["scores"]}
+    ordered = {name: scores[name] for name in names_by_index(classifier.model.config.id2label)}
+    label = max(ordered, key=ordered.__getitem__)
+    return Prediction(source_name(source), label, ordered, found["seconds"], len(found["windows"]))
 
 
 def predict_all(
-    classifier: AudioClassificationPipeline, files: Iterable[str | Path]
+    classifier: ExHuBERTPipeline, files: Iterable[str | Path]
 ) -> Iterator[tuple[str, Prediction | AudioError]]:
     """Classifies files one by one; one that can't be used gives its `AudioError` instead, and the next goes on."""
     for file in files:

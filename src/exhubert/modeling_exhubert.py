@@ -5,7 +5,9 @@ This file and its configuration import only torch and transformers, so that save
 
 import copy
 import importlib
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -32,6 +34,14 @@ _AUTO_MAP = {
     "AutoConfig": "configuration_exhubert.ExHuBERTConfig",
     "AutoModel": "modeling_exhubert.ExHuBERTModel",
     "AutoModelForAudioClassification": "modeling_exhubert.ExHuBERTForSequenceClassification",
+}
+_PIPELINE_CODE = ("pipeline_exhubert.py", "audio.py")
+_PIPELINE = {
+    "audio-classification": {
+        "impl": "pipeline_exhubert.ExHuBERTPipeline",
+        "pt": ["AutoModelForAudioClassification"],
+        "type": "audio",
+    }
 }
 
 
@@ -196,9 +206,19 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
         self.freeze_og_encoder()
 
     def save_pretrained(self, save_directory, **kwargs):
-        """Saves the model and the two files of code that let it load where exhubert is not installed."""
+        """Saves the model with the code that lets it and its pipeline load where exhubert is not installed."""
         self.config.auto_map = dict(_AUTO_MAP)
-        return super().save_pretrained(save_directory, **kwargs)
+        self.config.__dict__.pop("custom_pipelines", None)
+        code = [Path(__file__).with_name(name) for name in _PIPELINE_CODE]
+        if all(path.is_file() for path in code):  # remote code has the pipeline only where that was loaded too
+            self.config.custom_pipelines = _PIPELINE
+            Path(save_directory).mkdir(parents=True, exist_ok=True)
+            for path in code:
+                shutil.copy(path, Path(save_directory) / path.name)
+        try:
+            return super().save_pretrained(save_directory, **kwargs)
+        finally:
+            self.config.__dict__.pop("custom_pipelines", None)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, output_loading_info=False, **kwargs):

@@ -55,7 +55,7 @@ def dry_run(trainer, data: datasets.DatasetDict) -> dict[str, Any]:
             "seconds_of_audio": batch["input_values"].numel() / 16_000,
             "tflop": counter.get_total_flops() / 1e12,
             "seconds": seconds,
-            "loss": loss.item(),
+            "loss": loss.item() * args.gradient_accumulation_steps,
         },
         "steps": steps,
         "hours_at_this_speed": steps * args.gradient_accumulation_steps * seconds / 3600,

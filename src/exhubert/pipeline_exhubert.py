@@ -1,0 +1,171 @@
+"""The pipeline that `pipeline("audio-classification", model=...)` picks for an ExHuBERT: any recording, any length.
+
+It travels to the Hub beside the model, so it imports only `audio.py`, torch and transformers.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AudioClassificationPipeline
+from transformers.pipelines.base import ChunkPipeline
+
+from .audio import AudioError, is_silent, source_name, stream_audio, stream_samples, windows_of
+
+DEFAULT_WINDOW = 3.0
+
+
+class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
+    """Classifies recordings, and follows the emotion through long ones.
+
+    A recording longer than a window is read and classified window by window, so that hours of it need no more memory
+    than seconds; the windows' logits are averaged. What comes out doesn't depend on `batch_size`.
+
+    Inputs: a path, bytes or an open binary file of anything soundfile reads (with PyAV installed also video and m4a);
+    an array or tensor `(samples,)` or `(channels, samples)` at the model's sampling rate; a dictionary with `array` or
+    `raw` and `sampling_rate` at any rate, or with `bytes` or `path` as a column of `datasets` holds it; a generator of
+    arrays, chunk by chunk, in such a dictionary under `stream`. Or a list or dataset of these.
+
+    Args:
+        top_k: How many classes to return; all by default.
+        function_to_apply: `softmax`, `sigmoid` or `none`; by default what the model's problem type asks for.
+        window_s: Length of a window in seconds; by default that of the model's training.
+        hop_s: Seconds from one window to the next, at most `window_s`; by default `window_s`.
+        timeline: Return a dictionary instead: `scores` (the averaged classes, as without), `seconds`, and `windows`,
+            each with `start` and `end` in seconds, `silent`, and `scores` from class to probability.
+        skip_silence: Leave windows without a sound above -60 dB of full scale out of the average. Their scores are
+            None; if there is nothing else, they count after all.
+
+    Raises:
+        AudioError: The recording can't be read, is too short for one frame of the model, or holds NaN.
+        ValueError: An option or a kind of input isn't one of these.
+    """
+
+    def __init__(self, *args, **kwargs):
+        kwargs.setdefault("top_k", None)
+        super().__init__(*args, **kwargs)
+
+    def _sanitize_parameters(self, window_s=None, hop_s=None, timeline=None, skip_silence=None, **kwargs):
+        preprocess, forward, postprocess = super()._sanitize_parameters(**kwargs)
+        if "top_k" not in kwargs:
+            postprocess.pop("top_k", None)  # what was set when the pipeline was made stays
+        for name, value in (("window_s", window_s), ("hop_s", hop_s), ("skip_silence", skip_silence)):
+            if value is not None:
+                preprocess[name] = value
+        if timeline is not None:
+            postprocess["timeline"] = timeline
+        return preprocess, forward, postprocess
+
+    def __call__(self, inputs, **kwargs):
+        """Classifies one recording, or each of a list, generator or dataset: see the class."""
+        if isinstance(inputs, os.PathLike):
+            inputs = os.fspath(inputs)
+        if isinstance(inputs, Sequence) and not isinstance(inputs, (str, bytes, list, tuple)):
+            return list(super().__call__((item for item in inputs), **kwargs))  # a column of datasets
+        return super().__call__(inputs, **kwargs)
+
+    def preprocess(self, inputs, window_s=None, hop_s=None, skip_silence=False) -> Iterator[dict[str, Any]]:
+        rate = self.feature_extractor.sampling_rate
+        config = self.model.config
+        window_s = window_s or getattr(config, "window_seconds", None) or DEFAULT_WINDOW
+        hop_s = hop_s or window_s
+        if not 0 < hop_s <= window_s:
+            raise ValueError(f"hop_s is {hop_s:g} s, expected above 0 and at most window_s, {window_s:g} s.")
+        fewest = getattr(config, "samples_per_frame", 400)
+        window, hop = max(fewest, round(window_s * rate)), max(1, round(hop_s * rate))
+        name, blocks = _blocks_of(inputs, rate)
+        found = windows_of(blocks, window, hop)
+        for start, samples, is_last in found:
+            if len(samples) < fewest:
+                raise AudioError(
+                    f"{name}: {len(samples) / rate:.4f} s is too short; at least {fewest / rate:.4f} s are needed."
+                )
+            features = self.feature_extractor(samples, sampling_rate=rate, return_tensors="pt")
+            yield {
+                "is_last": is_last,
+                "start": start / rate,
+                "end": (start + len(samples)) / rate,
+                "silent": bool(skip_silence) and is_silent(samples),
+                "samples": len(samples),
+                **features.to(self.dtype),
+            }
+
+    def _forward(self, model_inputs):
+        inputs = {key: model_inputs.pop(key) for key in ("input_values", "attention_mask") if key in model_inputs}
+        lengths = np.atleast_1d(model_inputs["samples"]).tolist()
+        if len(set(lengths)) > 1 and getattr(self.model.config, "feat_extract_norm", "layer") == "group":
+            # such models see padding whatever the mask says, so clips of different lengths go one by one
+            clips = [values[None, :length] for values, length in zip(inputs["input_values"], lengths, strict=True)]
+            logits = torch.cat([self.model(clip).logits for clip in clips])
+        else:
+            logits = self.model(**inputs).logits
+        return model_inputs | {"logits": logits.float()}
+
+    def postprocess(self, windows, top_k=None, function_to_apply=None, timeline=False):
+        logits = torch.cat([window["logits"].reshape(1, -1) for window in windows])
+        silent = [bool(np.all(window["silent"])) for window in windows]
+        heard = [index for index, quiet in enumerate(silent) if not quiet] or list(range(len(windows)))
+        top_k = top_k or self.model.config.num_labels
+
+        def scores(values):
+            output = type("Output", (), {"logits": values[None]})
+            return AudioClassificationPipeline.postprocess(self, output, top_k, function_to_apply)
+
+        pooled = scores(logits[heard].mean(dim=0))
+        if not timeline:
+            return pooled
+        names = self.model.config.id2label
+        parts = []
+        for index, window in enumerate(windows):
+            found = {item["label"]: item["score"] for item in scores(logits[index])} if index in heard else None
+            ordered = {names[i]: found[names[i]] for i in sorted(names) if names[i] in found} if found else None
+            parts.append({"start": window["start"], "end": window["end"], "silent": silent[index], "scores": ordered})
+        return {"scores": pooled, "seconds": parts[-1]["end"], "windows": parts}
+
+
+def _blocks_of(inputs: Any, rate: int) -> tuple[str, Iterator[np.ndarray]]:
+    """What messages call a recording, and its samples at `rate`, block by block."""
+    if isinstance(inputs, Mapping):
+        for key in ("array", "raw"):
+            if inputs.get(key) is not None:
+                if "sampling_rate" not in inputs:
+                    raise ValueError(f"A recording as a dictionary with `{key}` needs its `sampling_rate` in Hz too.")
+                return "array", stream_samples([_one_channel(inputs[key])], inputs["sampling_rate"], rate)
+        if "stream" in inputs:
+            if "sampling_rate" not in inputs:
+                raise ValueError("A recording as a dictionary with `stream` needs its `sampling_rate` in Hz too.")
+            return "stream", stream_samples(map(_one_channel, inputs["stream"]), inputs["sampling_rate"], rate)
+        for key in ("bytes", "path"):
+            if inputs.get(key) is not None:
+                return _blocks_of(inputs[key], rate)
+        raise ValueError(f"A recording as a dictionary has array, raw, bytes, path or stream; found {sorted(inputs)}.")
+    if isinstance(inputs, (np.ndarray, torch.Tensor)):
+        return "array", stream_samples([_one_channel(inputs)], rate, rate)
+    if isinstance(inputs, str) and inputs.startswith(("http://", "https://")):
+        raise ValueError(f"{inputs}: this doesn't go to the network; download the recording and give its path.")
+    if isinstance(inputs, (str, bytes, os.PathLike)) or hasattr(inputs, "read"):
+        return source_name(inputs), stream_audio(inputs, rate)
+    if hasattr(inputs, "get_all_samples"):  # what datasets gives for an Audio column
+        found = inputs.get_all_samples()
+        return "array", stream_samples([_one_channel(found.data)], found.sample_rate, rate)
+    raise ValueError(
+        f"A recording can't be a {type(inputs).__name__}; expected a path, bytes, an open file, an array, or a "
+        "dictionary."
+    )
+
+
+def _one_channel(samples: Any) -> np.ndarray:
+    """`(samples,)` in float32 of `(samples,)` or `(channels, samples)`, in float or as integer PCM."""
+    values = samples.detach().cpu().numpy() if isinstance(samples, torch.Tensor) else np.asarray(samples)
+    if values.dtype.kind in "iu":
+        info = np.iinfo(values.dtype)
+        middle = 0 if values.dtype.kind == "i" else 2 ** (info.bits - 1)
+        values = (values.astype(np.float32) - middle) / 2 ** (info.bits - 1)
+    if values.ndim == 2:
+        channels = 0 if values.shape[0] <= values.shape[1] else 1
+        values = values.mean(axis=channels)
+    if values.ndim != 1:
+        raise AudioError(f"array: expected (samples,) or (channels, samples), found the shape {values.shape}.")
+    return values.astype(np.float32)
