@@ -1,16 +1,40 @@
 """From recordings to emotions, on transformers' own pipeline."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from transformers import pipeline
 
 from .audio import AudioError, AudioSource, source_name
 from .extension import feature_extractor_of, load_classifier
-from .labels import names_by_index
+from .labels import AROUSALS, SIX_CLASSES, VALENCES, arousal_valence, names_by_index
 from .pipeline_exhubert import ExHuBERTPipeline
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a recording and what the model says of it.
+
+    Attributes:
+        start: Where it begins, in seconds.
+        end: Where it ends, in seconds.
+        silent: No sound above -60 dB of full scale, and left out for that.
+        scores: Probability of each class, in logit order; None where it was left out.
+    """
+
+    start: float
+    end: float
+    silent: bool
+    scores: dict[str, float] | None
+
+    @property
+    def label(self) -> str | None:
+        """The most probable class; None where the window was left out."""
+        return max(self.scores, key=self.scores.__getitem__) if self.scores else None
 
 
 @dataclass(frozen=True)
@@ -21,29 +45,57 @@ class Prediction:
         file: The recording.
         label: The most probable class.
         scores: Probability of each class, in logit order. They sum to one, unless the model is multi-label.
+        arousal: Probability of low and high arousal, summed over the six classes; None for a model with others.
+        valence: Probability of negative, neutral and positive valence, likewise.
         seconds: Duration of the recording.
-        windows: How many windows were pooled.
+        windows: Its windows, in order. They overlap where a hop shorter than the window was asked for, and at the end.
     """
 
     file: str
     label: str
     scores: dict[str, float]
+    arousal: dict[str, float] | None
+    valence: dict[str, float] | None
     seconds: float
-    windows: int
+    windows: list[Window]
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    def to_dict(self, timeline: bool = True) -> dict[str, Any]:
+        """For JSON; without `timeline` the windows are only counted."""
+        found = asdict(self)
+        return found if timeline else found | {"windows": len(self.windows)}
+
+    def timeline(self) -> list[Window]:
+        """The recording in steps that follow each other, each the mean of the windows that cover it.
+
+        A step begins wherever a window does. One that only silent windows cover is silent.
+        """
+        starts = [window.start for window in self.windows]
+        steps = []
+        for start, end in zip(starts, [*starts[1:], self.seconds], strict=True):
+            covering = [w.scores for w in self.windows if w.start <= start and w.end >= end and w.scores is not None]
+            scores = (
+                {name: float(np.mean([each[name] for each in covering])) for name in covering[0]} if covering else None
+            )
+            steps.append(Window(start, end, scores is None, scores))
+        return steps
 
 
-def load_pipeline(model: str | Path, device: str | int | None = None) -> ExHuBERTPipeline:
+def load_pipeline(
+    model: str | Path, device: str | int | None = None, dtype: str | torch.dtype = "float32"
+) -> ExHuBERTPipeline:
     """The pipeline for the model in a folder or hub id, after checks that `pipeline("audio-classification")` lacks.
+
+    Args:
+        model: Folder or hub id.
+        device: Such as `cpu` or `cuda:0`; by default the fastest there is.
+        dtype: To compute in: `float32`, `bfloat16` or `float16`.
 
     Raises:
         ValueError: It has no head, is in the published layout, or predicts a number.
         RuntimeError: It is incomplete.
         OSError: It can't be read or reached.
     """
-    network = load_classifier(model)
+    network = load_classifier(model).to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
     if network.config.num_labels == 1:
         raise ValueError(f"{model} predicts one number, not classes; call the model itself for its output.")
     extractor = feature_extractor_of(model, network.config)
@@ -56,7 +108,7 @@ def load_pipeline(model: str | Path, device: str | int | None = None) -> ExHuBER
     )
 
 
-def predict(classifier: ExHuBERTPipeline, source: AudioSource) -> Prediction:
+def predict(classifier: ExHuBERTPipeline, source: AudioSource, **options: Any) -> Prediction:
     """Classifies one recording of any rate, channel count and length.
 
     A recording longer than the window the model was trained on is cut into windows of that, and their logits are
@@ -64,24 +116,67 @@ def predict(classifier: ExHuBERTPipeline, source: AudioSource) -> Prediction:
 
     Args:
         classifier: From `load_pipeline`.
-        source: Path, bytes or open file.
+        source: Path, bytes or open file, or whatever else `ExHuBERTPipeline` takes.
+        **options: `window_s`, `hop_s`, `skip_silence` and `batch_size` of `ExHuBERTPipeline`.
 
     Raises:
         AudioError: The recording can't be used; the message says why.
     """
-    found = classifier(source, timeline=True)
+    found = classifier(source, timeline=True, **options)
+    names = names_by_index(classifier.model.config.id2label)
     scores = {item["label"]: item["score"] for item in found["scores"]}
-    ordered = {name: scores[name] for name in names_by_index(classifier.model.config.id2label)}
+    ordered = {name: scores[name] for name in names}
+    windows = [Window(**window) for window in found["windows"]]
     label = max(ordered, key=ordered.__getitem__)
-    return Prediction(source_name(source), label, ordered, found["seconds"], len(found["windows"]))
+    arousal, valence = marginals(ordered) if set(names) == set(SIX_CLASSES) else (None, None)
+    return Prediction(source_name(source), label, ordered, arousal, valence, found["seconds"], windows)
+
+
+def marginals(scores: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
+    """Probabilities of low and high arousal, and of negative, neutral and positive valence, from those of six classes.
+
+    >>> arousal, valence = marginals({"low_negative": 0.5, "low_neutral": 0.25, "high_negative": 0.25})
+    >>> arousal, valence
+    ({'low': 0.75, 'high': 0.25}, {'negative': 0.75, 'neutral': 0.25, 'positive': 0.0})
+    """
+    arousal, valence = dict.fromkeys(AROUSALS, 0.0), dict.fromkeys(VALENCES, 0.0)
+    for name, score in scores.items():
+        level, tone = arousal_valence(name)
+        arousal[level] += score
+        valence[tone] += score
+    return arousal, valence
+
+
+@torch.inference_mode()
+def embed(classifier: ExHuBERTPipeline, source: AudioSource, window_s: float | None = None) -> np.ndarray:
+    """The mean over frames of the last hidden state, before the head: `(hidden,)`, float32.
+
+    A recording longer than a window is embedded window by window, and the windows' means are averaged.
+
+    Args:
+        classifier: From `load_pipeline`.
+        source: As in `predict`.
+        window_s: Length of a window in seconds; by default that of the model's training.
+
+    Raises:
+        AudioError: As in `predict`.
+    """
+    base = classifier.model.base_model
+    means = []
+    for window in classifier.preprocess(source, window_s=window_s):
+        inputs = {key: window[key].to(classifier.device) for key in ("input_values", "attention_mask") if key in window}
+        means.append(base(**inputs).last_hidden_state.float().mean(dim=1)[0])
+    return torch.stack(means).mean(dim=0).cpu().numpy()
 
 
 def predict_all(
-    classifier: ExHuBERTPipeline, files: Iterable[str | Path]
+    classifier: ExHuBERTPipeline, files: Iterable[str | Path], **options: Any
 ) -> Iterator[tuple[str, Prediction | AudioError]]:
     """Classifies files one by one; one that can't be used gives its `AudioError` instead, and the next goes on."""
     for file in files:
         try:
-            yield str(file), predict(classifier, file)
+            yield str(file), predict(classifier, file, **options)
         except AudioError as error:
             yield str(file), error
+        except OSError as error:
+            yield str(file), AudioError(f"{file}: {error.strerror or error}.")

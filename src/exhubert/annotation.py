@@ -1,0 +1,113 @@
+"""Predictions in the formats of annotation tools: Praat's TextGrid, Audacity's labels, ELAN, CSV, JSON."""
+
+import csv
+import io
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+from .inference import Prediction, Window
+
+SILENT = "silent"
+_SCHEMA = "http://www.w3.org/2001/XMLSchema-instance"
+ET.register_namespace("xsi", _SCHEMA)
+
+
+def jsonl(prediction: Prediction, timeline: bool = False) -> str:
+    """One line of JSON; with `timeline` it holds every window."""
+    return json.dumps(prediction.to_dict(timeline), ensure_ascii=False) + "\n"
+
+
+def csv_lines(prediction: Prediction, timeline: bool = False, header: bool = True) -> str:
+    """A line `file,start,end,label,<class>...`; with `timeline` one for each step of the recording instead."""
+    names = list(prediction.scores)
+    whole = [Window(0.0, prediction.seconds, False, prediction.scores)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if header:
+        writer.writerow(["file", "start", "end", "label", *names])
+    for step in prediction.timeline() if timeline else whole:
+        scores = [f"{step.scores[name]:.4f}" if step.scores else "" for name in names]
+        writer.writerow([prediction.file, f"{step.start:.3f}", f"{step.end:.3f}", step.label or SILENT, *scores])
+    return text.getvalue()
+
+
+def audacity(prediction: Prediction) -> str:
+    """A label track: start, end and class of each step, separated by tabs."""
+    return "".join(f"{s.start:.6f}\t{s.end:.6f}\t{s.label or SILENT}\n" for s in prediction.timeline())
+
+
+def textgrid(prediction: Prediction) -> str:
+    """A TextGrid in Praat's long text format with one interval tier, `emotion`."""
+    steps = prediction.timeline()
+    lines = [
+        'File type = "ooTextFile"',
+        'Object class = "TextGrid"',
+        "",
+        "xmin = 0",
+        f"xmax = {prediction.seconds:.6f}",
+        "tiers? <exists>",
+        "size = 1",
+        "item []:",
+        "    item [1]:",
+        '        class = "IntervalTier"',
+        '        name = "emotion"',
+        "        xmin = 0",
+        f"        xmax = {prediction.seconds:.6f}",
+        f"        intervals: size = {len(steps)}",
+    ]
+    for number, step in enumerate(steps, start=1):
+        label = (step.label or SILENT).replace('"', '""')
+        lines += [
+            f"        intervals [{number}]:",
+            f"            xmin = {step.start:.6f}",
+            f"            xmax = {step.end:.6f}",
+            f'            text = "{label}"',
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def elan(prediction: Prediction) -> str:
+    """An ELAN document (EAF 3.0) with one tier, `emotion`, and the recording as its media file."""
+    document = ET.Element(
+        "ANNOTATION_DOCUMENT",
+        {
+            "AUTHOR": "exhubert",
+            "DATE": "1970-01-01T00:00:00+00:00",
+            "FORMAT": "3.0",
+            "VERSION": "3.0",
+            f"{{{_SCHEMA}}}noNamespaceSchemaLocation": "http://www.mpi.nl/tools/elan/EAFv3.0.xsd",
+        },
+    )
+    head = ET.SubElement(document, "HEADER", {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"})
+    ET.SubElement(
+        head, "MEDIA_DESCRIPTOR", {"MEDIA_URL": Path(prediction.file).absolute().as_uri(), "MIME_TYPE": "audio/x-wav"}
+    )
+    order = ET.SubElement(document, "TIME_ORDER")
+    tier = ET.SubElement(document, "TIER", {"LINGUISTIC_TYPE_REF": "default-lt", "TIER_ID": "emotion"})
+    for number, step in enumerate(prediction.timeline(), start=1):
+        slots = [f"ts{2 * number - 1}", f"ts{2 * number}"]
+        for slot, seconds in zip(slots, (step.start, step.end), strict=True):
+            ET.SubElement(order, "TIME_SLOT", {"TIME_SLOT_ID": slot, "TIME_VALUE": str(round(1000 * seconds))})
+        annotation = ET.SubElement(
+            ET.SubElement(tier, "ANNOTATION"),
+            "ALIGNABLE_ANNOTATION",
+            {"ANNOTATION_ID": f"a{number}", "TIME_SLOT_REF1": slots[0], "TIME_SLOT_REF2": slots[1]},
+        )
+        ET.SubElement(annotation, "ANNOTATION_VALUE").text = step.label or SILENT
+    ET.SubElement(
+        document,
+        "LINGUISTIC_TYPE",
+        {"GRAPHIC_REFERENCES": "false", "LINGUISTIC_TYPE_ID": "default-lt", "TIME_ALIGNABLE": "true"},
+    )
+    ET.indent(document)
+    return ET.tostring(document, encoding="unicode", xml_declaration=True) + "\n"
+
+
+# Formats with a file for each recording, and its ending.
+PER_RECORDING: dict[str, tuple[Callable[[Prediction], str], str]] = {
+    "textgrid": (textgrid, ".TextGrid"),
+    "audacity": (audacity, ".txt"),
+    "elan": (elan, ".eaf"),
+}

@@ -1,0 +1,217 @@
+"""`exhubert predict`: recordings, folders and patterns in, a table, lines or annotation files out."""
+
+import argparse
+import csv
+import glob
+import hashlib
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from .annotation import PER_RECORDING, csv_lines, jsonl
+from .audio import AudioError
+
+UNUSABLE_FILES = 2
+_ENDINGS = "wav flac ogg oga opus mp3 aiff aif aifc au snd caf w64 rf64 sph wv m4a mp4 mov avi mkv webm"
+SUFFIXES = tuple(f".{ending}" for ending in _ENDINGS.split(" "))
+
+
+def add_command(commands) -> None:
+    command = commands.add_parser("predict", help="classify recordings", description="Classify recordings.")
+    command.add_argument(
+        "paths", nargs="+", metavar="PATH", help="recordings, folders of them, or patterns like '*.wav'"
+    )
+    command.add_argument("--model", required=True, help="folder or hub id of an ExHuBERT")
+    command.add_argument("--format", default="table", choices=["table", "json", "jsonl", "csv", *PER_RECORDING])
+    command.add_argument("--output", type=Path, help="file to write; for annotation formats a folder")
+    command.add_argument("--timeline", action="store_true", help="the emotion of each window, not only of the whole")
+    command.add_argument("--window_s", type=float, help="length of a window in s; by default that of the training")
+    command.add_argument("--hop_s", type=float, help="s from one window to the next; by default a window")
+    command.add_argument("--keep_silence", action="store_true", help="classify silent windows (below -60 dB) too")
+    command.add_argument("--batch_size", type=int, default=1, help="windows at a time; changes nothing but the speed")
+    command.add_argument("--resume", action="store_true", help="leave out what --output already holds")
+    command.add_argument("--device", help="such as cpu or cuda:0; by default the fastest there is")
+    command.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Classifies what is asked for; 0, or 2 if some recordings couldn't be used.
+
+    Raises:
+        ValueError, OSError, RuntimeError: An option, the model or the output is wrong.
+    """
+    per_recording = options.format in PER_RECORDING
+    if options.resume and not options.output:
+        raise ValueError("--resume needs --output, to see what is there already.")
+    if options.resume and options.format in ("table", "json"):
+        raise ValueError(f"--resume doesn't go with --format {options.format}; use jsonl, csv or an annotation format.")
+    if per_recording and not options.output:
+        raise ValueError(f"--format {options.format} writes a file for each recording: give a folder as --output.")
+    files = list(find_recordings(options.paths))
+    if not files:
+        raise ValueError(f"No recordings in {', '.join(options.paths)}; known endings are {' '.join(SUFFIXES)}.")
+    done = _done(options) if options.resume else set()
+    waiting = [file for file in files if file not in done]
+    failures = _classify(options, waiting) if waiting else []
+    for failure in failures:
+        print(f"exhubert: {failure}", file=sys.stderr)
+    if failures or done:
+        print(
+            f"exhubert: {len(waiting) - len(failures)} of {len(files)} recordings classified, {len(done & set(files))} "
+            f"were there already, {len(failures)} can't be used.",
+            file=sys.stderr,
+        )
+    return UNUSABLE_FILES if failures else 0
+
+
+def find_recordings(paths: Sequence[str]) -> Iterator[str]:
+    """The files among `paths`, those in folders below them (by their ending, in order), and those that patterns match.
+
+    A path that is neither is given back as it is, to be reported as missing. Nothing comes twice; links to folders are
+    not followed.
+    """
+    seen = set()
+    for path in paths:
+        found: list[str]
+        if Path(path).is_dir():
+            found = sorted(
+                str(Path(folder, name))
+                for folder, _, names in os.walk(path)
+                for name in names
+                if Path(name).suffix.lower() in SUFFIXES and not name.startswith("._")
+            )
+        elif not Path(path).exists() and glob.has_magic(path):
+            found = sorted(glob.glob(path, recursive=True)) or [path]  # noqa: PTH207 (takes absolute patterns)
+        else:
+            found = [path]
+        for name in found:
+            if name not in seen:
+                seen.add(name)
+                yield name
+
+
+def _classify(options: argparse.Namespace, files: list[str]) -> list[str]:
+    from tqdm.auto import tqdm
+    from transformers.utils import logging
+
+    from .inference import load_pipeline, predict_all
+
+    logging.disable_progress_bar()
+    classifier = load_pipeline(options.model, options.device, options.dtype)
+    settings = {"window_s": options.window_s, "hop_s": options.hop_s, "skip_silence": not options.keep_silence}
+    settings |= {"batch_size": options.batch_size}
+    failures: list[str] = []
+    with _Writer(options, files) as writer:
+        quiet = len(files) < 3 or (not options.output and sys.stdout.isatty())
+        for file, result in tqdm(
+            predict_all(classifier, files, **settings), total=len(files), unit="recording", disable=quiet
+        ):
+            if isinstance(result, AudioError):
+                failures.append(str(result))
+            writer.write(file, result)
+    return failures
+
+
+class _Writer:
+    """Writes results as they come; what is in the output is whole whenever the program is stopped."""
+
+    def __init__(self, options: argparse.Namespace, files: list[str]):
+        self.options, self.files = options, files
+        self.stream: TextIO = sys.stdout
+        self.collected: list[dict] = []
+
+    def __enter__(self):
+        output, form = self.options.output, self.options.format
+        if form in PER_RECORDING:
+            output.mkdir(parents=True, exist_ok=True)
+        elif output:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            self.stream = output.open(
+                # a name that isn't UTF-8 becomes an escape that JSON reads back
+                "a" if self.options.resume else "w",
+                encoding="utf-8",
+                errors="backslashreplace",
+                newline="",
+            )
+        self.width = max(len(file) for file in self.files)
+        if form == "table":
+            print(f"{'file':{self.width}}  {'class':13}  probability  seconds", file=self.stream)
+        self.header = form == "csv" and not (self.options.resume and output.stat().st_size)
+        return self
+
+    def write(self, file: str, result) -> None:
+        form, timeline = self.options.format, self.options.timeline
+        failed = isinstance(result, AudioError)
+        if form in ("json", "jsonl"):
+            facts = {"file": file, "error": str(result)} if failed else result.to_dict(timeline)
+            if form == "json":
+                self.collected.append(facts)
+            else:
+                self.stream.write(json.dumps(facts, ensure_ascii=False) + "\n" if failed else jsonl(result, timeline))
+        elif failed:
+            return
+        elif form == "csv":
+            self.stream.write(csv_lines(result, timeline, self.header))
+            self.header = False
+        elif form == "table":
+            for step in result.timeline() if timeline else [None]:
+                label = result.label if step is None else step.label or "silent"
+                share = result.scores[result.label] if step is None else max((step.scores or {"": 0.0}).values())
+                where = f"{result.seconds:7.2f}" if step is None else f"{step.start:7.2f} to {step.end:.2f}"
+                print(f"{file:{self.width}}  {label:13}  {share:11.2f}  {where}", file=self.stream)
+        else:
+            path = _annotation_file(self.options, file)
+            part = path.with_name(path.name + ".incomplete")
+            part.write_text(PER_RECORDING[form][0](result), encoding="utf-8")
+            part.replace(path)
+        self.stream.flush()
+
+    def __exit__(self, *error):
+        if self.options.format == "json" and error[0] is None:
+            json.dump(self.collected, self.stream, ensure_ascii=False, indent=2)
+            self.stream.write("\n")
+        if self.stream is not sys.stdout:
+            self.stream.close()
+
+
+def _annotation_file(options: argparse.Namespace, file: str) -> Path:
+    """Where a recording's annotation goes: its name, and a number of its path where names could repeat."""
+    ending = PER_RECORDING[options.format][1]
+    tag = hashlib.sha1(os.fsencode(Path(file).absolute())).hexdigest()[:8]
+    return options.output / f"{Path(file).stem}-{tag}{ending}"
+
+
+def _done(options: argparse.Namespace) -> set[str]:
+    """Recordings whose results are in the output, without a last line that was cut off, which is removed."""
+    output = options.output
+    if options.format in PER_RECORDING:
+        return {file for file in find_recordings(options.paths) if _annotation_file(options, file).is_file()}
+    if not output.is_file():
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.touch()
+        return set()
+    text = output.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if options.format == "csv":
+        rows = list(csv.reader(io.StringIO(whole)))
+        last = rows[-1][0] if len(rows) > 1 else ""
+        if options.timeline and last:  # its last steps may be missing
+            rows = [row for row in rows if row[0] != last]
+            rewritten = io.StringIO()
+            csv.writer(rewritten, lineterminator="\n").writerows(rows)
+            whole = rewritten.getvalue()
+        found = {row[0] for row in rows[1:]}
+    else:
+        lines = [line for line in whole.splitlines(keepends=True) if "error" not in json.loads(line)]
+        whole = "".join(lines)  # what couldn't be read may be readable now
+        found = {json.loads(line)["file"] for line in lines}
+    if whole != text:
+        part = output.with_name(output.name + ".incomplete")
+        part.write_text(whole, encoding="utf-8")
+        part.replace(output)
+    return found
