@@ -30,6 +30,7 @@ def workplace(tmp_path_factory):
     tiny_hubert("post_norm", HubertModel).save_pretrained(folder / "facebook" / "hubert-base-ls960")
     write_tone(folder / "speech.wav", 1.2, 44_100, channels=2)
     write_tone(folder / "interview.flac", 7.0)
+    write_tone(folder / "recordings" / "call.wav", 4.0)
     lines = ["file,label,speaker"]
     for speaker in range(5):
         for pitch, emotion in enumerate("WLEAFTN"):
@@ -43,6 +44,7 @@ def workplace(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_readme_commands_and_snippets_run_in_order(workplace):
     commands = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
     assert len(commands) >= 7
