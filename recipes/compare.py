@@ -18,6 +18,7 @@ import argparse
 import json
 import shutil
 import subprocess
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -43,51 +44,77 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--folds", type=int, default=5, help="of protocol speaker_folds")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each arm on each fold")
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="for all arms, as recipes/train.py")
-    parser.add_argument("--one_arm", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--one_arm", metavar="NAME", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if wrong := [item for item in options.set if "=" not in item]:
         raise ValueError(f"--set {wrong[0]}: expected FIELD=VALUE, such as num_train_epochs=8.")
-    shared = [word for item in options.set for word in ("--" + item).split("=", 1)]
     names = [config.stem for config in options.configs]
     if len(set(names)) < len(names):
         raise ValueError(f"Two configurations have the same name, which is the arm's: {', '.join(names)}.")
-    for config in options.configs:
-        parse_arguments([str(config), *shared])  # an error in the last arm must not show after hours
-    data = load(options.data, options.corpora)
+    # an error in the last arm must not show after hours
+    parsed = [parse_arguments([str(config), *fields_of(options)]) for config in options.configs]
+    languages = parsed[0][1].languages
+    if any((arm.languages, arm.corpora) != (languages, options.corpora) for _, arm, _ in parsed):
+        raise ValueError("The arms name different `corpora` or `languages`; give them all the same data.")
+    data = load(options.data, options.corpora, languages)
     number = len(folds(options.protocol, table_of(data), options.folds))
     jobs = [(seed, fold) for seed in range(options.seeds) for fold in range(number)]
     if options.one_arm:
-        for seed, fold in tqdm(jobs, desc=names[0], unit="run"):
-            train_and_test(options, shared, seed, fold)
+        config = options.configs[names.index(options.one_arm)]
+        for seed, fold in tqdm(jobs, desc=config.stem, unit="run"):
+            train_and_test(options, config, seed, fold)
         return
-    for config in options.configs:
-        if not all((options.output / config.stem / run_name(*job) / "predictions.csv").is_file() for job in jobs):
-            others = {str(other) for other in options.configs if other != config}
-            words = [word for word in arguments if word not in others]
-            subprocess.run([sys.executable, __file__, *words, "--one_arm"], check=True)
-    report(options, data, number)
+    for config, arm in zip(options.configs, parsed, strict=True):
+        keep_settings(options, config, arm)
+        if not all((run_folder(options, config, *job) / "predictions.csv").is_file() for job in jobs):
+            subprocess.run([sys.executable, __file__, *arguments, "--one_arm", config.stem], check=True)
+    report(options, data, number, jobs)
 
 
-def run_name(seed: int, fold: int) -> str:
-    return f"seed{seed}/fold{fold:02d}"
+def fields_of(options: argparse.Namespace) -> list[str]:
+    """What all arms share, as options of recipes/train.py."""
+    wanted = {"data": options.data, "protocol": options.protocol, "folds": options.folds}
+    words = [word for item in options.set for word in ("--" + item).split("=", 1)]
+    words += [word for name, value in wanted.items() for word in (f"--{name}", str(value))]
+    return words + (["--corpora", *options.corpora] if options.corpora else [])
 
 
-def train_and_test(options: argparse.Namespace, shared: list[str], seed: int, fold: int) -> None:
+def keep_settings(options: argparse.Namespace, config: Path, arm) -> None:
+    """Writes down what an arm's runs were made with, or raises where there are runs made with something else."""
+    model_args, data_args, args = arm
+    training = {key: value for key, value in args.to_sanitized_dict().items() if "dir" not in key}
+    summary = json.loads((Path(options.data) / "summary.json").read_text(encoding="utf-8"))
+    settings = {
+        "data": {name: facts["fingerprint"] for name, facts in summary.items()},
+        "arm": [asdict(model_args), asdict(data_args) | {"data": ""}, training],
+    }
+    settings = json.loads(json.dumps(settings, default=str))
+    path = options.output / config.stem / "settings.json"
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != settings:
+        raise ValueError(f"{path.parent} holds runs with other settings or data; give another --output, or delete it.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def run_folder(options: argparse.Namespace, config: Path, seed: int, fold: int) -> Path:
+    return options.output / config.stem / f"seed{seed}" / f"fold{fold:02d}"
+
+
+def train_and_test(options: argparse.Namespace, config: Path, seed: int, fold: int) -> None:
     """One run of an arm: its predictions and its record are kept, its weights aren't."""
-    folder = options.output / options.configs[0].stem / run_name(seed, fold)
+    folder = run_folder(options, config, seed, fold)
     if (folder / "predictions.csv").is_file():
         return
     shutil.rmtree(folder, ignore_errors=True)
     wanted = {
-        "data": options.data, "output_dir": folder, "protocol": options.protocol, "folds": options.folds, "fold": fold,
-        "seed": seed, "report_to": "none", "disable_tqdm": "true", "logging_steps": 1000000, "save_total_limit": 1,
+        "output_dir": folder, "fold": fold, "seed": seed, "report_to": "none", "disable_tqdm": "true",
+        "logging_steps": 1000000, "save_total_limit": 1,
     }  # fmt: skip
     fields = [word for name, value in wanted.items() for word in (f"--{name}", str(value))]
-    if options.corpora:
-        fields += ["--corpora", *options.corpora]
-    model_args, data_args, args = parse_arguments([str(options.configs[0]), *shared, *fields])
+    model_args, data_args, args = parse_arguments([str(config), *fields_of(options), *fields])
     fine_tune(model_args, data_args, args)
-    data, _ = apply_protocol(load(options.data, options.corpora), options.protocol, fold, options.folds)
+    data = load(data_args.data, data_args.corpora, data_args.languages)
+    data, _ = apply_protocol(data, data_args.protocol, fold, data_args.folds)
     model = load_classifier(folder)
     table = predict_rows(model, feature_extractor_of(folder, model.config), data["test"], data_args.max_seconds)
     for path in (*folder.glob("checkpoint-*"), *folder.glob("*.safetensors"), *folder.glob("training_args.bin")):
@@ -96,12 +123,12 @@ def train_and_test(options: argparse.Namespace, shared: list[str], seed: int, fo
     (folder / "predictions.incomplete").replace(folder / "predictions.csv")
 
 
-def report(options: argparse.Namespace, data, number: int) -> None:
+def report(options: argparse.Namespace, data, number: int, jobs: list[tuple[int, int]]) -> None:
     """Writes results.json, table.md and comparison.png from the runs' files."""
     classes = next(iter(data.values())).features["label"].names
     arms, cost, records = {}, {}, {}
     for config in options.configs:
-        arms[config.stem], runs = read_arm(options.output / config.stem)
+        arms[config.stem], runs = read_arm([run_folder(options, config, *job) for job in jobs])
         cost[config.stem] = {
             "parameters": runs[0]["parameters"]["trainable"],
             "seconds": float(np.mean([run["seconds"] for run in runs])),

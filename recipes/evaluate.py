@@ -26,7 +26,7 @@ from exhubert.evaluation.baselines import baseline_predictions
 from exhubert.evaluation.paired import compare_all, paired_table, read_predictions
 from exhubert.evaluation.plots import plot_confidence, plot_confusion, plot_groups
 from exhubert.evaluation.predict import predict_rows
-from exhubert.evaluation.protocols import apply_protocol
+from exhubert.evaluation.protocols import apply_protocol, hash_of_seen
 from exhubert.evaluation.report import markdown_table, results, uar_text, write_results
 from exhubert.extension import feature_extractor_of, load_classifier
 from exhubert.labels import names_by_index
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> None:
     if options.batch_size < 1 or (options.max_seconds is not None and options.max_seconds <= 0):
         raise ValueError("--batch_size and --max_seconds must be above 0.")
     run = record(Path(options.model))
-    data = open_data(options.data, options.corpora, run)
+    data = open_data(options.data, options.corpora, run, options.partition == "all")
     if options.partition == "all":
         if known := sorted(set(run.get("corpora", ())) & {name for rows in data.values() for name in rows["corpus"]}):
             raise ValueError(
@@ -75,6 +75,8 @@ def main(arguments: list[str]) -> None:
     for column, wanted in (("corpus", options.corpora), ("language", options.languages)):
         if wanted:
             rows = only(rows, column, wanted)
+    if options.baselines and options.partition in ("all", "train"):
+        raise ValueError(f"--baselines learn from the train partition, so --partition {options.partition} can't be.")
     if options.baselines and training is None:
         raise ValueError(f"{options.data} has no train partition for the baselines to learn from.")
     model = load_classifier(options.model).to(torch.accelerator.current_accelerator() or "cpu")
@@ -133,17 +135,17 @@ def record(model: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def open_data(folder: str, corpora: list[str] | None, run: dict[str, Any]) -> datasets.DatasetDict:
-    """The dataset with the partitions the model was trained in: those it was built with, or a fold of a protocol."""
+def open_data(folder: str, corpora: list[str] | None, run: dict[str, Any], whole: bool = False) -> datasets.DatasetDict:
+    """The dataset in the partitions the model was trained in: those of its build, also if `whole`, or of a fold."""
     used = run.get("data", {})
-    if used.get("protocol", "held_out") == "held_out":
+    if whole or used.get("protocol", "held_out") == "held_out":
         return load(folder, corpora)
     data = load(folder, used["corpora"], used["languages"])
     data, fold = apply_protocol(data, used["protocol"], used["fold"], used["folds"])
-    if fold != run["fold"]:
+    if hash_of_seen(data) != run["seen_sha256"]:
         raise ValueError(
-            f"The model was trained in {run['fold']} of protocol {used['protocol']}, which in {folder} is {fold}; "
-            "evaluate it on the dataset it was trained on."
+            f"The model was trained in {run['fold']} of protocol {used['protocol']}, on other utterances than {fold} "
+            f"in {folder} has; evaluate it on the dataset it was trained on."
         )
     return data
 

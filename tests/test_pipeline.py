@@ -131,6 +131,24 @@ def test_a_streamed_file_is_the_loaded_one(tmp_path, rate):
     np.testing.assert_allclose(np.concatenate(list(stream_audio(path))), load_audio(path), atol=1e-6)
 
 
+def test_a_file_that_holds_less_than_its_header_says_is_streamed_as_far_as_it_goes(tmp_path):
+    path = write_tone(tmp_path / "cut.wav", 25.0)
+    soundfile.write(tmp_path / "cut.mp3", load_audio(path), 16_000)
+    for name in ("cut.wav", "cut.mp3"):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content[: len(content) * 7 // 10])
+        whole = load_audio(tmp_path / name)
+        assert 10 < len(whole) / 16_000 < 20
+        np.testing.assert_allclose(np.concatenate(list(stream_audio(tmp_path / name))), whole, atol=1e-6)
+
+
+def test_a_model_that_was_just_extended_has_the_pipeline_too(classifier):
+    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert("pre_norm"))
+    assert model.config.model_type == "exhubert"
+    made = pipeline("audio-classification", model=model, feature_extractor=classifier.feature_extractor)
+    assert isinstance(made, ExHuBERTPipeline)
+
+
 @pytest.mark.slow
 def test_an_hour_takes_the_memory_of_ten_seconds(folder, tmp_path):
     """Within 100 MB, each in a process of its own; a whole hour at 16 kHz in float32 would be 230 MB."""

@@ -26,6 +26,9 @@ model = AutoModelForAudioClassification.from_pretrained(folder, trust_remote_cod
 classifier = pipeline("audio-classification", model=folder, trust_remote_code=True)
 with torch.no_grad():
     logits = model(torch.from_numpy(signal)[None]).logits[0].tolist()
+model.save_pretrained(folder + "_again")
+classifier.feature_extractor.save_pretrained(folder + "_again")
+again = pipeline("audio-classification", model=folder + "_again", trust_remote_code=True)
 frozen = {p.requires_grad for block in model.blocks for p in block.frozen.parameters()}
 try:
     type(model).from_hubert(folder)
@@ -35,6 +38,7 @@ print(json.dumps({
     "classes": [type(base).__module__, type(base).__name__, type(model).__name__], "logits": logits,
     "labels": [item["label"] for item in classifier({"array": signal, "sampling_rate": 8000})],
     "pipeline": [type(classifier).__name__, type(classifier).__module__.split(".")[0]], "frozen": list(frozen),
+    "again": [type(again).__name__, again(signal) == classifier(signal)],
     "message": message,
 }))
 """
@@ -64,6 +68,7 @@ def test_saved_folder_loads_in_a_process_without_the_package(kind, tmp_path):
         expected = model(torch.from_numpy(signal)[None]).logits[0]
     np.testing.assert_allclose(found["logits"], expected, atol=1e-6)
     assert found["pipeline"] == ["ExHuBERTPipeline", "transformers_modules"]
+    assert found["again"] == ["ExHuBERTPipeline", True]
     assert set(found["labels"]) == set(model.config.id2label.values())
     assert found["frozen"] == [False]
     assert "needs the exhubert package" in found["message"]

@@ -42,9 +42,10 @@ def read_audio(
     """
     name = source_name(source)
     _refuse_empty(source, name)
-    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    if not isinstance(source, (str, os.PathLike, bytes)) and not source.seekable():
+        source = source.read()
     try:
-        with soundfile.SoundFile(stream) as file:
+        with soundfile.SoundFile(_stream_of(source)) as file:
             rate = file.samplerate
             first, last = _span(name, start, end, file.frames, rate)
             file.seek(first)
@@ -174,16 +175,36 @@ def stream_audio(source: AudioSource, rate: int = SAMPLING_RATE) -> Iterator[np.
     """
     name = source_name(source)
     _refuse_empty(source, name)
-    stream = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with soundfile.SoundFile(stream) as file:
-            if not file.frames:
-                raise AudioError(f"{name}: the recording holds no samples.")
-            size = _BLOCK_SECONDS * file.samplerate
-            blocks = (_mono(block, name) for block in file.blocks(size, dtype="float32", always_2d=True))
-            yield from stream_samples(blocks, file.samplerate, rate)
+        file = soundfile.SoundFile(_stream_of(source))
     except (soundfile.LibsndfileError, TypeError):
         yield load_audio(source, rate)
+        return
+    with file:
+        if not file.frames:
+            raise AudioError(f"{name}: the recording holds no samples.")
+        yield from stream_samples(_blocks(file, name), file.samplerate, rate)
+
+
+def _blocks(file: soundfile.SoundFile, name: str) -> Iterator[np.ndarray]:
+    """What a file really holds, which may be less than its header says; `SoundFile.blocks` repeats itself there."""
+    while True:
+        try:
+            block = file.read(_BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise AudioError(f"{name}: damaged after {file.tell() / file.samplerate:.1f} s ({error}).") from error
+        if not len(block):
+            return
+        yield _mono(block, name)
+
+
+def _stream_of(source: AudioSource) -> Any:
+    """What soundfile opens: names as bytes, since not all of them are UTF-8; streams that can be rewound."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fsencode(source)
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    return source if source.seekable() else io.BytesIO(source.read())
 
 
 def stream_samples(blocks: Iterable[np.ndarray], rate: int, target_rate: int = SAMPLING_RATE) -> Iterator[np.ndarray]:

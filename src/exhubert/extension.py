@@ -294,7 +294,9 @@ def _extended_config(hubert, labels, config_fields) -> tuple[ExHuBERTConfig, boo
             f"It can set {', '.join(sorted(_FREE))}; class names go into `labels`."
         )
     source = hubert.config
-    own = set(HubertConfig.__dataclass_fields__) - {"architectures", "transformers_version", "dtype", "layerdrop"}
+    own = set(HubertConfig.__dataclass_fields__) - {
+        "architectures", "dtype", "layerdrop", "model_type", "transformers_version",
+    }  # fmt: skip
     fields = {key: copy.deepcopy(getattr(source, key)) for key in own - {"tie_last_hidden_states"}}
     if getattr(source, "adapter_attn_dim", None) is not None:
         fields["adapter_attn_dim"] = source.adapter_attn_dim

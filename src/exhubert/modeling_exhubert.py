@@ -25,6 +25,7 @@ from transformers.models.hubert.modeling_hubert import (
     HubertModel,
     HubertPreTrainedModel,
 )
+from transformers.utils import cached_file
 from transformers.utils.generic import can_return_tuple
 from transformers.utils.output_capturing import OutputRecorder
 
@@ -205,16 +206,26 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
         self.unfreeze_feature_encoder()
         self.freeze_og_encoder()
 
+    def _travelling(self, name: str) -> Path | None:
+        """A file of the pipeline: beside this one, or for remote code where the model was loaded from."""
+        beside = Path(__file__).with_name(name)
+        if beside.is_file():
+            return beside
+        quiet = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
+        found = cached_file(self.name_or_path, name, **quiet) if self.name_or_path else None
+        return Path(found) if found else None
+
     def save_pretrained(self, save_directory, **kwargs):
         """Saves the model with the code that lets it and its pipeline load where exhubert is not installed."""
         self.config.auto_map = dict(_AUTO_MAP)
         self.config.__dict__.pop("custom_pipelines", None)
-        code = [Path(__file__).with_name(name) for name in _PIPELINE_CODE]
-        if all(path.is_file() for path in code):  # remote code has the pipeline only where that was loaded too
+        code = [self._travelling(name) for name in _PIPELINE_CODE]
+        if all(code):
             self.config.custom_pipelines = _PIPELINE
             Path(save_directory).mkdir(parents=True, exist_ok=True)
-            for path in code:
-                shutil.copy(path, Path(save_directory) / path.name)
+            for path in filter(None, code):
+                if path.resolve() != (Path(save_directory) / path.name).resolve():
+                    shutil.copyfile(path, Path(save_directory) / path.name)
         try:
             return super().save_pretrained(save_directory, **kwargs)
         finally:

@@ -95,8 +95,9 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
     def _forward(self, model_inputs):
         inputs = {key: model_inputs.pop(key) for key in ("input_values", "attention_mask") if key in model_inputs}
         lengths = np.atleast_1d(model_inputs["samples"]).tolist()
-        if len(set(lengths)) > 1 and getattr(self.model.config, "feat_extract_norm", "layer") == "group":
-            # such models see padding whatever the mask says, so clips of different lengths go one by one
+        sees_padding = getattr(self.model.config, "feat_extract_norm", "layer") == "group"
+        if len(set(lengths)) > 1 and (sees_padding or "attention_mask" not in inputs):
+            # nothing tells the model what is padding, so clips of different lengths go one by one
             clips = [values[None, :length] for values, length in zip(inputs["input_values"], lengths, strict=True)]
             logits = torch.cat([self.model(clip).logits for clip in clips])
         else:
@@ -130,11 +131,11 @@ def _blocks_of(inputs: Any, rate: int) -> tuple[str, Iterator[np.ndarray]]:
     if isinstance(inputs, Mapping):
         for key in ("array", "raw"):
             if inputs.get(key) is not None:
-                if "sampling_rate" not in inputs:
+                if not inputs.get("sampling_rate"):
                     raise ValueError(f"A recording as a dictionary with `{key}` needs its `sampling_rate` in Hz too.")
                 return "array", stream_samples([_one_channel(inputs[key])], inputs["sampling_rate"], rate)
         if "stream" in inputs:
-            if "sampling_rate" not in inputs:
+            if not inputs.get("sampling_rate"):
                 raise ValueError("A recording as a dictionary with `stream` needs its `sampling_rate` in Hz too.")
             return "stream", stream_samples(map(_one_channel, inputs["stream"]), inputs["sampling_rate"], rate)
         for key in ("bytes", "path"):
@@ -159,6 +160,8 @@ def _blocks_of(inputs: Any, rate: int) -> tuple[str, Iterator[np.ndarray]]:
 def _one_channel(samples: Any) -> np.ndarray:
     """`(samples,)` in float32 of `(samples,)` or `(channels, samples)`, in float or as integer PCM."""
     values = samples.detach().cpu().numpy() if isinstance(samples, torch.Tensor) else np.asarray(samples)
+    if values.dtype in (np.int64, np.uint64):
+        raise AudioError(f"array: {values.dtype} isn't a format of audio; give int16, int32 or uint8 PCM, or floats.")
     if values.dtype.kind in "iu":
         info = np.iinfo(values.dtype)
         middle = 0 if values.dtype.kind == "i" else 2 ** (info.bits - 1)

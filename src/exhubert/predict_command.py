@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -126,6 +127,8 @@ class _Writer:
         self.collected: list[dict] = []
 
     def __enter__(self):
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         output, form = self.options.output, self.options.format
         if form in PER_RECORDING:
             output.mkdir(parents=True, exist_ok=True)
@@ -183,7 +186,12 @@ def _annotation_file(options: argparse.Namespace, file: str) -> Path:
     """Where a recording's annotation goes: its name, and a number of its path where names could repeat."""
     ending = PER_RECORDING[options.format][1]
     tag = hashlib.sha1(os.fsencode(Path(file).absolute())).hexdigest()[:8]
-    return options.output / f"{Path(file).stem}-{tag}{ending}"
+    return options.output / f"{Path(file).stem[:50]}-{tag}{ending}"
+
+
+def _unescaped(name: str) -> str:
+    """A name whose bytes aren't UTF-8, as `backslashreplace` wrote it."""
+    return re.sub(r"\\udc([89a-f][0-9a-f])", lambda match: chr(0xDC00 + int(match[1], 16)), name)
 
 
 def _done(options: argparse.Namespace) -> set[str]:
@@ -195,7 +203,8 @@ def _done(options: argparse.Namespace) -> set[str]:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.touch()
         return set()
-    text = output.read_text(encoding="utf-8")
+    with output.open(encoding="utf-8", newline="") as stream:
+        text = stream.read()
     whole = text[: text.rfind("\n") + 1]
     if options.format == "csv":
         rows = list(csv.reader(io.StringIO(whole)))
@@ -205,13 +214,13 @@ def _done(options: argparse.Namespace) -> set[str]:
             rewritten = io.StringIO()
             csv.writer(rewritten, lineterminator="\n").writerows(rows)
             whole = rewritten.getvalue()
-        found = {row[0] for row in rows[1:]}
+        found = {_unescaped(row[0]) for row in rows[1:]}
     else:
-        lines = [line for line in whole.splitlines(keepends=True) if "error" not in json.loads(line)]
-        whole = "".join(lines)  # what couldn't be read may be readable now
+        lines = [line for line in whole.split("\n")[:-1] if "error" not in json.loads(line)]
+        whole = "".join(f"{line}\n" for line in lines)  # what couldn't be read may be readable now
         found = {json.loads(line)["file"] for line in lines}
     if whole != text:
         part = output.with_name(output.name + ".incomplete")
-        part.write_text(whole, encoding="utf-8")
+        part.write_text(whole, encoding="utf-8", newline="")
         part.replace(output)
     return found

@@ -84,7 +84,9 @@ def read_published(source: str | Path) -> tuple[dict[str, Any], dict[str, torch.
             f"{source} is not complete: every layer of the published layout carries a `gate_bb_linear`, and layers "
             f"{sorted(layers - gates)} have none."
         )
-    known = set(HubertConfig.__dataclass_fields__) - {"transformers_version", "architectures", "dtype", "layerdrop"}
+    known = set(HubertConfig.__dataclass_fields__) - {
+        "architectures", "dtype", "layerdrop", "model_type", "transformers_version",
+    }  # fmt: skip
     fields = {key: value for key, value in values.items() if key in known}
     fields["num_hidden_layers"] = len(layers)
     fields["base_checkpoint"] = values.get("_name_or_path")

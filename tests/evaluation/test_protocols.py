@@ -182,6 +182,8 @@ def test_compare_trains_every_arm_on_every_fold_and_goes_on_where_it_was(two_cor
     stamps = [path.stat().st_mtime_ns for path in runs]
     (tmp_path / "out" / "table.md").unlink()
     compare.main(command)
+    with pytest.raises(ValueError, match="holds runs with other settings or data"):
+        compare.main([*command[:-1], "max_steps=3"])
     assert stamps == [path.stat().st_mtime_ns for path in runs] and (tmp_path / "out" / "table.md").is_file()
 
 
@@ -201,6 +203,8 @@ def test_an_unseen_corpus_is_tested_whole_and_a_seen_one_never(two_corpora, tmp_
     ]
     evaluate = load_recipe("evaluate")
     evaluate.main([*command, "--corpora", "two"])
+    with pytest.raises(ValueError, match="learn from the train partition"):
+        evaluate.main([*command, "--corpora", "two", "--baselines"])
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["overall"]["utterances"] == 24 and {"uar_arousal", "uar_valence"} <= results["overall"].keys()
     with pytest.raises(ValueError, match="would test on what the model was trained on: one"):

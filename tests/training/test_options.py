@@ -70,6 +70,11 @@ def test_each_arm_trains_the_parts_it_names(hubert_folder):
     assert base_hubert(drawn)[0] is None, "without zero gates there is no identity to confirm"
 
 
+def test_rare_classes_are_not_made_to_count_twice():
+    with pytest.raises(ValueError, match="both make rare classes count more"):
+        DataArguments(balance=["label"])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -334,7 +339,12 @@ def test_a_dry_run_does_one_step_says_what_the_run_takes_and_writes_nothing(
 
 def test_a_run_writes_down_all_it_checked(hubert_folder, tone_dataset, tmp_path):
     options = {"ema_decay": 0.9, "gate_learning_rate": 2e-3}
-    data = {"balance": ["label", "corpus"], "augmentations": ["speed", "noise"], "protocol": "speaker_folds", "fold": 2}
+    data = {"balance": ["label", "corpus"], "class_weighting": False}
+    data |= {
+        "augmentations": ["speed", "noise"],
+        "protocol": "speaker_folds",
+        "fold": 2,
+    }
     run = fine_tune(*settings(hubert_folder, tone_dataset, tmp_path, data=data, **options))
     assert run == json.loads((tmp_path / "run.json").read_text())
     assert run["fold"] == "fold 2" and run["corpora"] == ["own"] and run["training"]["gate_learning_rate"] == 2e-3
@@ -342,3 +352,17 @@ def test_a_run_writes_down_all_it_checked(hubert_folder, tone_dataset, tmp_path)
         "ElapsedTimeCallback", "FrozenWeightsCallback", "DisjointSpeakersCallback", "ZeroInitIdentityCallback",
         "GateReportCallback",
     }  # fmt: skip
+
+
+def test_a_run_is_resumed_with_the_options_it_began_with_also_where_it_was_moved(hubert_folder, tone_dataset, tmp_path):
+    def arguments(folder, **options):
+        options = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "eval_strategy": "steps"} | options
+        return settings(hubert_folder, tone_dataset, folder, eval_steps=2, **options)
+
+    run = fine_tune(*arguments(tmp_path / "run"))
+    with pytest.raises(ValueError, match=r"began with learning_rate 0.001, now it is 0.002"):
+        fine_tune(*arguments(tmp_path / "run", learning_rate=2e-3, resume=True))
+    (tmp_path / "run").rename(tmp_path / "moved")
+    again = fine_tune(*arguments(tmp_path / "moved", resume=True))
+    assert again["best_checkpoint"] == run["best_checkpoint"] != "none"
+    assert again["validation"]["loss"] == run["validation"]["loss"]

@@ -17,7 +17,8 @@ TRAIN = Path(__file__).parents[2] / "recipes" / "train.py"
 OPTIONS = {
     "max_seconds": 0.4, "num_train_epochs": 4, "per_device_train_batch_size": 4, "per_device_eval_batch_size": 4,
     "learning_rate": 1e-3, "save_strategy": "steps", "save_steps": 2, "eval_strategy": "steps", "eval_steps": 2,
-    "augmentations": "noise", "balance": "label", "ema_decay": 0.8, "report_to": "none", "disable_tqdm": "true",
+    "augmentations": "noise", "balance": "label", "class_weighting": "false",
+    "ema_decay": 0.8, "report_to": "none", "disable_tqdm": "true",
 }  # fmt: skip
 
 

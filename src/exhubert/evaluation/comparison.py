@@ -72,14 +72,18 @@ def cross_corpus_matrix(tables: Mapping[str, pd.DataFrame], names: Sequence[str]
     ).T
 
 
-def read_arm(folder: Path) -> tuple[list[pd.DataFrame], list[dict[str, Any]]]:
-    """Predictions of each seed, folds together, and all runs' records, of one arm that recipes/compare.py ran."""
+def read_arm(folders: Sequence[Path]) -> tuple[list[pd.DataFrame], list[dict[str, Any]]]:
+    """Predictions of each seed, folds together, and all runs' records, of one arm that recipes/compare.py ran.
+
+    Args:
+        folders: Of its runs, `seed<n>/fold<n>` each.
+    """
     tables: dict[str, list[pd.DataFrame]] = {}
     runs = []
-    for path in sorted(folder.glob("seed*/fold*/predictions.csv")):
-        run = json.loads((path.parent / "run.json").read_text(encoding="utf-8"))
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
-        tables.setdefault(path.parts[-3], []).append(table.assign(fold=run["fold"]))
+    for folder in folders:
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        table = pd.read_csv(folder / "predictions.csv", keep_default_na=False, na_values=[""])
+        tables.setdefault(folder.parent.name, []).append(table.assign(fold=run["fold"]))
         runs.append(run)
     return [pd.concat(found, ignore_index=True) for found in tables.values()], runs
 

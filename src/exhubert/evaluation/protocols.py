@@ -1,5 +1,6 @@
 """Protocols: which utterances train, validate and test a model, so that its figures mean something."""
 
+import hashlib
 from dataclasses import dataclass
 
 import datasets
@@ -106,6 +107,12 @@ def apply_protocol(
         raise ValueError(f"fold is {fold}, but protocol {protocol} has the folds 0 to {len(found) - 1} here.")
     chosen = {part: rows.select(numbers) for part, numbers in found[fold].partitions.items() if len(numbers)}
     return datasets.DatasetDict(chosen), found[fold].name
+
+
+def hash_of_seen(data: datasets.DatasetDict) -> str:
+    """SHA-256 of the ids of all utterances that a model trained on `data` sees, in training or validation."""
+    names = sorted(name for part in ("train", "validation") for name in data[part]["utterance_id"])
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def table_of(data: datasets.DatasetDict) -> pd.DataFrame:

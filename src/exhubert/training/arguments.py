@@ -124,6 +124,11 @@ class DataArguments:
         for name, known in (("balance", ("label", "corpus")), ("augmentations", tuple(AUGMENTATIONS))):
             if wrong := [item for item in getattr(self, name) if item not in known]:
                 raise ValueError(f"`{name}` has {wrong[0]!r}, expected any of {', '.join(known)}.")
+        if "label" in self.balance and self.class_weighting:
+            raise ValueError(
+                "`balance` by label and `class_weighting` both make rare classes count more; keep one of them, such as "
+                "by `class_weighting: false`."
+            )
         if self.max_seconds <= 0:
             raise ValueError(f"`max_seconds` is {self.max_seconds:g}, expected seconds above 0.")
 

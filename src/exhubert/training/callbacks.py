@@ -87,8 +87,10 @@ class ZeroInitIdentityCallback(_Findings):
     def on_pre_optimizer_step(self, args, state, control, model=None, optimizer=None, **kwargs):
         if self.hubert is None or all(group["lr"] == 0.0 for group in optimizer.param_groups):
             return
-        self.hubert = None  # once is enough
         parameters = dict(model.named_parameters())
+        if args.fp16 and not all(torch.isfinite(p.grad).all() for p in parameters.values() if p.grad is not None):
+            return  # the gradient scaler skips this step
+        self.hubert = None  # once is enough
         gates = {name for name in parameters if ".gate." in name}
         closed = [name for name in gates if parameters[name].grad is None or not parameters[name].grad.any()]
         early = [name for name, p in parameters.items() if ".adapted." in name and p.grad is not None and p.grad.any()]

@@ -33,6 +33,8 @@ def dry_run(trainer, data: datasets.DatasetDict) -> dict[str, Any]:
     batch = next(iter(loader))
     trainer.create_optimizer()
     model.to(args.device)
+    if args.gradient_checkpointing:
+        model.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
     trainer.current_gradient_accumulation_steps = args.gradient_accumulation_steps  # the Trainer's loop sets it
     start = time.perf_counter()
     with FlopCounterMode(display=False) as counter:

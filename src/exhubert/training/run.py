@@ -11,7 +11,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..emoset import load
-from ..evaluation.protocols import apply_protocol
+from ..evaluation.protocols import apply_protocol, hash_of_seen
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 from .arguments import DataArguments, ModelArguments, SERTrainingArguments
 from .averaging import WeightAverageCallback
@@ -82,6 +82,7 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     if args.patience:
         callbacks.append(EarlyStoppingCallback(args.patience))
     labels = list(data["train"]["label"])
+    weights = _balance(data["train"], data_args)
     trainer = SERTrainer(
         model=model,
         args=args,
@@ -91,8 +92,8 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         eval_collator=SpeechCollator(extractor, data_args.max_seconds),
         processing_class=extractor,
         class_weights=class_weights(labels, len(names)) if data_args.class_weighting else None,
-        class_priors=torch.bincount(torch.tensor(labels), minlength=len(names)) / len(labels),
-        sampling_weights=_balance(data["train"], data_args),
+        class_priors=_shares(labels, len(names), weights),
+        sampling_weights=weights,
         average=WeightAverageCallback(args.ema_decay) if args.ema_decay else None,
         callbacks=callbacks,
     )
@@ -103,6 +104,11 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         return dry_run(trainer, data)
     (folder / "run.json").unlink(missing_ok=True)  # it is written last and speaks for a whole run
     checkpoint = last_complete_checkpoint(folder) if args.resume else None
+    settings = {"model": asdict(model_args), "data": asdict(data_args), "training": _reported(args)}
+    with args.main_process_first(desc="comparing the settings"):
+        _keep_settings(folder / "settings.json", json.loads(json.dumps(settings, default=str)), bool(checkpoint))
+    if checkpoint:
+        _find_best_again(Path(checkpoint), folder)
     if args.resume:
         print(f"resuming from {checkpoint}" if checkpoint else f"no checkpoint in {folder}: starting anew")
     trainer.train(resume_from_checkpoint=checkpoint)
@@ -119,7 +125,8 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         "model": asdict(model_args),
         "data": asdict(data_args) | {"sampling_temperature": str(data_args.sampling_temperature)},
         "fold": fold,
-        "training": {key: value for key, value in args.to_sanitized_dict().items() if key in _REPORTED},
+        "seen_sha256": hash_of_seen(data),
+        "training": _reported(args),
         "processes": args.world_size,
         "resumed_from": checkpoint,
         "corpora": sorted(set(data["train"]["corpus"])),
@@ -142,11 +149,53 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     return run
 
 
+def _reported(args: SERTrainingArguments) -> dict[str, Any]:
+    return {key: value for key, value in args.to_sanitized_dict().items() if key in _REPORTED}
+
+
+def _keep_settings(path: Path, settings: dict[str, Any], resumed: bool) -> None:
+    """Writes down what a run began with, or raises `ValueError` where a resumed one was given something else.
+
+    Optimizer and scheduler of a checkpoint would win over new options without a word.
+    """
+    if not resumed or not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        return
+    begun = json.loads(path.read_text(encoding="utf-8"))
+    for group, fields in settings.items():
+        for name, value in fields.items():
+            before = begun[group].get(name)
+            if before != value and name != "data":  # the data may have moved
+                raise ValueError(
+                    f"The run in {path.parent} began with {name} {before!r}, now it is {value!r}; resume it with the "
+                    "options it began with, or start another in a folder of its own."
+                )
+
+
+def _find_best_again(checkpoint: Path, folder: Path) -> None:
+    """Points the state of a run whose folder was moved to where its best checkpoint is now."""
+    path = checkpoint / "trainer_state.json"
+    state = json.loads(path.read_text(encoding="utf-8"))
+    if best := state.get("best_model_checkpoint"):
+        found = folder / Path(best).name
+        if found.is_dir() and found != Path(best):
+            path.write_text(
+                json.dumps(state | {"best_model_checkpoint": str(found)}, indent=2) + "\n", encoding="utf-8"
+            )
+
+
 def _balance(rows, data_args: DataArguments) -> torch.Tensor | None:
     if not data_args.balance:
         return None
     groups = list(zip(*(rows[column] for column in data_args.balance), strict=True))
     return sampling_weights(groups, data_args.sampling_temperature)
+
+
+def _shares(labels: list[int], classes: int, weights: torch.Tensor | None) -> torch.Tensor:
+    """Share of each class in what is drawn for training, `(classes,)`."""
+    counts = torch.bincount(torch.tensor(labels), weights, minlength=classes)
+    return (counts / counts.sum()).float()
 
 
 def _gate_norms(model) -> dict[str, dict[str, float]]:

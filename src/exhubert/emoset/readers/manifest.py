@@ -31,7 +31,7 @@ def _is_manifest(table: Path) -> bool:
     """Whether a table with a common name, such as train.csv, names files and labels."""
     with table.open("rb") as stream:
         header = decode_text(stream.read(4096)).partition("\n")[0]
-    return {"file", "label"} <= {cell.strip() for cell in re.split("[,;]", header)}
+    return {"file", "label"} <= {cell.strip(' "\r\ufeff') for cell in re.split("[,;]", header)}
 
 
 def read_manifest(root: Path) -> Iterator[Record]:
@@ -77,7 +77,7 @@ def _table(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(decode_text(path.read_bytes()).splitlines(), start=1):
+    for number, line in enumerate(decode_text(path.read_bytes()).split("\n"), start=1):
         if line.strip():
             try:
                 row = json.loads(line)
