@@ -23,6 +23,7 @@ from .hub_server import TOKEN, Hub, Storage
 RECIPE = Path(__file__).parents[1] / "recipes" / "push_to_hub.py"
 RECORDS = {
     "README.md", "config.json", "configuration_exhubert.py", "evaluation/results.json", "modeling_exhubert.py",
+    "audio.py", "pipeline_exhubert.py",
     "preprocessor_config.json", "run.json", "trainer_state.json",
 }  # fmt: skip
 WITHOUT_PACKAGE = """

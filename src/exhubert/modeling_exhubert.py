@@ -120,7 +120,7 @@ class ExHuBERTEncoder(_BlockStack, HubertEncoder):
     """Post-norm layout (base size)."""
 
 
-class ExHuBERTEncoderStableLayerNorm(_BlockStack, HubertEncoderStableLayerNorm):
+class ExHuBERTStableEncoder(_BlockStack, HubertEncoderStableLayerNorm):
     """Pre-norm layout (large and xlarge size)."""
 
 
@@ -176,6 +176,9 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
         """The `config.num_blocks` blocks, first layer first."""
         return self.base_model.encoder.layers
 
+    def get_input_embeddings(self):
+        """None: speech has no table of embeddings. Accelerate's FSDP asks, and HuBERT raises."""
+
     def freeze_og_encoder(self):
         """Freezes the first, original copy of each layer, and its frozen gate. So it is from construction."""
         for block in self.blocks:
@@ -226,9 +229,13 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
             for path in filter(None, code):
                 if path.resolve() != (Path(save_directory) / path.name).resolve():
                     shutil.copyfile(path, Path(save_directory) / path.name)
+        own = type(self)
+        # FSDP puts a class of its own before ours; saved with that, the code would be torch's
+        self.__class__ = next(cls for cls in own.__mro__ if not cls.__name__.startswith("FSDP"))
         try:
             return super().save_pretrained(save_directory, **kwargs)
         finally:
+            self.__class__ = own
             self.config.__dict__.pop("custom_pipelines", None)
 
     @classmethod
@@ -312,7 +319,7 @@ class ExHuBERTModel(ExHuBERTPreTrainedModel, HubertModel):
         self.feature_projection = HubertFeatureProjection(config)
         if config.mask_time_prob > 0.0 or config.mask_feature_prob > 0.0:
             self.masked_spec_embed = nn.Parameter(torch.empty(config.hidden_size).uniform_())
-        encoder_class = ExHuBERTEncoderStableLayerNorm if config.do_stable_layer_norm else ExHuBERTEncoder
+        encoder_class = ExHuBERTStableEncoder if config.do_stable_layer_norm else ExHuBERTEncoder
         self.encoder = encoder_class(config)
         self.post_init()
 

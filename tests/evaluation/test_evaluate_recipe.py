@@ -13,7 +13,7 @@ from transformers import HubertModel
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification
 from exhubert.card import write_card
 from exhubert.emoset import load
-from exhubert.evaluation.protocols import apply_protocol
+from exhubert.evaluation.protocols import apply_protocol, hash_of_seen
 
 from ..conftest import load_recipe, tiny_hubert
 
@@ -121,13 +121,14 @@ def test_comparing_with_other_windows_is_refused_before_anything_is_predicted(ev
 
 def test_a_model_trained_in_a_fold_is_evaluated_in_that_fold(tone_dataset, tmp_path):
     data = RUN["data"] | {"protocol": "speaker_folds", "fold": 3, "folds": 5}
-    model = untrained(tmp_path / "model", 0, RUN | {"data": data, "fold": "fold 3"})
+    parts, _ = apply_protocol(load(tone_dataset), "speaker_folds", 3, 5)
+    run = RUN | {"data": data, "fold": "fold 3", "seen_sha256": hash_of_seen(parts)}
+    model = untrained(tmp_path / "model", 0, run)
     evaluate(model, tone_dataset, tmp_path / "results")
     tested = set(pd.read_csv(tmp_path / "results" / "predictions.csv")["utterance_id"])
-    parts, _ = apply_protocol(load(tone_dataset), "speaker_folds", 3, 5)
     assert tested == set(parts["test"]["utterance_id"]) and not tested & set(parts["train"]["utterance_id"])
-    (model / "run.json").write_text(json.dumps(RUN | {"data": data, "fold": "emo_db"}))
-    with pytest.raises(ValueError, match="trained in emo_db of protocol speaker_folds, which in .* is fold 3"):
+    (model / "run.json").write_text(json.dumps(run | {"seen_sha256": "of other utterances"}))
+    with pytest.raises(ValueError, match="trained in fold 3 of protocol speaker_folds, on other utterances than"):
         evaluate(model, tone_dataset, tmp_path / "results")
 
 

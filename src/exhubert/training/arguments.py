@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
+from transformers.integrations import unset_hf_deepspeed_config
 
 from ..evaluation.protocols import PROTOCOLS
 from .augment import AUGMENTATIONS
@@ -180,6 +181,8 @@ class SERTrainingArguments(TrainingArguments):
         if not torch.accelerator.is_available():
             self.use_cpu = True  # several ranks on a CPU need to be told
         super().__post_init__()
+        # models load whole and DeepSpeed ZeRO-3 divides them later: HuBERT's weight norm can't be loaded in pieces
+        unset_hf_deepspeed_config()
         if self.processes is not None and self.processes != self.world_size:
             raise ValueError(
                 f"`processes` asks for {self.processes} ranks, but the launcher started {self.world_size}. On CPU, "

@@ -1,18 +1,21 @@
 """Callbacks that check the method's claims while it trains, and stop a run in which one is broken."""
 
+import functools
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 from transformers.utils import logging
 
 from ..emoset.partition import LeakageError, check_leakage
-from ..extension import identity_report
+from ..extension import IdentityReport, identity_report
 from ..modeling_exhubert import ExHuBERTPreTrainedModel
+from .sharding import kept_parameters, whole
 
 logger = logging.get_logger(__name__)
 
@@ -45,8 +48,9 @@ class ZeroInitIdentityCallback(_Findings):
     """Refuses to train unless the model still is the HuBERT it came from, and watches its first real step.
 
     Before step 0, on every rank, the model is compared with the HuBERT on a real batch: hidden states and logits must
-    be equal bit for bit. At the first step with a learning rate above zero, the gates must get gradients, the adapted
-    copies exactly none, and after it every gate must have moved and no frozen weight.
+    be equal bit for bit; this is measured when the Trainer is made, before DeepSpeed or FSDP divide the weights. At the
+    first step with a learning rate above zero, the gates must get gradients, the adapted copies exactly none, and after
+    it every gate must have moved and no frozen weight.
 
     Args:
         hubert: The HuBERT the model came from; None for a model that isn't at step 0.
@@ -58,20 +62,33 @@ class ZeroInitIdentityCallback(_Findings):
         super().__init__()
         self.hubert, self.batch = hubert, _inputs_of(batch or {})
         self.findings = {"reference": reference, "checked": hubert is not None}
-        self._before: dict[str, torch.Tensor] | None = None
+        self._report: IdentityReport | None = None
+        self._before: dict[str, torch.Tensor] = {}
+        self._with_gradient: set[str] = set()
+        self._handles: list[RemovableHandle] = []
+
+    def on_init_end(self, args, state, control, model=None, **kwargs):
+        if self.hubert is not None:
+            device = next(model.parameters()).device
+            batch = {key: value.to(device) for key, value in self.batch.items()}
+            self._report = identity_report(model, self.hubert.to(device), batch)
+            self.hubert.cpu()
+            self.hubert = None
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
-        if self._recall(state) or self.hubert is None:
-            self.hubert = None
+        if self._recall(state):
+            self.hubert = self._report = None
+        else:
+            self.on_init_end(args, state, control, model)  # for a callback that the Trainer got later
+        report = self._report
+        if report is None:
             logger.info("Zero-init identity: not checked now (%s).", self.findings.get("reference") or "resumed run")
             return
-        device = next(model.parameters()).device
-        batch = {key: value.to(device) for key, value in self.batch.items()}
-        report = identity_report(model, self.hubert.to(device), batch)
-        self.findings |= report.to_dict() | {"utterances": len(batch["input_values"])}
+        utterances = len(self.batch["input_values"])
+        self.findings |= report.to_dict() | {"utterances": utterances}
         logger.warning(
             "Zero-init identity on %d utterances, against the %s: differs by %g in hidden states, %g in logits.",
-            len(batch["input_values"]),
+            utterances,
             self.findings["reference"],
             report.hidden_states,
             report.logits,
@@ -82,34 +99,46 @@ class ZeroInitIdentityCallback(_Findings):
                 f"states and {report.logits:g} in logits; both must be 0. Extend the HuBERT again, or check that "
                 f"{self.findings['reference']} is the right one."
             )
-        self.hubert = self.hubert.cpu()
 
-    def on_pre_optimizer_step(self, args, state, control, model=None, optimizer=None, **kwargs):
-        if self.hubert is None or all(group["lr"] == 0.0 for group in optimizer.param_groups):
+    def on_step_begin(self, args, state, control, model=None, optimizer=None, **kwargs):
+        if self._report is None or all(group["lr"] == 0.0 for group in optimizer.param_groups):
             return
+        for name, parameter in kept_parameters(model):
+            if ".gate." in name or not parameter.requires_grad:
+                self._before[name] = whole(parameter).clone()
+            if parameter.requires_grad:
+                # DeepSpeed has used up the gradients before the next event, so they are looked at as they are made
+                self._handles.append(parameter.register_hook(functools.partial(self._look, name)))
+
+    def _look(self, name: str, gradient: torch.Tensor):
+        if gradient.any():
+            self._with_gradient.add(name)
+
+    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
+        if not self._handles:
+            return
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
         parameters = dict(model.named_parameters())
-        if args.fp16 and not all(torch.isfinite(p.grad).all() for p in parameters.values() if p.grad is not None):
+        gradients = {name: whole(p.grad) for name, p in parameters.items() if p.grad is not None}
+        if args.fp16 and not all(gradient.isfinite().all() for gradient in gradients.values()):
+            self._before, self._with_gradient = {}, set()
             return  # the gradient scaler skips this step
-        self.hubert = None  # once is enough
+        self._report = None  # once is enough
+        seen = self._with_gradient | {name for name, gradient in gradients.items() if gradient.any()}
         gates = {name for name in parameters if ".gate." in name}
-        closed = [name for name in gates if parameters[name].grad is None or not parameters[name].grad.any()]
-        early = [name for name, p in parameters.items() if ".adapted." in name and p.grad is not None and p.grad.any()]
+        closed, early = sorted(gates - seen), sorted(name for name in seen if ".adapted." in name)
         if closed or early:
             raise InvariantError(f"At step 0 these gates get no gradient: {closed}; these adapted copies do: {early}.")
         self.findings |= {"gates_with_gradient": len(gates), "adapted_copies_with_gradient": len(early)}
-        watched = [name for name, p in parameters.items() if name in gates or not p.requires_grad]
-        self._before = {name: parameters[name].detach().clone() for name in watched}
 
     def on_step_end(self, args, state, control, model=None, **kwargs):
-        if self._before is None:
+        if not self._before:
             return
-        moved = {
-            name
-            for name, p in model.named_parameters()
-            if name in self._before and not torch.equal(p, self._before[name])
-        }
-        gates = {name for name in self._before if ".gate." in name}
-        self._before = None
+        before, self._before = self._before, {}
+        moved = {n for n, p in kept_parameters(model) if n in before and not torch.equal(whole(p), before[n])}
+        gates = {name for name in before if ".gate." in name}
         if moved != gates:
             raise InvariantError(
                 f"After the first step these gates didn't move: {sorted(gates - moved)}; these frozen weights did: "
@@ -252,19 +281,39 @@ def gate_report(model: ExHuBERTPreTrainedModel, batch: Mapping[str, torch.Tensor
         model.train(training)
         for handle in handles:
             handle.remove()
-    added = [share / whole for whole, share in zip(sizes[::2], sizes[1::2], strict=True)]
-    return [block.gate.weight.float().norm().item() for block in model.blocks], added
+    added = [share / frozen for frozen, share in zip(sizes[::2], sizes[1::2], strict=True)]
+    return gate_norms(model), added
+
+
+def gate_norms(model: torch.nn.Module) -> list[float]:
+    """Frobenius norm of each block's gate, first block first."""
+    gates = [parameter for name, parameter in kept_parameters(model) if name.endswith(".gate.weight")]
+    return [whole(gate).float().norm().item() for gate in gates]
 
 
 class FrozenWeightsCallback(_Findings):
     """Hashes every frozen weight before training, at every checkpoint and at the end, on every rank.
 
-    A difference is an error, also where the best checkpoint, from before it, is loaded at the end.
+    A difference is an error, also where the best checkpoint, from before it, is loaded at the end, and where DeepSpeed
+    rounds the weights it is given.
     """
+
+    def __init__(self):
+        super().__init__()
+        self._given: str | None = None
+
+    def on_init_end(self, args, state, control, model=None, **kwargs):
+        self._given = frozen_hash(model)["sha256"]
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
         resumed = self._recall(state)
         found = frozen_hash(model)
+        if not resumed and self._given not in (None, found["sha256"]):
+            raise InvariantError(
+                "The frozen weights changed before the first step. DeepSpeed rounds all weights where it is asked for "
+                "bf16 or fp16: give --bf16 false, and ask for `torch_autocast` as recipes/accelerate/"
+                "deepspeed_zero2.json does."
+            )
         if resumed and self.findings.get("sha256_before", found["sha256"]) != found["sha256"]:
             raise InvariantError("The frozen weights of the checkpoint differ from those the run began with.")
         self.findings |= {
@@ -296,9 +345,10 @@ class FrozenWeightsCallback(_Findings):
 def frozen_hash(model: torch.nn.Module) -> dict[str, Any]:
     """SHA-256 over names and bytes of all parameters that don't train, with their number."""
     digest, tensors, count = hashlib.sha256(), 0, 0
-    for name, parameter in sorted(model.named_parameters()):
+    for name, parameter in sorted(kept_parameters(model)):
         if not parameter.requires_grad:
             digest.update(name.encode())
-            digest.update(parameter.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-            tensors, count = tensors + 1, count + parameter.numel()
+            weight = whole(parameter)
+            digest.update(weight.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+            tensors, count = tensors + 1, count + weight.numel()
     return {"sha256": digest.hexdigest(), "tensors": tensors, "parameters": count}

@@ -21,6 +21,7 @@ from .callbacks import (
     FrozenWeightsCallback,
     GateReportCallback,
     ZeroInitIdentityCallback,
+    gate_norms,
 )
 from .collator import SpeechCollator
 from .dry_run import dry_run, peak_memory_mb
@@ -62,6 +63,10 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     names = data["train"].features["label"].names
     model, extractor = load_for_training(model_args, names)
     model.config.window_seconds = data_args.max_seconds
+    parameters = {  # counted here, since DeepSpeed and FSDP divide them
+        "all": sum(p.numel() for p in model.parameters()),
+        "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+    }
 
     collator = SpeechCollator(
         extractor,
@@ -113,10 +118,6 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         print(f"resuming from {checkpoint}" if checkpoint else f"no checkpoint in {folder}: starting anew")
     trainer.train(resume_from_checkpoint=checkpoint)
     validation = trainer.evaluate()
-    parameters = {
-        "all": sum(p.numel() for p in model.parameters()),
-        "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
-    }
     if model_args.lora_rank:
         trainer.model = model = model.merge_and_unload()  # a finished model is one that anybody loads
     trainer.save_model()
@@ -202,4 +203,4 @@ def _gate_norms(model) -> dict[str, dict[str, float]]:
     """Frobenius norm of each block's gate, for the card; nothing for a plain HuBERT."""
     if not isinstance(model, ExHuBERTForSequenceClassification):
         return {}
-    return {"gate_norms": {str(index): block.gate.weight.norm().item() for index, block in enumerate(model.blocks)}}
+    return {"gate_norms": {str(index): norm for index, norm in enumerate(gate_norms(model))}}

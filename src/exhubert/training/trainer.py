@@ -75,6 +75,9 @@ class SERTrainer(Trainer):
         self.sampling_weights = sampling_weights
         self.eval_collator = eval_collator
         self.average = average
+        if self._is_sharded and (average is not None or self.args.dry_run):
+            option = "ema_decay" if average is not None else "dry_run"
+            raise ValueError(f"`{option}` needs whole weights, which DeepSpeed and FSDP don't keep; leave it out.")
         if average is not None:
             self.add_callback(average)
         self.finite = FiniteCallback()
@@ -264,8 +267,8 @@ def _is_complete(checkpoint: Path) -> bool:
     """Whether everything a resumed run reads is there and can be opened."""
     try:
         json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        for name in ("optimizer.pt", "scheduler.pt"):
-            with zipfile.ZipFile(checkpoint / name) as archive:
+        for path in (checkpoint / "scheduler.pt", *_optimizer_files(checkpoint)):
+            with zipfile.ZipFile(path) as archive:
                 if archive.testzip():
                     return False
         weights = list(checkpoint.glob("*.safetensors"))
@@ -275,3 +278,13 @@ def _is_complete(checkpoint: Path) -> bool:
         return bool(weights) and any(checkpoint.glob("rng_state*.pth"))
     except (OSError, ValueError, SafetensorError, zipfile.BadZipFile):
         return False
+
+
+def _optimizer_files(checkpoint: Path) -> list[Path]:
+    """The files an optimizer is resumed from: the Trainer's own, DeepSpeed's or FSDP's."""
+    if (latest := checkpoint / "latest").exists():
+        folder = checkpoint / latest.read_text(encoding="utf-8").strip()
+        return [*folder.glob("*.pt")] or [folder]
+    if (optimizer := checkpoint / "optimizer.bin").exists():
+        return [optimizer, checkpoint / "pytorch_model_fsdp.bin"]
+    return [checkpoint / "optimizer.pt"]
