@@ -325,7 +325,7 @@ def test_a_dry_run_does_one_step_says_what_the_run_takes_and_writes_nothing(
     folder = tmp_path / "run"
     options = {"dry_run": True, "max_steps": -1, "num_train_epochs": 3, "gradient_accumulation_steps": 2}
     report = fine_tune(*settings(hubert_folder, tone_dataset, folder, **options))
-    assert not folder.exists() or not any(folder.iterdir())
+    assert not folder.exists()
     utterances = len(load(tone_dataset)["train"])
     assert report["steps"] == 3 * math.ceil(math.ceil(utterances / 4) / 2)
     model, _ = load_for_training(ModelArguments(model=str(hubert_folder)), LABELS)

@@ -148,6 +148,26 @@ def test_mixed_precision_passes_the_same_checks(data, tmp_path):
     assert identity.findings["identical"] and identity.findings["gates_moved_at_step"] == 1
 
 
+def test_weights_that_change_before_the_first_step_stop_the_run(data, tmp_path):
+    """As DeepSpeed rounds them where it is asked for bf16."""
+    _, model = new_model()
+    trainer = new_trainer(data, model, tmp_path, [FrozenWeightsCallback()])
+    with torch.no_grad():
+        model.blocks[0].frozen.layer_norm.bias += 1e-3
+    with pytest.raises(InvariantError, match="frozen weights changed before the first step"):
+        trainer.train()
+
+
+def test_a_check_that_is_added_to_a_trainer_later_is_made_all_the_same(data, tmp_path):
+    hubert, model = new_model()
+    trainer = new_trainer(data, model, tmp_path, max_steps=1, eval_strategy="no", save_strategy="no",
+                          load_best_model_at_end=False)  # fmt: skip
+    identity = ZeroInitIdentityCallback(hubert, real_batch(data, model), "test HuBERT")
+    trainer.add_callback(identity)
+    trainer.train()
+    assert identity.findings["identical"] and identity.findings["gates_moved_at_step"] == 1
+
+
 class OpensACopy(TrainerCallback):
     """Gives an adapted copy a gradient, or holds a gate still, as a wrong implementation would."""
 
