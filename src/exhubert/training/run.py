@@ -106,7 +106,7 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         shown = (ProgressCallback, PrinterCallback)  # a screen is no place for two figures a block
         gates.loggers = [cb for cb in trainer.callback_handler.callbacks if not isinstance(cb, (*shown, type(gates)))]
     if args.dry_run:
-        if args.should_save and not any(folder.iterdir()):
+        if args.should_save and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()  # the Trainer has made it
         return dry_run(trainer, data)
     (folder / "run.json").unlink(missing_ok=True)  # it is written last and speaks for a whole run
