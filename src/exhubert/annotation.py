@@ -1,8 +1,7 @@
-"""Predictions in the formats of annotation tools: Praat's TextGrid, Audacity's labels, ELAN, CSV, JSON."""
+"""Predictions in the formats of annotation tools: Praat's TextGrid, Audacity's labels, ELAN, CSV."""
 
 import csv
 import io
-import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +11,6 @@ from .inference import Prediction, Window
 SILENT = "silent"
 _SCHEMA = "http://www.w3.org/2001/XMLSchema-instance"
 ET.register_namespace("xsi", _SCHEMA)
-
-
-def jsonl(prediction: Prediction, timeline: bool = False) -> str:
-    """One line of JSON; with `timeline` it holds every window."""
-    return json.dumps(prediction.to_dict(timeline), ensure_ascii=False) + "\n"
 
 
 def csv_lines(prediction: Prediction, timeline: bool = False, header: bool = True) -> str:

@@ -42,8 +42,7 @@ def read_audio(
     """
     name = source_name(source)
     _refuse_empty(source, name)
-    if not isinstance(source, (str, os.PathLike, bytes)) and not source.seekable():
-        source = source.read()
+    source = _rewindable(source)
     try:
         with soundfile.SoundFile(_stream_of(source)) as file:
             rate = file.samplerate
@@ -60,9 +59,9 @@ def read_audio(
         if channel >= samples.shape[1]:
             raise AudioError(f"{name}: channel {channel}, counted from 0, was asked for; there are {samples.shape[1]}.")
         mono = samples[:, channel]
-        _check_finite(mono, name)
     else:
-        mono = _mono(samples, name)
+        mono = _mono(samples)
+    _check_finite(mono, name)
     return mono, rate
 
 
@@ -75,11 +74,9 @@ def _refuse_empty(source: AudioSource, name: str) -> None:
             raise AudioError(f"{name}: the file is empty (0 bytes).")
 
 
-def _mono(samples: np.ndarray, name: str) -> np.ndarray:
+def _mono(samples: np.ndarray) -> np.ndarray:
     """`(samples,)` of `(samples, channels)`."""
-    mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
-    _check_finite(mono, name)
-    return mono
+    return samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
 
 
 def _check_finite(samples: np.ndarray, name: str) -> None:
@@ -175,6 +172,7 @@ def stream_audio(source: AudioSource, rate: int = SAMPLING_RATE) -> Iterator[np.
     """
     name = source_name(source)
     _refuse_empty(source, name)
+    source = _rewindable(source)
     try:
         file = soundfile.SoundFile(_stream_of(source))
     except (soundfile.LibsndfileError, TypeError):
@@ -183,7 +181,7 @@ def stream_audio(source: AudioSource, rate: int = SAMPLING_RATE) -> Iterator[np.
     with file:
         if not file.frames:
             raise AudioError(f"{name}: the recording holds no samples.")
-        yield from stream_samples(_blocks(file, name), file.samplerate, rate)
+        yield from stream_samples(_blocks(file, name), file.samplerate, rate, name)
 
 
 def _blocks(file: soundfile.SoundFile, name: str) -> Iterator[np.ndarray]:
@@ -195,19 +193,25 @@ def _blocks(file: soundfile.SoundFile, name: str) -> Iterator[np.ndarray]:
             raise AudioError(f"{name}: damaged after {file.tell() / file.samplerate:.1f} s ({error}).") from error
         if not len(block):
             return
-        yield _mono(block, name)
+        yield _mono(block)
 
 
 def _stream_of(source: AudioSource) -> Any:
-    """What soundfile opens: names as bytes, since not all of them are UTF-8; streams that can be rewound."""
+    """What soundfile opens: names as bytes, since not all of them are UTF-8."""
     if isinstance(source, (str, os.PathLike)):
         return os.fsencode(source)
-    if isinstance(source, bytes):
-        return io.BytesIO(source)
-    return source if source.seekable() else io.BytesIO(source.read())
+    return io.BytesIO(source) if isinstance(source, bytes) else source
 
 
-def stream_samples(blocks: Iterable[np.ndarray], rate: int, target_rate: int = SAMPLING_RATE) -> Iterator[np.ndarray]:
+def _rewindable(source: AudioSource) -> AudioSource:
+    """The source, or the bytes of a stream that can be read only once."""
+    once = not isinstance(source, (str, os.PathLike, bytes)) and not source.seekable()
+    return source.read() if once else source  # type: ignore[union-attr]
+
+
+def stream_samples(
+    blocks: Iterable[np.ndarray], rate: int, target_rate: int = SAMPLING_RATE, name: str = "stream"
+) -> Iterator[np.ndarray]:
     """Resamples blocks `(samples,)` of one recording from `rate` to `target_rate`, both in Hz, as if they were whole.
 
     Raises:
@@ -215,7 +219,7 @@ def stream_samples(blocks: Iterable[np.ndarray], rate: int, target_rate: int = S
     """
     resampler = soxr.ResampleStream(rate, target_rate, 1, quality="HQ") if rate != target_rate else None
     for block in blocks:
-        _check_finite(block, "stream")
+        _check_finite(block, name)
         yield block if resampler is None else resampler.resample_chunk(block)
     if resampler is not None:
         yield resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)

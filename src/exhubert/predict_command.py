@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from .annotation import PER_RECORDING, csv_lines, jsonl
+from .annotation import PER_RECORDING, csv_lines
 from .audio import AudioError
+from .files import write_whole
 
 UNUSABLE_FILES = 2
 _ENDINGS = "wav flac ogg oga opus mp3 aiff aif aifc au snd caf w64 rf64 sph wv m4a mp4 mov avi mkv webm"
@@ -155,7 +156,7 @@ class _Writer:
             if form == "json":
                 self.collected.append(facts)
             else:
-                self.stream.write(json.dumps(facts, ensure_ascii=False) + "\n" if failed else jsonl(result, timeline))
+                self.stream.write(json.dumps(facts, ensure_ascii=False) + "\n")
         elif failed:
             return
         elif form == "csv":
@@ -168,10 +169,7 @@ class _Writer:
                 where = f"{result.seconds:7.2f}" if step is None else f"{step.start:7.2f} to {step.end:.2f}"
                 print(f"{file:{self.width}}  {label:13}  {share:11.2f}  {where}", file=self.stream)
         else:
-            path = _annotation_file(self.options, file)
-            part = path.with_name(path.name + ".incomplete")
-            part.write_text(PER_RECORDING[form][0](result), encoding="utf-8")
-            part.replace(path)
+            write_whole(_annotation_file(self.options, file), PER_RECORDING[form][0](result))
         self.stream.flush()
 
     def __exit__(self, *error):
@@ -220,7 +218,5 @@ def _done(options: argparse.Namespace) -> set[str]:
         whole = "".join(f"{line}\n" for line in lines)  # what couldn't be read may be readable now
         found = {json.loads(line)["file"] for line in lines}
     if whole != text:
-        part = output.with_name(output.name + ".incomplete")
-        part.write_text(whole, encoding="utf-8", newline="")
-        part.replace(output)
+        write_whole(output, whole)
     return found

@@ -14,6 +14,7 @@ import datasets
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from ..files import write_whole
 from ..labels import SIX_CLASSES
 from .builder import EmoSetPlusPlus, Listing
 from .partition import PARTITIONS, check_leakage
@@ -192,10 +193,7 @@ def _summary(listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> 
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a file that is there whole or not at all."""
-    part = path.with_suffix(".incomplete")
-    part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _check_content(folder: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix
 
+from ..files import write_whole
 from .calibration import confidence_figures
 from .metrics import bootstrap_uar, enough_speakers, ser_metrics
 from .ratings import rating_figures
@@ -100,9 +101,7 @@ def results(
 
 def write_results(results: Mapping[str, Any], path: Path) -> None:
     """Writes results as JSON: the file is there whole or not at all."""
-    part = path.with_suffix(".incomplete")
-    part.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_whole(path, json.dumps(results, indent=2) + "\n")
 
 
 def _by(keys: pd.Series, table: pd.DataFrame, names: list[str]) -> dict[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..emoset import load
 from ..evaluation.protocols import apply_protocol, hash_of_seen
+from ..files import write_whole
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 from .arguments import DataArguments, ModelArguments, SERTrainingArguments
 from .averaging import WeightAverageCallback
@@ -146,9 +147,7 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         "versions": {name: version(name) for name in _LIBRARIES},
     }
     if trainer.is_world_process_zero():
-        part = folder / "run.incomplete"
-        part.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
-        part.replace(folder / "run.json")
+        write_whole(folder / "run.json", json.dumps(run, indent=2) + "\n")
     return run
 
 
@@ -163,7 +162,7 @@ def _keep_settings(path: Path, settings: dict[str, Any], resumed: bool) -> None:
     """
     if not resumed or not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(settings, indent=2) + "\n")
         return
     begun = json.loads(path.read_text(encoding="utf-8"))
     for group, fields in settings.items():
@@ -183,9 +182,7 @@ def _find_best_again(checkpoint: Path, folder: Path) -> None:
     if best := state.get("best_model_checkpoint"):
         found = folder / Path(best).name
         if found.is_dir() and found != Path(best):
-            path.write_text(
-                json.dumps(state | {"best_model_checkpoint": str(found)}, indent=2) + "\n", encoding="utf-8"
-            )
+            write_whole(path, json.dumps(state | {"best_model_checkpoint": str(found)}, indent=2) + "\n")
 
 
 def _balance(rows, data_args: DataArguments) -> torch.Tensor | None:

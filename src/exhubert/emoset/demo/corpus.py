@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
+from ...files import write_whole
 from . import LANGUAGES
 from .channel import SAMPLE_RATE, record
 from .engine import SpeechEngine
@@ -105,13 +106,6 @@ def _write_wav(path: Path, samples: np.ndarray) -> None:
         file.writeframes(samples.astype("<i2").tobytes())
 
 
-def _write_text(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
-    part = path.with_name(path.name + ".incomplete")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    part.replace(path)
-
-
 def _as_json(content: dict) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
@@ -175,7 +169,7 @@ def _make_language(output: Path, language: str, sentences: list[str], settings: 
             "samples": samples,
             "rows": rows,
         }
-    _write_text(part / _RECORD, _as_json(content))
+    write_whole(part / _RECORD, _as_json(content))
     part.rename(output / language)
     return content
 
@@ -224,8 +218,8 @@ def write_corpus(output: Path, languages: tuple[str, ...], settings: Settings, p
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    _write_text(output / "manifest.csv", table.getvalue())
-    _write_text(
+    write_whole(output / "manifest.csv", table.getvalue())
+    write_whole(
         summary,
         _as_json(
             {
