@@ -23,12 +23,14 @@ import torch
 from exhubert import card
 from exhubert.emoset import load
 from exhubert.evaluation.baselines import baseline_predictions
+from exhubert.evaluation.calibration import fit_temperature
 from exhubert.evaluation.paired import compare_all, paired_table, read_predictions
 from exhubert.evaluation.plots import plot_confidence, plot_confusion, plot_groups
 from exhubert.evaluation.predict import predict_rows
 from exhubert.evaluation.protocols import apply_protocol, hash_of_seen
 from exhubert.evaluation.report import markdown_table, results, uar_text, write_results
 from exhubert.extension import feature_extractor_of, load_classifier
+from exhubert.files import write_whole
 from exhubert.labels import names_by_index
 
 
@@ -48,6 +50,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--max_seconds", type=float, help="crop; by default that of the model's training")
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--baselines", action="store_true", help="also train and evaluate the baselines")
+    parser.add_argument(
+        "--calibrate", action="store_true", help="first fit the temperature on the validation partition, and keep it"
+    )
     parser.add_argument("--card", action="store_true", help="also write the model card, into the model's folder")
     parser.add_argument(
         "--compare", nargs="+", default=[], metavar="NAME=FOLDER", help="results of other models to compare with"
@@ -90,9 +95,15 @@ def main(arguments: list[str]) -> None:
     }
     comparisons = dict(item.split("=", 1) for item in options.compare)
     others = read_predictions(comparisons, alike)
-    table = predict_rows(
-        model, feature_extractor_of(options.model, model.config), rows, max_seconds, options.batch_size
-    )
+    extractor = feature_extractor_of(options.model, model.config)
+    if options.calibrate:
+        if options.partition == "validation" or "validation" not in data:
+            raise ValueError("--calibrate learns from the validation partition, so that must exist and not be tested.")
+        model.config.temperature = None
+        heard = predict_rows(model, extractor, data["validation"], max_seconds, options.batch_size)
+        model.config.temperature = fit_temperature(heard["label"], heard[[f"p_{name}" for name in names]])
+        keep_temperature(Path(options.model), model.config.temperature)
+    table = predict_rows(model, extractor, rows, max_seconds, options.batch_size)
     baselines = baseline_predictions(training, rows) if options.baselines else {}
     others |= {name: table.assign(prediction=predicted) for name, predicted in baselines.items()}
     unseen = sorted(set(rows["language"]) - trained_languages(run, training, rows))
@@ -103,6 +114,7 @@ def main(arguments: list[str]) -> None:
         "partition": options.partition,
         **alike,
         "speaker_independent": all(facts["speaker_independent"] for facts in corpora.values()),
+        "temperature": getattr(model.config, "temperature", None),
         "synthetic": all(facts["kind"] == "synthetic" for facts in corpora.values()),
         "corpora": {name: {key: facts[key] for key in SHOWN} for name, facts in corpora.items()},
         **results(table, names, baselines, unseen),
@@ -148,6 +160,16 @@ def open_data(folder: str, corpora: list[str] | None, run: dict[str, Any], whole
             f"in {folder} has; evaluate it on the dataset it was trained on."
         )
     return data
+
+
+def keep_temperature(model: Path, temperature: float) -> None:
+    """Writes the temperature into the model's config.json, where the pipeline finds it."""
+    path = model / "config.json"
+    if not path.is_file():
+        raise ValueError(f"--calibrate writes into the model's folder; {model} isn't one. Download it first.")
+    config = json.loads(path.read_text(encoding="utf-8")) | {"temperature": temperature}
+    write_whole(path, json.dumps(config, indent=2) + "\n")
+    print(f"temperature {temperature:.3f}, fitted on the validation partition, is in {path}")
 
 
 def only(rows: datasets.Dataset, column: str, wanted: list[str]) -> datasets.Dataset:

@@ -37,20 +37,24 @@ class ExHuBERTConfig(HubertConfig):
             (24 for the base size, 48 for large). Always even; `num_blocks` is half of it.
         frozen_gate (`bool` or `list[int]`, defaults to `False`): Whether a linear follows each frozen copy too, or
             the indices of the blocks where one does. Only for converted published checkpoints; identity when new.
+        closed_blocks (`list[int]`, *optional*): Indices of the blocks without adapted copy and gate, which hand on what
+            their frozen copy gives. Made by [`exhubert.folding.fold`]; none when new.
         frozen_dropout (`bool`, defaults to `False`): Whether frozen copies follow `model.train()` and apply dropout,
             as in the published code. By default they stay in eval mode.
         layerdrop (`float`, defaults to 0.0): Probability with which a training step leaves out what an adapted copy
             adds. Frozen copies are never dropped.
         tie_last_hidden_states (`bool`, defaults to `True`): Whether `hidden_states[-1]` is `last_hidden_state`, that
             is, after the final layer norm where the layout has one.
+        temperature (`float`, *optional*): What the pipeline divides logits by before the softmax, so that
+            probabilities are calibrated (Guo et al., ICML 2017). Logits themselves stay as they are.
         window_seconds (`float`, *optional*): Length of the windows the model was trained on; longer recordings are cut
             into such windows.
         base_checkpoint (`str`, *optional*): Name or path of the HuBERT this model was extended from.
         license (`str`, *optional*): Licence of the weights, where it is known.
 
     Raises:
-        ValueError: `num_hidden_layers` is odd or not positive, `frozen_gate` or `layerdrop` is out of range, or a key
-            looks like a misspelt field.
+        ValueError: `num_hidden_layers` is odd or not positive, `frozen_gate`, `closed_blocks`, `temperature` or
+            `layerdrop` is out of range, or a key looks like a misspelt field.
 
     Example:
 
@@ -67,8 +71,10 @@ class ExHuBERTConfig(HubertConfig):
     num_hidden_layers: int = 24
     layerdrop: float | int = 0.0
     frozen_gate: bool | list[int] = False
+    closed_blocks: list[int] | None = None
     frozen_dropout: bool = False
     tie_last_hidden_states: bool | None = True
+    temperature: float | int | None = None
     window_seconds: float | int | None = None
     base_checkpoint: str | None = None
     license: str | None = None
@@ -106,14 +112,22 @@ class ExHuBERTConfig(HubertConfig):
 
     def validate_ranges(self):
         """Part of the strict validation: block indices and probabilities."""
-        if isinstance(self.frozen_gate, list) and not set(self.frozen_gate) <= set(range(self.num_blocks)):
-            raise ValueError(f"`frozen_gate` is {self.frozen_gate}, but the blocks are 0 to {self.num_blocks - 1}.")
+        for field in ("frozen_gate", "closed_blocks"):
+            indices = getattr(self, field)
+            if isinstance(indices, list) and not set(indices) <= set(range(self.num_blocks)):
+                raise ValueError(f"`{field}` is {indices}, but the blocks are 0 to {self.num_blocks - 1}.")
+        if self.temperature is not None and not 0 < self.temperature < float("inf"):
+            raise ValueError(f"`temperature` is {self.temperature}, expected a number above 0.")
         if not 0 <= self.layerdrop <= 1:
             raise ValueError(f"`layerdrop` is {self.layerdrop}, expected a probability from 0 to 1.")
 
     def has_frozen_gate(self, block: int) -> bool:
         """Whether the frozen copy of this block is followed by a linear."""
         return self.frozen_gate if isinstance(self.frozen_gate, bool) else block in self.frozen_gate
+
+    def is_closed(self, block: int) -> bool:
+        """Whether this block has no adapted copy and no gate."""
+        return block in (self.closed_blocks or ())
 
     @property
     def num_blocks(self) -> int:

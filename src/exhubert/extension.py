@@ -37,7 +37,7 @@ _FREE = {
     "classifier_proj_size", "feat_proj_dropout", "final_dropout", "frozen_dropout", "hidden_dropout",
     "initializer_range", "layerdrop", "license", "mask_feature_length", "mask_feature_min_masks", "mask_feature_prob",
     "mask_time_length", "mask_time_min_masks", "mask_time_prob", "output_hidden_states", "problem_type",
-    "tie_last_hidden_states", "use_weighted_layer_sum", "window_seconds",
+    "temperature", "tie_last_hidden_states", "use_weighted_layer_sum", "window_seconds",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from transformers.utils import logging
 
 from .extension import load_classifier
+from .folding import closed_gates
 from .labels import names_by_index
 from .modeling_exhubert import ExHuBERTForSequenceClassification
 
@@ -28,17 +29,19 @@ def describe(model: str | Path) -> str:
         f"{model}: {type(network).__name__}, {parameters:,} parameters",
         f"classes         {', '.join(names_by_index(config.id2label))}",
         f"window          {getattr(config, 'window_seconds', None) or 'unknown'} s",
+        f"temperature     {getattr(config, 'temperature', None) or 'not calibrated'}",
         f"licence         {getattr(config, 'license', None) or 'none given'}",
     ]
     if isinstance(network, ExHuBERTForSequenceClassification):
-        norms = [block.gate.weight.norm().item() for block in network.blocks]
-        closed = [index for index, norm in enumerate(norms) if norm == 0.0]
+        norms = [gate.weight.norm().item() for gate in network.gates.values()]
+        closed = len(closed_gates(network))
+        folded = f", {len(config.closed_blocks)} folded away" if config.closed_blocks else ""
         linears = sum(config.has_frozen_gate(block) for block in range(config.num_blocks))
         lines += [
             f"base            {config.base_checkpoint or 'unknown'}",
             f"blocks          {config.num_blocks}, {config.num_hidden_layers} transformer layers of "
             f"{config.hidden_size}; {linears} with a frozen gate",
-            f"gates           {len(norms) - len(closed)} open, {len(closed)} closed; norms "
+            f"gates           {len(norms) - closed} open, {closed} closed{folded}; norms "
             + " ".join(f"{norm:.2f}" for norm in norms),
         ]
     path = Path(model) / "run.json"

@@ -57,7 +57,8 @@ class ExHuBERTFrozenGate(nn.Linear):
 class ExHuBERTBlock(GradientCheckpointingLayer):
     """One HuBERT layer, twice: `f = frozen(h)`, then `f + gate(adapted(f))`.
 
-    With `config.frozen_gate` the first line reads `f = frozen_gate(frozen(h))`, as in the published checkpoint.
+    With `config.frozen_gate` the first line reads `f = frozen_gate(frozen(h))`, as in the published checkpoint. A block
+    of `config.closed_blocks` ends with the first line.
     """
 
     def __init__(self, config: ExHuBERTConfig, index: int):
@@ -68,8 +69,9 @@ class ExHuBERTBlock(GradientCheckpointingLayer):
         if config.has_frozen_gate(index):
             self.frozen_gate = ExHuBERTFrozenGate(config.hidden_size, config.hidden_size)
         self.skip = nn.Identity()  # gives the skip connection a name, under which its hidden state is recorded
-        self.adapted = layer_class(config)
-        self.gate = ExHuBERTGate(config.hidden_size, config.hidden_size)
+        closed = config.is_closed(index)
+        self.adapted = None if closed else layer_class(config)
+        self.gate = None if closed else ExHuBERTGate(config.hidden_size, config.hidden_size)
         self.frozen_dropout = config.frozen_dropout
         self.layerdrop = config.layerdrop
         self.freeze()
@@ -92,6 +94,8 @@ class ExHuBERTBlock(GradientCheckpointingLayer):
         if self.frozen_gate is not None:
             frozen_output = self.frozen_gate(frozen_output)
         frozen_output = self.skip(frozen_output)
+        if self.adapted is None or self.gate is None:
+            return frozen_output
         added = self.gate(self.adapted(frozen_output, attention_mask=attention_mask, **kwargs))
         if self.training and self.layerdrop > 0:
             # multiplied, not skipped: every rank keeps the same graph, so data-parallel training needs no search
@@ -164,7 +168,9 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
         for index, block in enumerate(self.blocks):
             # the block is checkpointed as a whole: doing it for its copies too would recompute them twice
             block.gradient_checkpointing = enable and index % every_n_layers == 0
-            block.frozen.gradient_checkpointing = block.adapted.gradient_checkpointing = False
+            for layer in (block.frozen, block.adapted):
+                if layer is not None:
+                    layer.gradient_checkpointing = False
 
     def _get_feature_vector_attention_mask(self, feature_vector_length: int, attention_mask: torch.LongTensor):
         """Frames that hold audio, `(batch, frames)`; a row too short for a whole frame counts as one frame."""
@@ -175,6 +181,11 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
     def blocks(self) -> Sequence[ExHuBERTBlock]:
         """The `config.num_blocks` blocks, first layer first."""
         return self.base_model.encoder.layers
+
+    @property
+    def gates(self) -> dict[int, ExHuBERTGate]:
+        """The gate of each block that has one, by the block's index."""
+        return {index: block.gate for index, block in enumerate(self.blocks) if block.gate is not None}
 
     def get_input_embeddings(self):
         """None: speech has no table of embeddings. Accelerate's FSDP asks, and HuBERT raises."""
@@ -343,7 +354,7 @@ class ExHuBERTModel(ExHuBERTPreTrainedModel, HubertModel):
             `BaseModelOutput` with `last_hidden_state` `(batch, frames, hidden)`; on request `hidden_states`, the
             `num_hidden_layers + 1` tensors of that shape: the input of the first block, then for each block what its
             frozen copy gives and what the block gives, the last one being `last_hidden_state`; on request
-            `attentions`, `num_hidden_layers` tensors `(batch, heads, frames, frames)`.
+            `attentions`, a tensor `(batch, heads, frames, frames)` for each transformer layer there is.
 
         Raises:
             ValueError: Fewer samples than one frame needs, or attentions asked of an implementation without them.

@@ -21,7 +21,8 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
     """Classifies recordings, and follows the emotion through long ones.
 
     A recording longer than a window is read and classified window by window, so that hours of it need no more memory
-    than seconds; the windows' logits are averaged. What comes out doesn't depend on `batch_size`.
+    than seconds; the windows' logits are averaged. What comes out doesn't depend on `batch_size`. Where the
+    configuration names a `temperature`, logits are divided by it before they become probabilities.
 
     Inputs: a path, bytes or an open binary file of anything soundfile reads (with PyAV installed also video and m4a);
     an array or tensor `(samples,)` or `(channels, samples)` at the model's sampling rate; a dictionary with `array` or
@@ -106,6 +107,8 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
 
     def postprocess(self, windows, top_k=None, function_to_apply=None, timeline=False):
         logits = torch.cat([window["logits"].reshape(1, -1) for window in windows])
+        if function_to_apply != "none":
+            logits = logits / (getattr(self.model.config, "temperature", None) or 1.0)
         silent = [bool(np.all(window["silent"])) for window in windows]
         heard = [index for index, quiet in enumerate(silent) if not quiet] or list(range(len(windows)))
         top_k = top_k or self.model.config.num_labels

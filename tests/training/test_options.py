@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 
 from exhubert.audio import cut_windows
 from exhubert.emoset import load
+from exhubert.folding import added_shares
 from exhubert.training import (
     DataArguments,
     GateReportCallback,
@@ -22,7 +23,7 @@ from exhubert.training import (
     load_for_training,
 )
 from exhubert.training.augment import AUGMENTATIONS, augment
-from exhubert.training.callbacks import DisjointSpeakersCallback, gate_report
+from exhubert.training.callbacks import DisjointSpeakersCallback, gate_norms
 from exhubert.training.models import base_hubert
 from exhubert.training.sampler import SpeechSampler, sampling_weights
 
@@ -291,14 +292,14 @@ def test_the_gate_report_measures_what_each_block_adds(data, tmp_path):
     _, model = new_model()
     batch = real_batch(data, model)
     inputs = {key: batch[key] for key in ("input_values", "attention_mask")}
-    assert gate_report(model, inputs) == ([0.0] * 3, [0.0] * 3)
+    assert added_shares(model, inputs) == {0: 0.0, 1: 0.0, 2: 0.0}
     with torch.no_grad():
         model.blocks[1].gate.weight.copy_(0.01 * torch.eye(32))
-    norms, added = gate_report(model, inputs)
+    added = added_shares(model, inputs)
     states = model.eval()(**inputs, output_hidden_states=True).hidden_states
     difference = (states[4] - states[3]).norm() / states[3].norm()  # block 1: its frozen output, then its own
-    assert norms == pytest.approx([0.0, 0.01 * math.sqrt(32), 0.0])
-    assert added == pytest.approx([0.0, difference.item(), 0.0], rel=1e-4)
+    assert gate_norms(model) == pytest.approx([0.0, 0.01 * math.sqrt(32), 0.0])
+    assert added == pytest.approx({0: 0.0, 1: difference.item(), 2: 0.0}, rel=1e-4)
 
 
 def test_gates_are_followed_over_training_and_by_tensorboard(data, tmp_path):

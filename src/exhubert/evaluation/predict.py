@@ -25,8 +25,8 @@ def predict_rows(
         batch_size: Utterances at a time, and windows. Models with group norm see padding, so theirs go one by one.
 
     Returns:
-        The columns `KEPT`, `prediction` (class index) and `p_<class>` (probabilities that sum to one), in the order of
-        `rows`.
+        The columns `KEPT`, `prediction` (class index) and `p_<class>` (probabilities that sum to one, calibrated if the
+        model carries a temperature), in the order of `rows`.
     """
     if getattr(model.config, "feat_extract_norm", "layer") == "group":
         batch_size = 1
@@ -43,7 +43,8 @@ def predict_rows(
             bar.update(len(indices))
     table = rows.select_columns(KEPT).to_pandas()
     table["prediction"] = logits.argmax(axis=1)
-    probabilities = torch.from_numpy(logits).softmax(dim=-1).numpy()
+    temperature = getattr(model.config, "temperature", None) or 1.0
+    probabilities = torch.from_numpy(logits / temperature).softmax(dim=-1).numpy()
     for index, name in model.config.id2label.items():
         table[f"p_{name}"] = probabilities[:, index]
     return table

@@ -14,7 +14,7 @@ from transformers.utils import logging
 
 from ..emoset.partition import LeakageError, check_leakage
 from ..extension import IdentityReport, identity_report
-from ..modeling_exhubert import ExHuBERTPreTrainedModel
+from ..folding import added_shares
 from .sharding import kept_parameters, whole
 
 logger = logging.get_logger(__name__)
@@ -252,7 +252,7 @@ class GateReportCallback(_Findings):
             self._report(args, state, control, model)
 
     def _report(self, args, state, control, model):
-        norms, added = gate_report(model, self.batch)
+        norms, added = gate_norms(model), list(added_shares(model, self.batch).values())
         self.findings["history"].append({"step": state.global_step, "norm": norms, "added": added})
         logs = {f"gate_norm/{index:02d}": norm for index, norm in enumerate(norms)}
         logs |= {f"gate_added/{index:02d}": share for index, share in enumerate(added)}
@@ -263,26 +263,6 @@ class GateReportCallback(_Findings):
 def _inputs_of(batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """What of a batch goes into the model."""
     return {key: batch[key] for key in ("input_values", "attention_mask") if key in batch}
-
-
-@torch.no_grad()
-def gate_report(model: ExHuBERTPreTrainedModel, batch: Mapping[str, torch.Tensor]) -> tuple[list[float], list[float]]:
-    """Norm of each block's gate, and size of what the block adds relative to its frozen copy's output, on a batch."""
-    sizes: list[float] = []
-
-    def keep(module, inputs, output):
-        sizes.append(output.float().norm().item())
-
-    handles = [module.register_forward_hook(keep) for block in model.blocks for module in (block.skip, block.gate)]
-    training, device = model.training, next(model.parameters()).device
-    try:
-        model.eval()(**{key: value.to(device) for key, value in batch.items()})
-    finally:
-        model.train(training)
-        for handle in handles:
-            handle.remove()
-    added = [share / frozen for frozen, share in zip(sizes[::2], sizes[1::2], strict=True)]
-    return gate_norms(model), added
 
 
 def gate_norms(model: torch.nn.Module) -> list[float]:

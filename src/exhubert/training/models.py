@@ -7,6 +7,7 @@ import torch
 from transformers import HubertForSequenceClassification
 
 from ..extension import checkpoint_kind, feature_extractor_of, hubert_of, load_hubert
+from ..folding import closed_gates
 from ..labels import label_maps, names_by_index
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 from .arguments import ModelArguments
@@ -50,9 +51,10 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
         model = ExHuBERTForSequenceClassification.from_pretrained(
             arguments.model, ignore_mismatched_sizes=True, **fields
         )
+    model.config.temperature = None  # what calibrated the model before doesn't hold for what it becomes
     if not arguments.zero_init:
-        for block in model.blocks:
-            block.gate.reset_parameters()
+        for gate in model.gates.values():
+            gate.reset_parameters()
     names = names_by_index(model.config.id2label)
     if names != list(labels):
         raise ValueError(f"{arguments.model} has the classes {names}, the data has {list(labels)}.")
@@ -66,7 +68,7 @@ def base_hubert(model: ExHuBERTForSequenceClassification):
     Returns:
         The HuBERT and a word on where it is from; `(None, why)` for a model that is not at step 0.
     """
-    if any(block.gate.weight.any() or block.gate.bias.any() for block in model.blocks):
+    if len(closed_gates(model)) < len(model.gates):
         return None, "the gates are open already: this model was trained before"
     if model.config.frozen_gate:
         return None, "frozen gates stand between the layers, as in the published checkpoint"
