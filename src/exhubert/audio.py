@@ -3,6 +3,8 @@
 import io
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,14 +13,28 @@ import soundfile
 import soxr
 
 SAMPLING_RATE = 16_000
-_BLOCK_SECONDS = 10
+_RATES = range(1_000, 1_000_001)
+_LOUDEST = 2.0**32  # full scale is 1; floats that were never scaled down from 32-bit PCM still pass
+_BLOCK_VALUES = 2**18
 _SILENCE_DB = -60.0
 _LFS = b"version https://git-lfs"
+# Those of ffmpeg's formats that hold a recording and never name another file or address to open.
+_CONTAINERS = (
+    "3gp,aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,eac3,flac,flv,m4a,matroska,mov,mp3,mp4,mpeg,mpegts,mxf,nistsphere,"
+    "nut,ogg,rm,shn,tak,tta,voc,w64,wav,webm,wv"
+)
 AudioSource = str | os.PathLike | bytes | BinaryIO
 
 
 class AudioError(ValueError):
     """A recording can't be used; the message says which one and why."""
+
+
+class _SoundFile(soundfile.SoundFile):
+    """Doesn't seek after each read, which fails in a FLAC whose header leaves its length open."""
+
+    def seekable(self) -> bool:
+        return False
 
 
 def read_audio(
@@ -37,51 +53,69 @@ def read_audio(
         Samples `(samples,)` in float32 and the source's sampling rate in Hz.
 
     Raises:
-        AudioError: The file is missing, empty, not audio, holds no samples or holds NaN or infinite ones, or the part
-            or channel lies outside of it.
+        AudioError: The file is missing, empty, not audio, damaged, holds no samples or holds NaN, infinite or absurdly
+            large ones, its rate is absurd, or the part or channel lies outside of it.
     """
     name = source_name(source)
-    _refuse_empty(source, name)
-    source = _rewindable(source)
+    rate, blocks = _open(source, name, start, end)
+    parts = []
+    for block in blocks:
+        parts.append(_mono(block, channel, name))
+        _check_values(parts[-1], name)
+    return np.concatenate(parts), rate
+
+
+def _open(
+    source: AudioSource, name: str, start: float | None = None, end: float | None = None
+) -> tuple[int, Iterator[np.ndarray]]:
+    """A recording's rate, and the samples `(samples, channels)` of a part of it, block by block; at least one."""
     try:
-        with soundfile.SoundFile(_stream_of(source)) as file:
+        source = _checked(source, name)
+        try:
+            file = _SoundFile(_stream_of(source))
+        except (soundfile.LibsndfileError, TypeError) as error:  # headerless .raw files give a TypeError
+            rate, blocks = _open_container(source, name, getattr(error, "error_string", str(error)))
+            if start is not None or end is not None:
+                whole = np.concatenate(list(blocks))
+                first, last = _span(name, start, end, len(whole), rate)
+                blocks = iter([whole[first:last]])
+        else:
             rate = file.samplerate
-            first, last = _span(name, start, end, file.frames, rate)
-            file.seek(first)
-            samples = file.read(last - first, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, TypeError) as error:  # headerless .raw files give a TypeError
-        samples, rate = _read_container(source, name, str(error))
-        first, last = _span(name, start, end, len(samples), rate)
-        samples = samples[first:last]
-    if not len(samples):
-        raise AudioError(f"{name}: the recording holds no samples.")
-    if channel is not None:
-        if channel >= samples.shape[1]:
-            raise AudioError(f"{name}: channel {channel}, counted from 0, was asked for; there are {samples.shape[1]}.")
-        mono = samples[:, channel]
-    else:
-        mono = _mono(samples)
-    _check_finite(mono, name)
-    return mono, rate
+            blocks = _blocks(file, name, *_span(name, start, end, file.frames, rate), whole=end is None)
+    except OSError as error:
+        raise AudioError(f"{name}: {error.strerror or error}.") from error
+    _check_rate(rate, name)
+    return rate, blocks
 
 
-def _refuse_empty(source: AudioSource, name: str) -> None:
+def _checked(source: AudioSource, name: str) -> AudioSource:
+    """The source, or the bytes of a stream that can be read only once, if there is something in it.
+
+    Raises:
+        AudioError: It is missing, empty, a Git LFS pointer or open as text.
+        OSError: It can't be opened.
+    """
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         if not path.is_file():
             raise AudioError(f"{name}: this is a folder." if path.is_dir() else f"{name}: there is no such file.")
-        if path.stat().st_size == 0:
+        with path.open("rb") as file:
+            head = file.read(len(_LFS))
+        if head == _LFS:
+            raise AudioError(f"{name}: only a Git LFS pointer; run `git lfs pull` in the corpus's repository.")
+        if not head:
             raise AudioError(f"{name}: the file is empty (0 bytes).")
+        return source
+    if isinstance(source, io.TextIOBase):
+        raise AudioError(f"{name}: open as text; expected a binary file, open(..., 'rb').")
+    return source if isinstance(source, bytes) or source.seekable() else source.read()
 
 
-def _mono(samples: np.ndarray) -> np.ndarray:
-    """`(samples,)` of `(samples, channels)`."""
-    return samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
-
-
-def _check_finite(samples: np.ndarray, name: str) -> None:
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{name}: the recording holds NaN or infinite samples.")
+def _stream_of(source: AudioSource) -> Any:
+    """What soundfile opens: names as bytes, since not all of them are UTF-8."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fsencode(source)
+    return io.BytesIO(source) if isinstance(source, bytes) else source
 
 
 def _span(name: str, start: float | None, end: float | None, frames: int, rate: int) -> tuple[int, int]:
@@ -96,37 +130,118 @@ def _span(name: str, start: float | None, end: float | None, frames: int, rate: 
     return first, min(last, frames)
 
 
-def _read_container(source: AudioSource, name: str, reason: str) -> tuple[np.ndarray, int]:
-    """Reads the sound track of what soundfile can't open, `(samples, channels)`, with PyAV."""
-    if isinstance(source, (str, os.PathLike)):
-        with Path(source).open("rb") as head:
-            if head.read(len(_LFS)) == _LFS:
-                raise AudioError(f"{name}: only a Git LFS pointer; run `git lfs pull` in the corpus's repository.")
-    reason = reason.strip().rstrip(".")
-    unreadable = f"{name}: not a recording that can be read ({reason}). Expected wav, flac, ogg, mp3"
+def _blocks(file: soundfile.SoundFile, name: str, first: int, last: int, whole: bool) -> Iterator[np.ndarray]:
+    """What a file really holds, which may be less than its header says; `SoundFile.blocks` repeats itself there."""
+    size, position = max(1, _BLOCK_VALUES // file.channels), first
+    with file:
+        try:
+            if first:
+                file.seek(first)
+            while position < last:
+                block = file.read(min(size, last - position), dtype="float32", always_2d=True)
+                if not len(block):
+                    break
+                position += len(block)
+                yield block
+        except soundfile.LibsndfileError as error:
+            raise _damaged(name, max(position, file.tell()) / file.samplerate, error.error_string) from error
+    if position == first:
+        raise AudioError(f"{name}: the recording holds no samples.")
+    if position < last and not whole:
+        raise AudioError(
+            f"{name}: the part to {last / file.samplerate:.3f} s was asked for, but the recording breaks off after "
+            f"{position / file.samplerate:.3f} s."
+        )
+
+
+def _open_container(source: AudioSource, name: str, reason: str) -> tuple[int, Iterator[np.ndarray]]:
+    """What [`_open`] gives, of the sound track of what soundfile can't open."""
+    found = _container_blocks(source, name, reason)
+    rate, first = next(found)
+    return rate, chain([first], (block for _, block in found))
+
+
+def _container_blocks(source: AudioSource, name: str, reason: str) -> Iterator[tuple[int, np.ndarray]]:
+    """The rate and the next block `(samples, channels)` of a sound track, with PyAV; at least one."""
+    unreadable = f"{name}: not a recording that can be read ({_plain(reason)}). Expected wav, flac, ogg, mp3"
     try:
         import av
     except ImportError as error:
         raise AudioError(
             f"{unreadable} or another format of libsndfile; for video and m4a pip install 'exhubert[video]'."
         ) from error
-    if not isinstance(source, (str, os.PathLike, bytes)):
-        source.seek(0)
+    parts: list[np.ndarray] = []
+    position, kind = 0, (0, 0)
     try:
         container: Any
-        with av.open(io.BytesIO(source) if isinstance(source, bytes) else source) as container:
+        options = {"format_whitelist": _CONTAINERS}
+        with _from_start(source) as file, av.open(file, options=options, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise AudioError(f"{name}: not a recording that can be read; it has no sound track.")
-            track = container.streams.audio[0]
             resampler = av.AudioResampler(format="fltp")
-            frames = [part for frame in container.decode(track) for part in resampler.resample(frame)]
-            parts = [frame.to_ndarray() for frame in frames]
-            rate = track.rate
+            for frame in container.decode(container.streams.audio[0]):
+                found = (frame.sample_rate, frame.layout.nb_channels)
+                if position and found != kind:
+                    raise _damaged(name, position / kind[0], "its sampling rate or number of channels changes")
+                kind = found
+                parts += [part.to_ndarray() for part in resampler.resample(frame)]
+                position += frame.samples
+                if sum(part.size for part in parts) >= _BLOCK_VALUES:
+                    yield kind[0], np.concatenate(parts, axis=1).T
+                    parts = []
     except (av.FFmpegError, IndexError) as error:
+        if position:
+            raise _damaged(name, position / kind[0], str(error)) from error
         raise AudioError(f"{unreadable}, or a video with a sound track.") from error
-    if not parts:
+    if not position:
         raise AudioError(f"{name}: the recording holds no samples.")
-    return np.concatenate(parts, axis=1).T, rate
+    if parts:
+        yield kind[0], np.concatenate(parts, axis=1).T
+
+
+def _damaged(name: str, seconds: float, reason: str) -> AudioError:
+    return AudioError(f"{name}: damaged after {seconds:.1f} s ({_plain(reason)}).")
+
+
+@contextmanager
+def _from_start(source: AudioSource) -> Iterator[Any]:
+    """A source as an open file; ffmpeg would take the colon in a name for a protocol."""
+    if isinstance(source, (str, os.PathLike)):
+        with Path(source).open("rb") as file:
+            yield file
+    else:
+        stream = _stream_of(source)
+        stream.seek(0)
+        yield stream
+
+
+def _plain(reason: str) -> str:
+    return reason.strip().removeprefix("Error : ").rstrip(".")
+
+
+def _mono(samples: np.ndarray, channel: int | None, name: str) -> np.ndarray:
+    """A channel of `(samples, channels)`, or the mean of all: `(samples,)`."""
+    channels = samples.shape[1]
+    if channel is None:
+        return samples.mean(axis=1) if channels > 1 else samples[:, 0]
+    if not 0 <= channel < channels:
+        raise AudioError(f"{name}: channel {channel}, counted from 0, was asked for; there are {channels}.")
+    return samples[:, channel]
+
+
+def _check_values(samples: np.ndarray, name: str) -> None:
+    loudest = np.abs(samples).max(initial=0.0)
+    if not np.isfinite(loudest):
+        raise AudioError(f"{name}: the recording holds NaN or infinite samples.")
+    if loudest > _LOUDEST:
+        raise AudioError(
+            f"{name}: the recording holds a sample of {loudest:.1g}, where full scale is 1; it is damaged."
+        )
+
+
+def _check_rate(rate: float, name: str) -> None:
+    if rate not in _RATES:
+        raise AudioError(f"{name}: a sampling rate of {rate} Hz; expected {_RATES[0]} to {_RATES[-1]} Hz.")
 
 
 def load_audio(
@@ -158,7 +273,7 @@ def resample(samples: np.ndarray, rate: int, target_rate: int = SAMPLING_RATE) -
 def stream_audio(source: AudioSource, rate: int = SAMPLING_RATE) -> Iterator[np.ndarray]:
     """Reads a recording block by block, as one channel at `rate`, in memory that doesn't grow with its length.
 
-    The blocks together are what [`load_audio`] gives. Containers that need PyAV are read whole.
+    The blocks together are what [`load_audio`] gives.
 
     Args:
         source: As in [`read_audio`].
@@ -171,42 +286,8 @@ def stream_audio(source: AudioSource, rate: int = SAMPLING_RATE) -> Iterator[np.
         AudioError: As in [`read_audio`], if need be in the middle of the recording.
     """
     name = source_name(source)
-    _refuse_empty(source, name)
-    source = _rewindable(source)
-    try:
-        file = soundfile.SoundFile(_stream_of(source))
-    except (soundfile.LibsndfileError, TypeError):
-        yield load_audio(source, rate)
-        return
-    with file:
-        if not file.frames:
-            raise AudioError(f"{name}: the recording holds no samples.")
-        yield from stream_samples(_blocks(file, name), file.samplerate, rate, name)
-
-
-def _blocks(file: soundfile.SoundFile, name: str) -> Iterator[np.ndarray]:
-    """What a file really holds, which may be less than its header says; `SoundFile.blocks` repeats itself there."""
-    while True:
-        try:
-            block = file.read(_BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise AudioError(f"{name}: damaged after {file.tell() / file.samplerate:.1f} s ({error}).") from error
-        if not len(block):
-            return
-        yield _mono(block)
-
-
-def _stream_of(source: AudioSource) -> Any:
-    """What soundfile opens: names as bytes, since not all of them are UTF-8."""
-    if isinstance(source, (str, os.PathLike)):
-        return os.fsencode(source)
-    return io.BytesIO(source) if isinstance(source, bytes) else source
-
-
-def _rewindable(source: AudioSource) -> AudioSource:
-    """The source, or the bytes of a stream that can be read only once."""
-    once = not isinstance(source, (str, os.PathLike, bytes)) and not source.seekable()
-    return source.read() if once else source  # type: ignore[union-attr]
+    found, blocks = _open(source, name)
+    yield from stream_samples((_mono(block, None, name) for block in blocks), found, rate, name)
 
 
 def stream_samples(
@@ -215,11 +296,12 @@ def stream_samples(
     """Resamples blocks `(samples,)` of one recording from `rate` to `target_rate`, both in Hz, as if they were whole.
 
     Raises:
-        AudioError: A block holds NaN or infinite samples.
+        AudioError: A block holds NaN, infinite or absurdly large samples, or the rate is absurd.
     """
+    _check_rate(rate, name)
     resampler = soxr.ResampleStream(rate, target_rate, 1, quality="HQ") if rate != target_rate else None
     for block in blocks:
-        _check_finite(block, name)
+        _check_values(block, name)
         yield block if resampler is None else resampler.resample_chunk(block)
     if resampler is not None:
         yield resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
