@@ -1,0 +1,253 @@
+"""The output folder of `exhubert.annotate`: shards that many processes fill, each of which may be killed at any moment.
+
+settings.json   what the results were made with, and the number of shards
+results/        finished shards, JSONL or Parquet
+errors/         recordings that can't be used and why, JSONL
+work/           locks, and a journal for each unfinished shard
+"""
+
+import json
+import os
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from .audio import AudioError
+from .files import write_whole
+from .inference import predict_all
+from .labels import AROUSALS, VALENCES
+from .pipeline_exhubert import ExHuBERTPipeline
+
+SETTINGS, RESULTS, ERRORS = "settings.json", "results", "errors"
+_WORK = "work"
+_ATTEMPTS = 3
+
+
+class Shard:
+    """The recordings of one shard and its files; only who holds `lock` may write them.
+
+    Results go into the journal line by line. When nothing is left to do they become the finished shard, whole or not
+    at all. The journal also announces each recording before it is read, so that one that ends the process every time
+    is set aside in the end.
+
+    Args:
+        folder: The output folder.
+        number: Of the shard, from 0.
+        settings: As `open_folder` gives them.
+    """
+
+    def __init__(self, folder: Path, number: int, settings: dict[str, Any]):
+        name = f"shard-{number:05}"
+        self.settings = settings
+        self.files: dict[str, str] = {}  # what is to be classified, by escaped name
+        self._results = folder / RESULTS / f"{name}.{settings['format']}"
+        self._errors = folder / ERRORS / f"{name}.jsonl"
+        self._journal = folder / _WORK / f"{name}.jsonl"
+        self._lock = folder / _WORK / f"{name}.lock"
+
+    def lock(self) -> FileLock:
+        """To be entered; raises `Timeout` at once where another process has it. It ends with the process."""
+        return FileLock(self._lock, blocking=False)
+
+    def waiting(self) -> list[str]:
+        """Recordings that are neither classified nor set aside."""
+        names = {row["file"] for path in (self._journal, self._errors) for row in _read(path) if "file" in row}
+        names |= {row["file"] for row in self._finished(["file"])}
+        return [file for name, file in self.files.items() if name not in names]
+
+    def unusable(self) -> set[str]:
+        """Escaped names of recordings that were set aside."""
+        return {row["file"] for row in _read(self._errors)} & set(self.files)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All results."""
+        journal = _read(self._journal)  # first: a rank may be making it the finished shard just now
+        finished = self._finished()
+        names = {row["file"] for row in finished}
+        return finished + [row for row in journal if "file" in row and row["file"] not in names]
+
+    def work(self, classifier: ExHuBERTPipeline, windows: dict[str, Any]) -> Iterator[str | None]:
+        """Classifies what is waiting; for each recording None, or why it can't be used."""
+        _cut(self._journal)
+        _cut(self._errors)
+        begun = Counter(row["begun"] for row in _read(self._journal) if "begun" in row)
+        waiting = self.waiting()
+        deadly = [file for file in waiting if begun[escaped(file)] >= _ATTEMPTS]
+        for file in deadly:
+            yield self._set_aside(file, f"{file}: {_ATTEMPTS} times the process was ended while it read this.")
+        with self._journal.open("ab") as journal:
+            harmless = [file for file in waiting if file not in deadly]
+            for file, result in predict_all(classifier, _announced(journal, harmless), **windows):
+                if isinstance(result, AudioError):
+                    yield self._set_aside(file, str(result))
+                else:
+                    _write(journal, result.to_dict(self.settings["timeline"]) | {"file": escaped(file)})
+                    yield None
+        self._finish()
+
+    def forget_errors(self) -> None:
+        """What was set aside waits again, unless another process is at work here."""
+        if not self._errors.is_file():
+            return
+        try:
+            with self.lock():
+                self._finish()
+                self._errors.unlink(missing_ok=True)
+        except Timeout:
+            pass
+
+    def _set_aside(self, file: str, reason: str) -> str:
+        with self._errors.open("ab") as errors:
+            _write(errors, {"file": escaped(file), "error": _readable(reason)})
+        return reason
+
+    def _finished(self, columns: list[str] | None = None) -> list[dict[str, Any]]:
+        if self.settings["format"] != "parquet":
+            return _read(self._results)
+        if not self._results.is_file():
+            return []
+        with self._results.open("rb") as stream:
+            return pq.ParquetFile(stream).read(columns).to_pylist()
+
+    def _finish(self) -> None:
+        rows = self.rows()
+        if rows and self.settings["format"] == "parquet":
+            part = self._results.with_name(self._results.name + ".incomplete")
+            with part.open("wb") as stream:
+                pq.write_table(pa.Table.from_pylist(rows, schema=_schema(self.settings)), stream)
+            part.replace(self._results)
+        elif rows:
+            write_whole(self._results, "".join(_line(row) for row in rows))
+        self._journal.unlink(missing_ok=True)
+
+
+def open_folder(folder: Path, options: dict[str, Any], classes: list[str], shards: int) -> dict[str, Any]:
+    """The settings of an output folder, which the first rank to come writes.
+
+    Args:
+        folder: New, or one to go on in.
+        options: What changes the results; `format` and `timeline` among it.
+        classes: Names of the model's classes.
+        shards: Into how many the recordings are dealt if the folder is new.
+
+    Raises:
+        ValueError: The folder was made with other options, or holds something else.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / _WORK).is_dir():
+        raise ValueError(f"--output {folder}: it holds something else. Expected a new folder, or one to go on in.")
+    for part in (_WORK, RESULTS, ERRORS):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    path = folder / SETTINGS
+    with FileLock(folder / _WORK / "settings.lock"):
+        if not path.is_file():
+            write_whole(path, json.dumps(options | {"classes": classes, "shards": shards}, indent=2) + "\n")
+    settings = read_settings(folder)
+    for name, value in options.items():
+        if settings[name] != value:
+            raise ValueError(
+                f"{path}: the results there were made with --{name} {settings[name]}, now it is {value}. Give "
+                "the same, or another --output."
+            )
+    return settings
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """What `open_folder` gave.
+
+    Raises:
+        FileNotFoundError: The folder isn't an output folder.
+    """
+    path = folder / SETTINGS
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file. Expected the --output of exhubert.annotate.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def shards_of(folder: Path, settings: dict[str, Any], files: Iterable[str] = ()) -> list[Shard]:
+    """The shards, with the files dealt to them by nothing but their names: ranks agree, whatever else they find."""
+    shards = [Shard(folder, number, settings) for number in range(settings["shards"])]
+    for file in files:
+        shards[zlib.crc32(os.fsencode(file)) % len(shards)].files[escaped(file)] = file
+    return shards
+
+
+def escaped(name: str) -> str:
+    r"""A file name as valid UTF-8: backslashes doubled, bytes that aren't UTF-8 as `\x..`; others stay as they are.
+
+    >>> print(escaped("a\\b\udcff.wav"))
+    a\\b\xff.wav
+    """
+    return _readable(name.replace("\\", "\\\\"))
+
+
+def unescaped(name: str) -> str:
+    """The file name that `escaped` was given."""
+    return re.sub(r"\\(?:\\|x(..))", lambda part: os.fsdecode(bytes.fromhex(part[1])) if part[1] else "\\", name)
+
+
+def _readable(text: str) -> str:
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def _schema(settings: dict[str, Any]) -> pa.Schema:
+    def probabilities(names: Iterable[str]) -> pa.DataType:
+        return pa.struct([(name, pa.float64()) for name in names])
+
+    scores = probabilities(settings["classes"])
+    window = [("start", pa.float64()), ("end", pa.float64()), ("silent", pa.bool_()), ("scores", scores)]
+    return pa.schema(
+        [
+            ("file", pa.string()),
+            ("label", pa.string()),
+            ("scores", scores),
+            ("arousal", probabilities(AROUSALS)),
+            ("valence", probabilities(VALENCES)),
+            ("seconds", pa.float64()),
+            ("windows", pa.list_(pa.struct(window)) if settings["timeline"] else pa.int64()),
+        ]
+    )
+
+
+def _announced(journal: BinaryIO, files: Iterable[str]) -> Iterator[str]:
+    for file in files:
+        _write(journal, {"begun": escaped(file)})
+        yield file
+
+
+def _line(row: dict[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _write(stream: BinaryIO, row: dict[str, Any]) -> None:
+    stream.write(_line(row).encode())
+    stream.flush()
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """The rows of a JSONL file and the bytes of their lines, up to one that a stopped process left half written."""
+    try:
+        with path.open("rb") as stream:
+            for line in stream:
+                row = json.loads(line) if line.endswith(b"\n") else None
+                if not isinstance(row, dict):
+                    return
+                yield row, len(line)
+    except (FileNotFoundError, ValueError):
+        return
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    return [row for row, _ in _whole_lines(path)]
+
+
+def _cut(path: Path) -> None:
+    """Removes a half-written line from the end of a JSONL file."""
+    if path.is_file():
+        os.truncate(path, sum(size for _, size in _whole_lines(path)))

@@ -1,0 +1,280 @@
+"""Annotating with many ranks: killed and started again, nothing is done twice and nothing is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from datasets import load_dataset
+
+from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, default_feature_extractor
+from exhubert.annotate import main, read_annotations
+from exhubert.inference import load_pipeline, predict
+from exhubert.shards import escaped, unescaped
+
+from .conftest import tiny_hubert, write_tone
+from .test_audio import bad_files
+
+TWO_RANKS = Path(__file__).parents[1] / "recipes" / "accelerate" / "cpu_two_ranks.yaml"
+NAMES = ['"quoted", ünï.wav', "line\nbreak.wav", r"back\xff\\slash.wav", os.fsdecode(b"bytes \xff\xe2\x80.wav")]
+
+
+def saved_model(folder, **fields) -> str:
+    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert("pre_norm"), window_seconds=1.0, **fields)
+    model.save_pretrained(folder)
+    default_feature_extractor(model.config).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    return saved_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory) -> Path:
+    """Recordings with awkward names, one of three windows of which one is silent, and two bad ones."""
+    folder = tmp_path_factory.mktemp("recordings")
+    for number, name in enumerate(NAMES):
+        write_tone(folder / "plain.wav", 0.3 + 0.1 * number).rename(folder / name)
+    write_tone(folder / "long.wav", 2.6)
+    (folder / "empty.wav").write_bytes(b"")
+    bad_files(folder / "bad")
+    (folder / "bad" / "text.wav").rename(folder / "text.wav")
+    for rest in (folder / "bad").iterdir():
+        rest.unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    """Enough recordings to kill a rank at work on them."""
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(150):
+        write_tone(folder / f"{number:03}.wav", 1.5 + 0.01 * number)
+    return folder
+
+
+def results(output: Path) -> Counter:
+    """How often each recording is in the files a user reads."""
+    lines = [line for path in (output / "results").glob("*.jsonl") for line in path.read_bytes().splitlines()]
+    return Counter(json.loads(line)["file"] for line in lines)
+
+
+def annotated(output: Path) -> int:
+    """How many results there are, journals included."""
+    found = [
+        path.read_bytes().count(b'"label"') for part in ("results", "work") for path in (output / part).glob("*.jsonl")
+    ]
+    return sum(found)
+
+
+def wait_until(condition, process):
+    while not condition():
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+
+
+def start_rank(rank: int, ranks: int, command: list[str]) -> subprocess.Popen:
+    """One rank without a launcher, as in an array of jobs."""
+    variables = {"RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_RANK": str(rank), "ACCELERATE_USE_CPU": "true"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "exhubert.annotate", *command],
+        env=os.environ | variables,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def same_as_predict(output: Path, model: str, files: list[Path]):
+    table = read_annotations(output).set_index("file")
+    assert sorted(table.index) == sorted(map(str, files))
+    classifier = load_pipeline(model, "cpu")
+    for file in files:
+        expected, found = predict(classifier, file, skip_silence=True), table.loc[str(file)]
+        assert found["label"] == expected.label and found["seconds"] == expected.seconds
+        assert {name: found[f"scores.{name}"] for name in expected.scores} == pytest.approx(expected.scores, abs=1e-6)
+
+
+def test_awkward_names_and_bad_recordings_come_through_both_formats(model, recordings, tmp_path, capsys):
+    good = [*(recordings / name for name in NAMES), recordings / "long.wav"]
+    for form in ("jsonl", "parquet"):
+        output = tmp_path / form
+        command = [str(recordings), "--model", model, "--output", str(output), "--format", form, "--timeline"]
+        assert main(command) == 2
+        printed = capsys.readouterr().err
+        assert "empty.wav: the file is empty" in printed and f"5 of 7 recordings are in {output / 'results'}" in printed
+        same_as_predict(output, model, good)
+        assert not list((output / "work").glob("*.jsonl")), "journals of finished shards"
+        data = {"train": [str(path) for path in (output / "results").iterdir()]}
+        rows = load_dataset("json" if form == "jsonl" else form, data_files=data, cache_dir=str(tmp_path / "cache"))
+        assert {unescaped(name) for name in rows["train"]["file"]} == {str(path) for path in good}
+        [long] = [row for row in rows["train"] if row["file"].endswith("long.wav")]
+        assert [window["end"] for window in long["windows"]] == [1.0, 2.0, 2.6]
+        errors = [json.loads(line) for path in (output / "errors").iterdir() for line in path.read_text().splitlines()]
+        assert sorted(Path(row["file"]).name for row in errors) == ["empty.wav", "text.wav"]
+
+
+def test_escaped_names_are_told_apart_and_come_back():
+    names = [*NAMES, "plain", "\udcff", r"\xff", r"\\xff", "\\", "\\\udcff", "\udce2\udc80\u2028"]
+    assert len({escaped(name) for name in names}) == len(names)
+    assert [unescaped(escaped(name).encode().decode()) for name in names] == names
+
+
+def test_bad_recordings_are_tried_again_only_when_asked(model, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "late.wav").write_bytes(b"")
+    command = [str(tmp_path / "in"), "--model", model, "--output", str(tmp_path / "out")]
+    assert main(command) == 2
+    write_tone(tmp_path / "in" / "late.wav")
+    assert main(command) == 2
+    assert "0 recordings classified, 0 can't be used" in capsys.readouterr().err
+    assert main([*command, "--retry"]) == 0
+    assert results(tmp_path / "out") == {str(tmp_path / "in" / "late.wav"): 1}
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_recordings_that_came_later_are_added(model, tmp_path, form):
+    command = [str(tmp_path / "in"), "--model", model, "--output", str(tmp_path / "out"), "--format", form]
+    files = []
+    for number in range(20):
+        files.append(write_tone(tmp_path / "in" / f"{number}.wav"))
+        if number in (9, 19):
+            assert main(command) == 0
+    same_as_predict(tmp_path / "out", model, files)
+
+
+def test_lists_of_paths_end_in_newlines_or_nul(model, recordings, tmp_path):
+    paths = [os.fsencode(recordings / name) for name in NAMES]
+    (tmp_path / "nul").write_bytes(b"\0".join(paths))
+    (tmp_path / "lines").write_bytes(b"\n".join(path for path in paths if b"\n" not in path) + b"\n")
+    command = ["--model", model, "--output"]
+    assert main([*command, str(tmp_path / "a"), "--list", str(tmp_path / "nul"), "--null"]) == 0
+    assert sorted(read_annotations(tmp_path / "a")["file"]) == sorted(map(os.fsdecode, paths))
+    assert main([*command, str(tmp_path / "b"), "--list", str(tmp_path / "lines")]) == 0
+    assert len(read_annotations(tmp_path / "b")) == 3
+
+
+def test_other_settings_another_model_or_other_contents_are_refused(model, recordings, tmp_path, capsys):
+    command = [str(recordings / "long.wav"), "--output", str(tmp_path / "out"), "--model"]
+    assert main([*command, model, "--hop_s", "0.5"]) == 0
+    for change, message in (
+        ([model], "--hop_s 0.5, now it is None"),
+        ([model, "--hop_s", "0.5", "--timeline"], "--timeline False, now it is True"),
+        ([model, "--hop_s", "0.5", "--format", "parquet"], "--format jsonl, now it is parquet"),
+        ([saved_model(tmp_path / "other", labels=["a", "b", "c"]), "--hop_s", "0.5"], "made with --model"),
+    ):
+        assert main([*command, *change]) == 1
+        assert message in capsys.readouterr().err
+    assert main([*command, saved_model(tmp_path / "copy"), "--hop_s", "0.5", "--batch_size", "2"]) == 0
+    assert main([str(recordings), "--model", model, "--output", str(recordings)]) == 1
+    assert "it holds something else" in capsys.readouterr().err
+    assert main([str(recordings), "--model", model, "--output", str(tmp_path / "new"), "--hop_s", "7"]) == 1
+    assert "hop_s is 7 s" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    with pytest.raises(FileNotFoundError, match="settings.json: there is no such file"):
+        read_annotations(tmp_path)
+
+
+def test_six_classes_give_arousal_and_valence_in_both_formats(tmp_path):
+    six = saved_model(tmp_path / "six", labels=list(SIX_CLASSES))
+    for form in ("jsonl", "parquet"):
+        command = [str(write_tone(tmp_path / "tone.wav")), "--model", six, "--output", str(tmp_path / form)]
+        assert main([*command, "--format", form]) == 0
+        row = read_annotations(tmp_path / form).iloc[0]
+        high = sum(row[f"scores.{name}"] for name in SIX_CLASSES if name.startswith("high"))
+        assert row["arousal.high"] == pytest.approx(high) and row["windows"] == 1
+
+
+def test_a_half_written_line_and_a_journal_already_finished_are_not_counted(model, many, tmp_path):
+    """What a kill leaves between two writes, and between the shard and the removal of its journal."""
+    command = [str(many), "--model", model, "--output", str(tmp_path / "out")]
+    assert main(command) == 0
+    whole = results(tmp_path / "out")
+    shards = sorted((tmp_path / "out" / "results").iterdir())
+    lines = shards[0].read_bytes().splitlines(keepends=True)
+    shards[0].unlink()
+    (tmp_path / "out" / "work" / shards[0].name).write_bytes(lines[0] + lines[1][:-20])
+    (tmp_path / "out" / "work" / shards[1].name).write_bytes(shards[1].read_bytes())
+    (tmp_path / "out" / "results" / (shards[0].name + ".incomplete")).write_bytes(lines[0])
+    assert len(read_annotations(tmp_path / "out")) == 150 - len(lines) + 1
+    assert main(command) == 0
+    assert results(tmp_path / "out") == whole and set(whole.values()) == {1} and len(whole) == 150
+
+
+def test_a_recording_that_ends_the_process_each_time_is_set_aside(model, tmp_path, capsys):
+    deadly, good = write_tone(tmp_path / "deadly.wav"), write_tone(tmp_path / "good.wav")
+    command = [str(good), str(deadly), "--model", model, "--output", str(tmp_path / "out")]
+    assert main([*command[1:2], *command[2:]]) == 0
+    [shard] = (tmp_path / "out" / "results").iterdir()
+    shard.unlink()
+    begun = json.dumps({"begun": str(deadly)}) + "\n"
+    (tmp_path / "out" / "work" / shard.name).write_text(2 * begun)
+    assert main(command) == 0
+    for path in (tmp_path / "out" / "results").iterdir():
+        path.unlink()
+    (tmp_path / "out" / "work" / shard.name).write_text(3 * begun)
+    assert main(command) == 2
+    assert "deadly.wav: 3 times the process was ended" in capsys.readouterr().err
+    assert results(tmp_path / "out") == {str(good): 1}
+    assert main([*command, "--retry"]) == 0
+
+
+@pytest.mark.slow
+def test_the_others_take_over_from_a_killed_rank(model, many, tmp_path):
+    output = tmp_path / "out"
+    command = [str(many), "--model", model, "--output", str(output)]
+    dead = start_rank(1, 2, command)
+    wait_until(lambda: annotated(output) >= 5, dead)
+    alive = start_rank(0, 2, command)
+    dead.kill()
+    dead.communicate()
+    assert annotated(output) < 150
+    assert alive.wait(100) == 0
+    printed = alive.communicate()[1]
+    assert f"150 of 150 recordings are in {output / 'results'}" in printed and "rank 0 of 2:" in printed
+    assert len(results(output)) == 150 and set(results(output).values()) == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_killed_launch_goes_on_with_another_number_of_ranks(model, many, recordings, tmp_path, form):
+    output = tmp_path / "out"
+    command = [str(many), str(recordings), "--model", model, "--output", str(output), "--format", form]
+    launcher = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--config_file", str(TWO_RANKS)]
+    launch = subprocess.Popen([*launcher, "-m", "exhubert.annotate", *command], stderr=subprocess.PIPE)
+    wait_until(lambda: annotated(output) >= 10, launch)
+    [victim] = [pid for pid in worker_ids(output) if b"\0RANK=1\0" in Path(f"/proc/{pid}/environ").read_bytes()]
+    os.kill(victim, signal.SIGKILL)
+    assert launch.communicate() and launch.returncode == 1
+    before = len(read_annotations(output))
+    assert 10 <= before < 155
+    ranks = [start_rank(rank, 3, command) for rank in range(3)]
+    printed = [rank.communicate()[1] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [2, 0, 0]
+    assert "155 of 157 recordings are in" in printed[0] and "2 can't be used" in printed[0]
+    done = [
+        int(line.split(": ")[2].split(" ")[0])
+        for text in printed
+        for line in text.splitlines()
+        if " of 3: " in line and "classified" in line
+    ]
+    assert sum(done) == 155 - before, "nothing is done twice"
+    good = [*many.iterdir(), *(recordings / name for name in NAMES), recordings / "long.wav"]
+    same_as_predict(output, model, good)
+
+
+def worker_ids(output: Path) -> list[int]:
+    """Processes that were started with RANK for this output folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            mine = os.fsencode(output) in path.read_bytes() and b"\0RANK=" in (path.parent / "environ").read_bytes()
+        except OSError:
+            continue
+        found += [int(path.parent.name)] if mine else []
+    return found
