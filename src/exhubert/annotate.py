@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m exhubert.annotate",
-        description="Classify any number of recordings: accelerate launch -m exhubert.annotate PATH ... After a kill, start "
-        "it again with the same options and any number of ranks.",
+        description="Classify any number of recordings: accelerate launch -m exhubert.annotate PATH ... A stopped run "
+        "goes on when it is started again with the same options and any number of ranks.",
     )
     parser.add_argument("paths", nargs="*", metavar="PATH", help="recordings, folders of them, or patterns")
     parser.add_argument("--list", type=Path, help="text file of more recordings, a path in each line")
