@@ -18,6 +18,7 @@ _LOUDEST = 2.0**32  # full scale is 1; floats that were never scaled down from 3
 _BLOCK_VALUES = 2**18
 _SILENCE_DB = -60.0
 _LFS = b"version https://git-lfs"
+_MIDI = b"\xf0\x7e"  # libsndfile prints what is wrong with these, to where the results go
 # Those of ffmpeg's formats that hold a recording and never name another file or address to open.
 _CONTAINERS = (
     "3gp,aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,eac3,flac,flv,m4a,matroska,mov,mp3,mp4,mpeg,mpegts,mxf,nistsphere,"
@@ -31,10 +32,37 @@ class AudioError(ValueError):
 
 
 class _SoundFile(soundfile.SoundFile):
-    """Doesn't seek after each read, which fails in a FLAC whose header leaves its length open."""
+    """Doesn't seek after each read, which fails in a FLAC whose header leaves its length open, and in some ADPCM."""
 
     def seekable(self) -> bool:
         return False
+
+
+class _Stream:
+    """An open file without its name, whose ending the libraries would believe, and that keeps what went wrong.
+
+    Reading errors would be printed, not raised, in libsndfile; damaged files make ffmpeg seek before their start.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self.file = file
+        self.failure: Exception | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self.file.read(size)
+        except Exception as error:
+            self.failure = self.failure or error
+            return b""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self.file.seek(offset, whence)
+        except (OSError, ValueError):
+            return -1
+
+    def tell(self) -> int:
+        return self.file.tell()
 
 
 def read_audio(
@@ -68,54 +96,71 @@ def read_audio(
 def _open(
     source: AudioSource, name: str, start: float | None = None, end: float | None = None
 ) -> tuple[int, Iterator[np.ndarray]]:
-    """A recording's rate, and the samples `(samples, channels)` of a part of it, block by block; at least one."""
+    """The rate of a recording, and the blocks `(samples, channels)` of a part of it."""
+    blocks = _decoded(source, name, start, end)
+    rate, first = next(blocks)
+    return rate, chain([first], (block for _, block in blocks))
+
+
+def _decoded(
+    source: AudioSource, name: str, start: float | None, end: float | None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The rate and the next block `(samples, channels)`; at least one."""
     try:
-        source = _checked(source, name)
-        try:
-            file = _SoundFile(_stream_of(source))
-        except (soundfile.LibsndfileError, TypeError) as error:  # headerless .raw files give a TypeError
-            rate, blocks = _open_container(source, name, getattr(error, "error_string", str(error)))
-            if start is not None or end is not None:
-                whole = np.concatenate(list(blocks))
-                first, last = _span(name, start, end, len(whole), rate)
-                blocks = iter([whole[first:last]])
-        else:
-            rate = file.samplerate
-            blocks = _blocks(file, name, *_span(name, start, end, file.frames, rate), whole=end is None)
+        with _opened(source, name) as file:
+            stream = _Stream(file)
+            for rate, block in _sound(stream, name, start, end):
+                _check_rate(rate, name)
+                yield rate, block
+                if stream.failure:
+                    break
+            if stream.failure:
+                raise AudioError(f"{name}: reading it failed ({_plain(str(stream.failure))}).") from stream.failure
     except OSError as error:
         raise AudioError(f"{name}: {error.strerror or error}.") from error
-    _check_rate(rate, name)
-    return rate, blocks
 
 
-def _checked(source: AudioSource, name: str) -> AudioSource:
-    """The source, or the bytes of a stream that can be read only once, if there is something in it.
-
-    Raises:
-        AudioError: It is missing, empty, a Git LFS pointer or open as text.
-        OSError: It can't be opened.
-    """
+@contextmanager
+def _opened(source: AudioSource, name: str) -> Iterator[BinaryIO]:
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         if not path.is_file():
             raise AudioError(f"{name}: this is a folder." if path.is_dir() else f"{name}: there is no such file.")
         with path.open("rb") as file:
-            head = file.read(len(_LFS))
-        if head == _LFS:
-            raise AudioError(f"{name}: only a Git LFS pointer; run `git lfs pull` in the corpus's repository.")
-        if not head:
-            raise AudioError(f"{name}: the file is empty (0 bytes).")
-        return source
-    if isinstance(source, io.TextIOBase):
+            yield file
+    elif isinstance(source, io.TextIOBase):
         raise AudioError(f"{name}: open as text; expected a binary file, open(..., 'rb').")
-    return source if isinstance(source, bytes) or source.seekable() else source.read()
+    elif isinstance(source, bytes) or not source.seekable():
+        yield io.BytesIO(source if isinstance(source, bytes) else source.read())
+    else:
+        yield source
 
 
-def _stream_of(source: AudioSource) -> Any:
-    """What soundfile opens: names as bytes, since not all of them are UTF-8."""
-    if isinstance(source, (str, os.PathLike)):
-        return os.fsencode(source)
-    return io.BytesIO(source) if isinstance(source, bytes) else source
+def _sound(stream: _Stream, name: str, start: float | None, end: float | None) -> Iterator[tuple[int, np.ndarray]]:
+    stream.seek(0)
+    head = stream.read(len(_LFS))
+    stream.seek(0)
+    if head == _LFS:
+        raise AudioError(f"{name}: only a Git LFS pointer; run `git lfs pull` in the corpus's repository.")
+    if not head:
+        raise AudioError(f"{name}: the file is empty (0 bytes).")
+    if head.startswith(_MIDI):
+        raise AudioError(f"{name}: a MIDI sample dump, which isn't read; make it a wav.")
+    try:
+        file = _SoundFile(stream)
+    except soundfile.LibsndfileError as error:
+        blocks = _container_blocks(stream, name, error.error_string)
+        if start is None and end is None:
+            yield from blocks
+            return
+        rates, parts = zip(*blocks, strict=True)
+        whole, rate = np.concatenate(parts), rates[0]
+        first, last = _span(name, start, end, len(whole), rate)
+        yield rate, whole[first:last]
+        return
+    with file:
+        first, last = _span(name, start, end, file.frames, file.samplerate)
+        yield from _blocks(file, name, first, last, whole=end is None)
 
 
 def _span(name: str, start: float | None, end: float | None, frames: int, rate: int) -> tuple[int, int]:
@@ -130,39 +175,33 @@ def _span(name: str, start: float | None, end: float | None, frames: int, rate: 
     return first, min(last, frames)
 
 
-def _blocks(file: soundfile.SoundFile, name: str, first: int, last: int, whole: bool) -> Iterator[np.ndarray]:
+def _blocks(
+    file: soundfile.SoundFile, name: str, first: int, last: int, whole: bool
+) -> Iterator[tuple[int, np.ndarray]]:
     """What a file really holds, which may be less than its header says; `SoundFile.blocks` repeats itself there."""
-    size, position = max(1, _BLOCK_VALUES // file.channels), first
-    with file:
-        try:
-            if first:
-                file.seek(first)
-            while position < last:
-                block = file.read(min(size, last - position), dtype="float32", always_2d=True)
-                if not len(block):
-                    break
-                position += len(block)
-                yield block
-        except soundfile.LibsndfileError as error:
-            raise _damaged(name, max(position, file.tell()) / file.samplerate, error.error_string) from error
+    size, rate, position = max(1, _BLOCK_VALUES // file.channels), file.samplerate, first
+    try:
+        if first:
+            file.seek(first)
+        while position < last:
+            block = file.read(min(size, last - position), dtype="float32", always_2d=True)
+            if not len(block):
+                break
+            position += len(block)
+            yield rate, block
+    except soundfile.LibsndfileError as error:
+        raise _damaged(name, max(position, file.tell()) / rate, error.error_string) from error
     if position == first:
         raise AudioError(f"{name}: the recording holds no samples.")
     if position < last and not whole:
         raise AudioError(
-            f"{name}: the part to {last / file.samplerate:.3f} s was asked for, but the recording breaks off after "
-            f"{position / file.samplerate:.3f} s."
+            f"{name}: the part to {last / rate:.3f} s was asked for, but the recording breaks off after "
+            f"{position / rate:.3f} s."
         )
 
 
-def _open_container(source: AudioSource, name: str, reason: str) -> tuple[int, Iterator[np.ndarray]]:
-    """What [`_open`] gives, of the sound track of what soundfile can't open."""
-    found = _container_blocks(source, name, reason)
-    rate, first = next(found)
-    return rate, chain([first], (block for _, block in found))
-
-
-def _container_blocks(source: AudioSource, name: str, reason: str) -> Iterator[tuple[int, np.ndarray]]:
-    """The rate and the next block `(samples, channels)` of a sound track, with PyAV; at least one."""
+def _container_blocks(stream: _Stream, name: str, reason: str) -> Iterator[tuple[int, np.ndarray]]:
+    """The sound track of what soundfile can't open, with PyAV."""
     unreadable = f"{name}: not a recording that can be read ({_plain(reason)}). Expected wav, flac, ogg, mp3"
     try:
         import av
@@ -170,49 +209,38 @@ def _container_blocks(source: AudioSource, name: str, reason: str) -> Iterator[t
         raise AudioError(
             f"{unreadable} or another format of libsndfile; for video and m4a pip install 'exhubert[video]'."
         ) from error
+    stream.seek(0)
     parts: list[np.ndarray] = []
     position, kind = 0, (0, 0)
     try:
         container: Any
-        options = {"format_whitelist": _CONTAINERS}
-        with _from_start(source) as file, av.open(file, options=options, metadata_errors="replace") as container:
+        with av.open(stream, options={"format_whitelist": _CONTAINERS}, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise AudioError(f"{name}: not a recording that can be read; it has no sound track.")
-            resampler = av.AudioResampler(format="fltp")
+            resampler = av.AudioResampler(format="flt")  # of planar frames PyAV gives away no more than 8 channels
             for frame in container.decode(container.streams.audio[0]):
                 found = (frame.sample_rate, frame.layout.nb_channels)
                 if position and found != kind:
                     raise _damaged(name, position / kind[0], "its sampling rate or number of channels changes")
                 kind = found
-                parts += [part.to_ndarray() for part in resampler.resample(frame)]
+                parts += [part.to_ndarray().reshape(-1, kind[1]) for part in resampler.resample(frame)]
                 position += frame.samples
                 if sum(part.size for part in parts) >= _BLOCK_VALUES:
-                    yield kind[0], np.concatenate(parts, axis=1).T
+                    yield kind[0], np.concatenate(parts)
                     parts = []
     except (av.FFmpegError, IndexError) as error:
+        why = getattr(error, "strerror", None) or str(error)
         if position:
-            raise _damaged(name, position / kind[0], str(error)) from error
+            raise _damaged(name, position / kind[0], why) from error
         raise AudioError(f"{unreadable}, or a video with a sound track.") from error
     if not position:
         raise AudioError(f"{name}: the recording holds no samples.")
     if parts:
-        yield kind[0], np.concatenate(parts, axis=1).T
+        yield kind[0], np.concatenate(parts)
 
 
 def _damaged(name: str, seconds: float, reason: str) -> AudioError:
     return AudioError(f"{name}: damaged after {seconds:.1f} s ({_plain(reason)}).")
-
-
-@contextmanager
-def _from_start(source: AudioSource) -> Iterator[Any]:
-    """A source as an open file; ffmpeg would take the colon in a name for a protocol."""
-    if isinstance(source, (str, os.PathLike)):
-        with Path(source).open("rb") as file:
-            yield file
-    else:
-        stream = _stream_of(source)
-        stream.seek(0)
-        yield stream
 
 
 def _plain(reason: str) -> str:
@@ -223,7 +251,8 @@ def _mono(samples: np.ndarray, channel: int | None, name: str) -> np.ndarray:
     """A channel of `(samples, channels)`, or the mean of all: `(samples,)`."""
     channels = samples.shape[1]
     if channel is None:
-        return samples.mean(axis=1) if channels > 1 else samples[:, 0]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return samples.mean(axis=1) if channels > 1 else samples[:, 0]
     if not 0 <= channel < channels:
         raise AudioError(f"{name}: channel {channel}, counted from 0, was asked for; there are {channels}.")
     return samples[:, channel]
