@@ -32,11 +32,12 @@ from exhubert.evaluation.report import markdown_table, results, uar_text, write_
 from exhubert.extension import feature_extractor_of, load_classifier
 from exhubert.files import write_whole
 from exhubert.labels import names_by_index
+from exhubert.onnx_model import OnnxModel, is_exported
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="folder or hub id")
+    parser.add_argument("model", help="folder or hub id; also a folder that `exhubert export` wrote")
     parser.add_argument("--data", required=True, help="folder of a built dataset")
     parser.add_argument("--output", type=Path, required=True, help="folder for the results")
     parser.add_argument(
@@ -84,7 +85,9 @@ def main(arguments: list[str]) -> None:
         raise ValueError(f"--baselines learn from the train partition, so --partition {options.partition} can't be.")
     if options.baselines and training is None:
         raise ValueError(f"{options.data} has no train partition for the baselines to learn from.")
-    model = load_classifier(options.model).to(torch.accelerator.current_accelerator() or "cpu")
+    exported = is_exported(options.model)
+    model = OnnxModel(options.model) if exported else load_classifier(options.model)
+    model = model.to(torch.accelerator.current_accelerator() or "cpu")
     names = names_by_index(model.config.id2label)
     if names != rows.features["label"].names:
         raise ValueError(f"{options.model} has the classes {names}, {options.data} has {rows.features['label'].names}.")

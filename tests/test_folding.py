@@ -9,9 +9,9 @@ from exhubert.folding import added_shares, fold
 from .conftest import tiny_hubert
 
 
-def opened(layout: str, gates=(0.0, 0.3, 0.3), **fields) -> ExHuBERTForSequenceClassification:
+def opened(layout: str, gates=(0.0, 0.3, 0.3), labels=None, **fields) -> ExHuBERTForSequenceClassification:
     """An ExHuBERT of three blocks whose gates are as far open as `gates` says."""
-    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert(layout))
+    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert(layout), labels)
     if fields:
         config = ExHuBERTConfig(**(model.config.to_dict() | fields))
         wider = ExHuBERTForSequenceClassification(config)
@@ -19,6 +19,7 @@ def opened(layout: str, gates=(0.0, 0.3, 0.3), **fields) -> ExHuBERTForSequenceC
         model = wider.eval()
     torch.manual_seed(1)
     with torch.no_grad():
+        model.classifier.weight.normal_()
         for block, size in zip(model.blocks, gates, strict=True):
             block.gate.weight.copy_(size * torch.randn_like(block.gate.weight))
             block.adapted.attention.q_proj.weight.add_(0.1)

@@ -232,8 +232,8 @@ def identity_report(
     if isinstance(batch, torch.Tensor):
         batch = {"input_values": batch}
     inputs = {key: value for key, value in batch.items() if key in ("input_values", "attention_mask")}
-    _align(model)
-    _align(hubert)
+    align(model)
+    align(hubert)
     with _evaluating(model, hubert):
         ours = model.base_model(**inputs, output_hidden_states=True)
         theirs = hubert.base_model(**inputs, output_hidden_states=True)
@@ -349,7 +349,7 @@ def _spread_layer_weights(weights: torch.Tensor) -> torch.Tensor:
     return torch.cat([weights[:1], halves])
 
 
-def _align(model: torch.nn.Module):
+def align(model: torch.nn.Module):
     """Moves weights that safetensors mapped to odd addresses: CPU kernels round differently there (2e-7)."""
     for parameter in model.parameters():
         if parameter.data_ptr() % 64:

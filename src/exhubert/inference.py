@@ -1,18 +1,24 @@
 """From recordings to emotions, on transformers' own pipeline."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import pipeline
+from torch.nn.utils.rnn import pad_sequence
 
 from .audio import AudioError, AudioSource, source_name
 from .extension import feature_extractor_of, load_classifier
 from .labels import AROUSALS, SIX_CLASSES, VALENCES, arousal_valence, names_by_index
+from .onnx_model import OnnxModel, is_exported
 from .pipeline_exhubert import ExHuBERTPipeline
+
+_FILES_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,10 @@ class Prediction:
 
 
 def load_pipeline(
-    model: str | Path, device: str | int | None = None, dtype: str | torch.dtype = "float32"
+    model: str | Path,
+    device: str | int | None = None,
+    dtype: str | torch.dtype = "float32",
+    backend: str | None = None,
 ) -> ExHuBERTPipeline:
     """The pipeline for the model in a folder or hub id, after checks that `pipeline("audio-classification")` lacks.
 
@@ -89,23 +98,29 @@ def load_pipeline(
         model: Folder or hub id.
         device: Such as `cpu` or `cuda:0`; by default the fastest there is.
         dtype: To compute in: `float32`, `bfloat16` or `float16`.
+        backend: `torch`, or `onnx` for a folder that `exhubert export` wrote; by default what the folder holds.
 
     Raises:
         ValueError: It has no head, is in the published layout, or predicts a number.
         RuntimeError: It is incomplete.
         OSError: It can't be read or reached.
     """
-    network = load_classifier(model).to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
+    dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+    found = "onnx" if is_exported(model) else "torch"
+    if (backend or found) != found:
+        way = "give the folder it was exported from" if found == "onnx" else f"run `exhubert export {model} OUT` first"
+        raise ValueError(f"The backend is {backend}, but {model} is a model for {found}; {way}.")
+    network: Any
+    if found == "onnx":
+        if dtype != torch.float32 or device not in (None, -1, "cpu"):
+            raise ValueError(f"{model} is an ONNX model: it runs on the processor in the precision it was exported in.")
+        network, device = OnnxModel(model), "cpu"
+    else:
+        network = load_classifier(model).to(dtype)
     if network.config.num_labels == 1:
         raise ValueError(f"{model} predicts one number, not classes; call the model itself for its output.")
     extractor = feature_extractor_of(model, network.config)
-    return pipeline(
-        "audio-classification",
-        model=network,
-        feature_extractor=extractor,
-        pipeline_class=ExHuBERTPipeline,
-        device=device,
-    )
+    return ExHuBERTPipeline(network, feature_extractor=extractor, task="audio-classification", device=device)
 
 
 def predict(classifier: ExHuBERTPipeline, source: AudioSource, **options: Any) -> Prediction:
@@ -122,14 +137,18 @@ def predict(classifier: ExHuBERTPipeline, source: AudioSource, **options: Any) -
     Raises:
         AudioError: The recording can't be used; the message says why.
     """
-    found = classifier(source, timeline=True, **options)
+    return _prediction(classifier, source_name(source), classifier(source, timeline=True, **options))
+
+
+def _prediction(classifier: ExHuBERTPipeline, name: str, found: dict[str, Any]) -> Prediction:
+    """What the pipeline found of one recording, with its marginals."""
     names = names_by_index(classifier.model.config.id2label)
     scores = {item["label"]: item["score"] for item in found["scores"]}
     ordered = {name: scores[name] for name in names}
     windows = [Window(**window) for window in found["windows"]]
     label = max(ordered, key=ordered.__getitem__)
     arousal, valence = marginals(ordered) if set(names) == set(SIX_CLASSES) else (None, None)
-    return Prediction(source_name(source), label, ordered, arousal, valence, found["seconds"], windows)
+    return Prediction(name, label, ordered, arousal, valence, found["seconds"], windows)
 
 
 def marginals(scores: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
@@ -161,22 +180,103 @@ def embed(classifier: ExHuBERTPipeline, source: AudioSource, window_s: float | N
     Raises:
         AudioError: As in `predict`.
     """
-    base = classifier.model.base_model
+    model: Any = classifier.model
     means = []
     for window in classifier.preprocess(source, window_s=window_s):
         inputs = {key: window[key].to(classifier.device) for key in ("input_values", "attention_mask") if key in window}
-        means.append(base(**inputs).last_hidden_state.float().mean(dim=1)[0])
+        if isinstance(model, OnnxModel):
+            means.append(model(**inputs).embedding[0])
+        else:
+            means.append(model.base_model(**inputs).last_hidden_state.float().mean(dim=1)[0])
     return torch.stack(means).mean(dim=0).cpu().numpy()
 
 
 def predict_all(
-    classifier: ExHuBERTPipeline, files: Iterable[str | Path], **options: Any
+    classifier: ExHuBERTPipeline,
+    files: Iterable[str | Path],
+    batch_size: int = 1,
+    workers: int = 1,
+    **options: Any,
 ) -> Iterator[tuple[str, Prediction | AudioError]]:
-    """Classifies files one by one; one that can't be used gives its `AudioError` instead, and the next goes on."""
+    """Classifies files in order; one that can't be used gives its `AudioError` instead, and the next goes on.
+
+    Args:
+        classifier: From `load_pipeline`.
+        files: Their paths.
+        batch_size: Windows at a time, also of different recordings. They are grouped by length, so that little is
+            padded, and nothing where the model would hear it.
+        workers: Threads that read and classify, each a part of the processor. They share the model.
+        **options: `window_s`, `hop_s` and `skip_silence` of `ExHuBERTPipeline`.
+
+    Yields:
+        The file and what was found.
+    """
+    names = map(str, files)
+    groups = iter(lambda: list(islice(names, 1 if batch_size == 1 else _FILES_AT_ONCE * batch_size)), [])
+    if workers == 1:
+        for group in groups:
+            yield from _predict_group(classifier, group, batch_size, options)
+        return
+
+    def work(group: list[str]) -> list[tuple[str, Prediction | AudioError]]:
+        return list(_predict_group(classifier, group, batch_size, options))
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // workers))
+    pool = ThreadPoolExecutor(workers)
+    try:
+        waiting: deque[Future] = deque()
+        for group in groups:
+            waiting.append(
+                pool.submit(lambda group: list(_predict_group(classifier, group, batch_size, options)), group)
+            )
+            if len(waiting) > 2 * workers:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
+
+
+def _predict_group(
+    classifier: ExHuBERTPipeline, files: Sequence[str], batch_size: int, options: dict[str, Any]
+) -> Iterator[tuple[str, Prediction | AudioError]]:
+    """Classifies a few files, their windows in common batches, and then gives the results."""
+    results: dict[str, list[dict[str, Any]] | AudioError] = {}
+    queue: list[dict[str, Any]] = []
     for file in files:
+        windows: list[dict[str, Any]] = []
+        results[file] = windows
         try:
-            yield str(file), predict(classifier, file, **options)
+            for window in classifier.preprocess(file, **options):
+                windows.append(window)
+                queue.append(window)
+                if len(queue) >= _FILES_AT_ONCE * batch_size:
+                    _classify(classifier, queue, batch_size)
+                    queue.clear()
         except AudioError as error:
-            yield str(file), error
+            results[file] = error
         except OSError as error:
-            yield str(file), AudioError(f"{file}: {error.strerror or error}.")
+            results[file] = AudioError(f"{file}: {error.strerror or error}.")
+    _classify(classifier, queue, batch_size)
+    for file, found in results.items():
+        if isinstance(found, AudioError):
+            yield file, found
+        else:
+            yield file, _prediction(classifier, file, classifier.postprocess(found, timeline=True))
+
+
+def _classify(classifier: ExHuBERTPipeline, windows: list[dict[str, Any]], batch_size: int) -> None:
+    """Puts its `logits` into each window, and takes its samples out."""
+    windows = sorted(windows, key=lambda window: window["samples"])
+    for first in range(0, len(windows), batch_size):
+        part = windows[first : first + batch_size]
+        inputs: dict[str, Any] = {
+            key: pad_sequence([window.pop(key)[0] for window in part], batch_first=True)
+            for key in ("input_values", "attention_mask")
+            if key in part[0]
+        }
+        logits = classifier.forward(inputs | {"samples": [window["samples"] for window in part]})["logits"]
+        for window, row in zip(part, logits, strict=True):
+            window["logits"] = row

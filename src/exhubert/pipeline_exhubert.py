@@ -48,6 +48,11 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
         kwargs.setdefault("top_k", None)
         super().__init__(*args, **kwargs)
 
+    def check_model_type(self, supported_models):
+        """Warns of models that aren't for this task; an exported one is no torch module and can't be among them."""
+        if isinstance(self.model, torch.nn.Module):
+            super().check_model_type(supported_models)
+
     def _sanitize_parameters(self, window_s=None, hop_s=None, timeline=None, skip_silence=None, **kwargs):
         preprocess, forward, postprocess = super()._sanitize_parameters(**kwargs)
         if "top_k" not in kwargs:

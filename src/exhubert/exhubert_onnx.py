@@ -1,0 +1,146 @@
+"""Runs an exported speech emotion model with onnxruntime and numpy alone: no torch, no transformers.
+
+    python exhubert_onnx.py RECORDING.wav ...
+
+This file lies in every exported folder, beside `model.onnx`, and needs nothing else of the project.
+"""
+
+import json
+import sys
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+
+class OnnxClassifier:
+    """An exported classifier.
+
+    Attributes:
+        labels: Class names in logit order.
+        sampling_rate: In Hz; what recordings must have.
+        window: Length in samples of the windows that longer recordings are cut into.
+        temperature: What logits are divided by before the softmax.
+
+    Args:
+        folder: Where `model.onnx`, `config.json` and `preprocessor_config.json` are.
+        threads: Threads of the processor to use; by default as many as there are cores.
+
+    Raises:
+        FileNotFoundError: One of the files isn't there.
+    """
+
+    def __init__(self, folder: str | Path = Path(__file__).parent, threads: int | None = None):
+        config, preprocessor = (
+            json.loads((Path(folder) / name).read_text(encoding="utf-8"))
+            for name in ("config.json", "preprocessor_config.json")
+        )
+        names = {int(index): name for index, name in config["id2label"].items()}
+        self.labels: list[str] = [names[index] for index in sorted(names)]
+        self.sampling_rate: int = preprocessor["sampling_rate"]
+        self.window = round((config.get("window_seconds") or 3.0) * self.sampling_rate)
+        self.temperature: float = config.get("temperature") or 1.0
+        self.several_labels = config.get("problem_type") == "multi_label_classification"
+        self._normalise: bool = preprocessor["do_normalize"]
+        self._masks_padding: bool = preprocessor["return_attention_mask"]
+        self._fewest = 1
+        for kernel, stride in zip(reversed(config["conv_kernel"]), reversed(config["conv_stride"]), strict=True):
+            self._fewest = (self._fewest - 1) * stride + kernel
+        options = onnxruntime.SessionOptions()
+        if threads:
+            options.intra_op_num_threads = threads
+        path = Path(folder) / "model.onnx"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: there is no such file; export a model with `exhubert export`.")
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, samples: np.ndarray) -> dict[str, float]:
+        """Probability of each class for one recording of any length, `(samples,)`, mono, at `sampling_rate`."""
+        logits = np.mean([self.run([window])[0][0] for window in self.windows(samples)], axis=0) / self.temperature
+        if self.several_labels:
+            scores = 1 / (1 + np.exp(-logits))
+        else:
+            scores = np.exp(logits - logits.max())
+            scores /= scores.sum()
+        return dict(zip(self.labels, scores.tolist(), strict=True))
+
+    def embed(self, samples: np.ndarray) -> np.ndarray:
+        """The mean over frames of the last hidden state, averaged over windows: `(hidden,)`."""
+        return np.mean([self.run([window])[1][0] for window in self.windows(samples)], axis=0)
+
+    def windows(self, samples: np.ndarray) -> list[np.ndarray]:
+        """Windows of one length that follow each other; the last one ends with the recording."""
+        last = len(samples) - self.window
+        if last <= 0:
+            return [samples]
+        starts = [*range(0, last, self.window), last]
+        return [samples[start : start + self.window] for start in starts]
+
+    def run(self, clips: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Logits `(clips, classes)` and embeddings `(clips, hidden)` of clips `(samples,)`, padded to the longest.
+
+        Raises:
+            ValueError: A clip isn't one channel, or too short for one frame; or the model can't tell padding from
+                speech and clips differ in length.
+        """
+        prepared = [np.asarray(clip, dtype=np.float32) for clip in clips]
+        lengths = [len(clip) for clip in prepared]
+        for clip in prepared:
+            if clip.ndim != 1 or len(clip) < self._fewest:
+                raise ValueError(f"A clip has the shape {clip.shape}; expected ({self._fewest} samples or more,).")
+        if len(set(lengths)) > 1 and not self._masks_padding:
+            raise ValueError("This model hears padding; give clips of one length, or one at a time.")
+        values = np.zeros((len(prepared), max(lengths)), dtype=np.float32)
+        mask = np.zeros(values.shape, dtype=np.int64)
+        for row, clip in enumerate(prepared):
+            if self._normalise:
+                clip = (clip - clip.mean()) / np.sqrt(clip.var() + 1e-7)
+            values[row, : len(clip)] = clip
+            mask[row, : len(clip)] = 1
+        logits, embeddings = self.session.run(None, {"input_values": values, "attention_mask": mask})
+        return logits, embeddings
+
+
+def read_wav(path: str | Path) -> tuple[np.ndarray, int]:
+    """Samples `(samples,)` from -1 to 1, channels mixed, and rate in Hz of a PCM WAV of 16 or 32 bits.
+
+    Raises:
+        ValueError: It is of another kind.
+    """
+    try:
+        with wave.open(str(path), "rb") as file:
+            width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
+            content = file.readframes(file.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise ValueError(f"{path}: not a PCM WAV ({error}).") from error
+    if width not in (2, 4):
+        raise ValueError(f"{path}: {8 * width} bits a sample; expected 16 or 32. Convert it first.")
+    samples = np.frombuffer(content, dtype=f"<i{width}").astype(np.float32) / 2 ** (8 * width - 1)
+    return samples.reshape(-1, channels).mean(axis=1), rate
+
+
+def main(paths: Sequence[str]) -> int:
+    """Prints the most probable class of each recording; 2 if some couldn't be used."""
+    if not paths:
+        print((__doc__ or "").strip())
+        return 1
+    classifier, failed = OnnxClassifier(), False
+    for path in paths:
+        try:
+            samples, rate = read_wav(path)
+            if rate != classifier.sampling_rate:
+                raise ValueError(f"{path}: {rate} Hz; expected {classifier.sampling_rate} Hz. Resample it first.")
+            scores = classifier(samples)
+        except (ValueError, OSError) as error:
+            print(error, file=sys.stderr)
+            failed = True
+            continue
+        label = max(scores, key=scores.__getitem__)
+        print(f"{path}\t{label}\t{scores[label]:.3f}")
+    return 2 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,258 @@
+"""Exporting a classifier: folded, pruned, as ONNX, in 8 bits, each step beside what it costs."""
+
+import contextlib
+import json
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import recall_score
+from tqdm.auto import tqdm
+
+from .audio import cut_windows
+from .extension import align, feature_extractor_of, load_classifier, signal_like_speech
+from .files import write_whole
+from .folding import added_shares, fold
+from .modeling_exhubert import ExHuBERTForSequenceClassification
+from .onnx_model import EXPORTED, OnnxModel
+
+FORMATS = ("onnx", "safetensors")
+_INLINE_LIMIT = 1_500_000_000  # bytes; one file of ONNX holds less than 2 GB
+
+
+def export(
+    model: str | Path,
+    output: str | Path,
+    format: str = "onnx",
+    folded: bool = False,
+    prune: float | None = None,
+    int8: bool = False,
+    clips: Sequence[np.ndarray] = (),
+    labels: Sequence[int] | None = None,
+) -> dict[str, Any]:
+    """Writes a classifier to a folder that stands alone, and compares it step by step with the one it was.
+
+    As ONNX, batch and time are dynamic, padding is masked, and the folder holds `model.onnx` with outputs `logits`
+    and `embedding` (the mean of the last hidden state over frames), `config.json`, `preprocessor_config.json`,
+    `exhubert_onnx.py`, which runs it with onnxruntime and numpy alone, and `export.json`, what this returns.
+
+    Args:
+        model: Folder or hub id of a classifier, ExHuBERT or plain HuBERT.
+        output: A folder that doesn't exist yet or is empty.
+        format: `onnx`, or `safetensors` for a smaller ExHuBERT that loads like any other.
+        folded: Leave out blocks whose gate is exactly zero and frozen gates that are the identity; exact in fp32.
+        prune: Also leave out blocks that add less than this share to their frozen copy's output, over `clips`.
+        int8: Store the matrices of an ONNX model in 8 bits, and multiply in 8 bits (dynamic quantisation).
+        clips: Recordings `(samples,)` at the model's rate to compare on; made-up ones if there are none.
+        labels: Class indices of `clips`, for the UAR.
+
+    Returns:
+        `steps`, each with `name`, `megabytes` of weights, and against the first step
+        `logits` (largest difference), `agreement` (share of clips with the same class) and `uar` where labels are
+        given; `clips`, their number; `made_up`, whether they are; `closed_blocks`.
+
+    Raises:
+        ValueError: Options don't go together, a needed library is missing, or the output isn't empty.
+        OSError, RuntimeError: The model can't be read.
+    """
+    output = Path(output)
+    _check(output, format, folded, prune, int8, clips)
+    network = load_classifier(model)
+    align(network)
+    extractor = feature_extractor_of(model, network.config)
+    made_up = not len(clips)
+    if made_up:
+        clips = [signal_like_speech(seconds, seed)[0].numpy() for seed, seconds in enumerate((0.5, 1.7, 3.0, 4.1))]
+    judge = _Judge(extractor, network.config, clips, labels)
+    judge.add("torch, fp32", network)
+    if (folded or prune is not None) and not isinstance(network, ExHuBERTForSequenceClassification):
+        raise ValueError(f"{model} is a plain HuBERT; it has no gates, so --fold and --prune don't go with it.")
+    if folded:
+        network = fold(network)
+        judge.add("folded", network)
+    if prune is not None:
+        network = fold(network, also=_nearly_closed(network, judge, prune))
+        judge.add(f"pruned below {prune:g}", network)
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output, prefix=".incomplete-") as work:
+        extractor.save_pretrained(work)
+        if format == "safetensors":
+            network.save_pretrained(work)
+        else:
+            _write_onnx(network, Path(work))
+            judge.add("ONNX, fp32", OnnxModel(work), _megabytes(Path(work)))
+            if int8:
+                _quantise(Path(work))
+                judge.add("ONNX, int8", OnnxModel(work), _megabytes(Path(work)))
+        report = {
+            "model": str(model),
+            "format": format,
+            "int8": int8,
+            "closed_blocks": getattr(network.config, "closed_blocks", None) or [],
+            "clips": len(clips),
+            "made_up": made_up,
+            "steps": judge.steps,
+        }
+        write_whole(Path(work) / "export.json", json.dumps(report, indent=2) + "\n")
+        # the file that makes it a model comes last
+        for path in sorted(Path(work).iterdir(), key=lambda path: path.name == EXPORTED):
+            path.replace(output / path.name)
+    return report
+
+
+def table(report: dict[str, Any]) -> str:
+    """The steps of `export`'s report, a line each."""
+    lines = [f"{'step':22} {'MB':>8} {'logits':>9} {'same class':>11} {'UAR':>6}"]
+    for step in report["steps"]:
+        uar = f"{100 * step['uar']:6.1f}" if step["uar"] is not None else f"{'-':>6}"
+        same = f"{100 * step['agreement']:9.1f} %"
+        lines.append(f"{step['name']:22} {step['megabytes']:8.1f} {step['logits']:9.1e} {same} {uar}")
+    kind = "made-up clips; give --check or --data for real ones" if report["made_up"] else "recordings"
+    return "\n".join([*lines, f"against the first line, on {report['clips']} {kind}"])
+
+
+class _Judge:
+    """Answers of each step on the same recordings, set beside those of the first."""
+
+    def __init__(self, extractor, config, clips: Sequence[np.ndarray], labels: Sequence[int] | None):
+        rate = extractor.sampling_rate
+        length = round((getattr(config, "window_seconds", None) or 3.0) * rate)
+        self.labels = labels
+        self.steps: list[dict[str, Any]] = []
+        self.inputs = [
+            extractor(cut_windows(clip, length), sampling_rate=rate, return_tensors="pt", padding=True)
+            for clip in clips
+        ]
+        self.first = np.zeros(0)
+
+    @torch.inference_mode()
+    def add(self, name: str, model: Any, megabytes: float | None = None) -> None:
+        logits = np.stack(
+            [
+                model(**inputs).logits.float().mean(dim=0).numpy()
+                for inputs in tqdm(self.inputs, desc=name, unit="recording", leave=False)
+            ]
+        )
+        if not self.steps:
+            self.first = logits
+        guess = logits.argmax(axis=1)
+        if megabytes is None:
+            megabytes = sum(p.numel() * p.element_size() for p in model.parameters()) / 1e6
+        self.steps.append(
+            {
+                "name": name,
+                "megabytes": megabytes,
+                "logits": float(np.abs(logits - self.first).max()),
+                "agreement": float((guess == self.first.argmax(axis=1)).mean()),
+                "uar": None if self.labels is None else float(recall_score(self.labels, guess, average="macro")),
+            }
+        )
+
+
+def _check(output: Path, format: str, folded: bool, prune: float | None, int8: bool, clips) -> None:
+    if format not in FORMATS:
+        raise ValueError(f"The format is {format!r}; expected {' or '.join(FORMATS)}.")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ValueError(f"{output} is there already and not an empty folder; name another one.")
+    if int8 and format != "onnx":
+        raise ValueError("--int8 goes with --format onnx only.")
+    if format == "safetensors" and not folded and prune is None:
+        raise ValueError("--format safetensors changes nothing without --fold or --prune.")
+    if prune is not None and not prune > 0:
+        raise ValueError(f"--prune is {prune:g}; expected a share above 0, such as 0.01.")
+    if prune is not None and not len(clips):
+        raise ValueError("--prune measures what blocks add on speech: give recordings by --check or --data.")
+    if format == "onnx":
+        try:
+            import onnx  # noqa: F401
+            import onnxruntime  # noqa: F401
+            import onnxscript  # noqa: F401
+        except ImportError as error:
+            raise ValueError(f"Exporting to ONNX needs {error.name}: pip install 'exhubert[onnx]'.") from error
+
+
+def _nearly_closed(network: ExHuBERTForSequenceClassification, judge: _Judge, threshold: float) -> list[int]:
+    """Blocks whose mean share over the recordings is below `threshold`."""
+    shares = [added_shares(network, dict(inputs)) for inputs in judge.inputs]
+    return [index for index in network.gates if np.mean([share[index] for share in shares]) < threshold]
+
+
+class _WithEmbedding(torch.nn.Module):
+    """A classifier that gives logits and embedding as plain tensors."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_values: torch.Tensor, attention_mask: torch.Tensor):
+        states: list[torch.Tensor] = []
+        handle = self.model.base_model.register_forward_hook(
+            lambda module, inputs, output: states.append(output.last_hidden_state)
+        )
+        logits = self.model(input_values, attention_mask=attention_mask).logits
+        handle.remove()
+        frames = self.model._get_feature_vector_attention_mask(states[0].shape[1], attention_mask)[..., None]
+        return logits, (states[0] * frames).sum(dim=1) / frames.sum(dim=1)
+
+
+def _write_onnx(network, folder: Path) -> None:
+    rate = 16_000
+    example = (torch.zeros(2, rate), torch.ones(2, rate, dtype=torch.long))
+    dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    size = sum(parameter.numel() * 4 for parameter in network.parameters())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            _WithEmbedding(network.float()).eval(),
+            example,
+            input_names=["input_values", "attention_mask"],
+            output_names=["logits", "embedding"],
+            dynamic_shapes={"input_values": dynamic, "attention_mask": dynamic},
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    program.save(folder / EXPORTED, external_data=size > _INLINE_LIMIT)
+    config = json.loads(network.config.to_json_string())
+    config.pop("auto_map", None)  # no code of the model travels along
+    write_whole(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    shutil.copyfile(Path(__file__).with_name("exhubert_onnx.py"), folder / "exhubert_onnx.py")
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without onnxruntime's advice to simplify the graph first, which torch's exporter has done."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _quantise(folder: Path) -> None:
+    """Puts matrices into 8 bits, with a scale for each column; convolutions stay as they are."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory(dir=folder) as work, _quiet():
+        quantize_dynamic(
+            folder / EXPORTED,
+            Path(work) / EXPORTED,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            use_external_data_format=(folder / f"{EXPORTED}.data").is_file(),
+        )
+        for path in folder.glob(f"{EXPORTED}*"):
+            path.unlink()
+        for path in Path(work).iterdir():
+            path.replace(folder / path.name)
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.glob(f"{EXPORTED}*")) / 1e6

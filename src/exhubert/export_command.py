@@ -1,0 +1,68 @@
+"""`exhubert export`: a finished model as ONNX, in 8 bits, or folded."""
+
+import argparse
+from pathlib import Path
+
+
+def add_command(commands) -> None:
+    command = commands.add_parser(
+        "export",
+        help="a model as ONNX, in 8 bits, or folded",
+        description="Exports a model to a folder that stands alone, and prints what each step costs.",
+    )
+    command.add_argument("model", help="folder or hub id of a classifier")
+    command.add_argument("output", type=Path, metavar="OUT", help="folder to write, new or empty")
+    command.add_argument("--format", default="onnx", choices=["onnx", "safetensors"])
+    command.add_argument("--int8", action="store_true", help="ONNX with matrices in 8 bits")
+    command.add_argument("--fold", action="store_true", help="leave out closed blocks and idle frozen gates; exact")
+    command.add_argument(
+        "--prune", type=float, metavar="EPS", help="also leave out blocks that add less than this share to the rest"
+    )
+    command.add_argument("--check", nargs="+", default=[], metavar="PATH", help="recordings or folders to compare on")
+    command.add_argument("--data", help="a built dataset to compare on, with UAR")
+    command.add_argument("--partition", default="test", choices=["train", "validation", "test"], help="of --data")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Exports, prints the comparison, and returns 0.
+
+    Raises:
+        ValueError, OSError, RuntimeError: An option, the model or a recording is wrong.
+    """
+    from transformers.utils import logging
+
+    from .audio import load_audio
+    from .export import export, table
+    from .predict_command import find_recordings
+
+    logging.disable_progress_bar()
+    if options.check and options.data:
+        raise ValueError("--check and --data both say what to compare on; give one of them.")
+    clips, labels = [], None
+    if options.check:
+        clips = [load_audio(file) for file in find_recordings(options.check)]
+        if not clips:
+            raise ValueError(f"--check found no recordings in {', '.join(options.check)}.")
+    if options.data:
+        from .emoset import load
+        from .training.collator import decode
+
+        data = load(options.data)
+        if options.partition not in data:
+            raise ValueError(f"{options.data} has no {options.partition} partition; it has {', '.join(data)}.")
+        rows = data[options.partition]
+        clips, labels = [decode(row["audio"]) for row in rows], rows["label"]
+    report = export(
+        options.model,
+        options.output,
+        options.format,
+        options.fold,
+        options.prune,
+        options.int8,
+        clips,
+        labels,
+    )
+    print(table(report))
+    print(f"in {options.output}")
+    return 0

@@ -1,0 +1,63 @@
+"""An exported folder in place of a model, so that the pipeline and the evaluation run on onnxruntime."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig
+
+EXPORTED = "model.onnx"
+
+
+@dataclass
+class OnnxOutput:
+    """`logits` `(batch, labels)` and `embedding` `(batch, hidden)`, the mean of the last hidden state over frames."""
+
+    logits: torch.Tensor
+    embedding: torch.Tensor
+
+
+class OnnxModel:
+    """A folder that `exhubert export` wrote, called like the model it was.
+
+    Args:
+        folder: Where `model.onnx` and `config.json` are.
+        threads: Threads to compute with; by default torch's number.
+
+    Raises:
+        ValueError: onnxruntime isn't installed.
+        OSError: The folder is incomplete.
+    """
+
+    def __init__(self, folder: str | Path, threads: int | None = None):
+        try:
+            from .exhubert_onnx import OnnxClassifier
+        except ImportError as error:
+            raise ValueError("An exported model needs onnxruntime: pip install 'exhubert[onnx]'.") from error
+        self.config = AutoConfig.from_pretrained(folder)
+        self.name_or_path = str(folder)
+        self.device, self.dtype = torch.device("cpu"), torch.float32
+        self.session = OnnxClassifier(folder, threads or torch.get_num_threads()).session
+
+    def __call__(self, input_values: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any) -> OnnxOutput:
+        """Runs a batch `(batch, samples)`; `attention_mask` is 1 on speech and 0 on padding."""
+        mask = torch.ones_like(input_values) if attention_mask is None else attention_mask
+        inputs = {"input_values": input_values.float().cpu().numpy(), "attention_mask": mask.long().cpu().numpy()}
+        return OnnxOutput(*map(torch.from_numpy, self.session.run(None, inputs)))
+
+    def to(self, *_: Any, **__: Any) -> "OnnxModel":
+        """Stays where it is: on the processor, in single precision."""
+        return self
+
+    def eval(self) -> "OnnxModel":
+        """It never trains."""
+        return self
+
+    def can_generate(self) -> bool:
+        return False
+
+
+def is_exported(model: str | Path) -> bool:
+    """Whether this is a folder that `exhubert export` wrote."""
+    return (Path(model) / EXPORTED).is_file()
