@@ -108,7 +108,8 @@ def run(options: argparse.Namespace) -> int:
         lines.append(f"{len(files) - unusable} of {len(files)} recordings are in {options.output / RESULTS}.")
         if unusable:
             lines.append(f"{unusable} can't be used: see {options.output / ERRORS}; --retry tries them again.")
-    print("".join(f"exhubert: {line}\n" for line in lines), end="", file=sys.stderr, flush=True)
+    report = "".join(f"exhubert: {line}\n" for line in lines)
+    print(f"\n{report}" if rank else report, end="", file=sys.stderr, flush=True)  # the bar of rank 0 has no line end
     return UNUSABLE_FILES if unusable else 0
 
 
@@ -167,10 +168,15 @@ def fingerprint(classifier: ExHuBERTPipeline) -> str:
     facts = {key: config[key] for key in config if key not in ("transformers_version", "dtype", "_name_or_path")}
     extractor = classifier.feature_extractor.to_dict()
     digest = hashlib.sha256(json.dumps([facts, extractor], sort_keys=True, default=str).encode())
-    for name, weight in sorted(classifier.model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(weight.reshape(-1).view(torch.uint8).cpu().numpy())
-    return digest.hexdigest()
+    if isinstance(classifier.model, torch.nn.Module):
+        for name, weight in sorted(classifier.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(weight.reshape(-1).view(torch.uint8).cpu().numpy())
+    else:  # exported
+        for path in sorted(Path(classifier.model.name_or_path).glob("model.onnx*")):
+            with path.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return f"sha256:{digest.hexdigest()[:32]}"
 
 
 def _listed(options: argparse.Namespace) -> list[str]:
