@@ -1,0 +1,247 @@
+"""`exhubert app`: a web page that takes a recording and shows its emotion through time. Nothing leaves the machine."""
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from .audio import AudioError, stream_audio
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .pipeline_exhubert import ExHuBERTPipeline
+
+KEPT_S = 3600  # recordings and results stay in the temporary folder for so long, so that a page can be read in peace
+WAITING = 20  # visitors in the queue; the next is told to come back later
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the page takes, and how it cuts recordings.
+
+    Attributes:
+        max_mb: Largest file, in millions of bytes.
+        max_minutes: Longest recording, whatever its file's size.
+        window_s: Length of a window in seconds; by default that of the model's training.
+        hop_s: Seconds from one window to the next; by default a window.
+    """
+
+    max_mb: float = 50.0
+    max_minutes: float = 60.0
+    window_s: float | None = None
+    hop_s: float | None = None
+
+    def __post_init__(self):
+        for name in ("max_mb", "max_minutes", "window_s", "hop_s"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"--{name} is {value:g}, expected a number above 0.")
+
+
+def add_command(commands) -> None:
+    command = commands.add_parser("app", help="a web page to try a model", description="Serves a web page.")
+    command.add_argument("model", help="folder or hub id of an ExHuBERT")
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets other machines in")
+    command.add_argument("--port", type=int, help="by default the first free one from 7860")
+    command.add_argument("--device", help="such as cpu or cuda:0; by default the fastest there is")
+    command.add_argument("--window_s", type=float, help="length of a window in s; by default that of the training")
+    command.add_argument("--hop_s", type=float, help="s from one window to the next; by default a window")
+    command.add_argument("--max_mb", type=float, default=Limits.max_mb, help="largest file, in MB")
+    command.add_argument("--max_minutes", type=float, default=Limits.max_minutes, help="longest recording")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serves the page until it is stopped."""
+    limits = Limits(options.max_mb, options.max_minutes, options.window_s, options.hop_s)
+    serve(options.model, options.host, options.port, options.device, limits)
+    return 0
+
+
+def serve(
+    model: str | Path,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    device: str | None = None,
+    limits: Limits | None = None,
+) -> None:
+    """Serves the page for a model until the process is interrupted or terminated. Call it in the main thread.
+
+    What is uploaded and made lives in one temporary folder, which is removed at the end.
+
+    Args:
+        model: Folder or hub id.
+        host: Address to listen on.
+        port: By default the first free one from 7860.
+        device: As in `exhubert.inference.load_pipeline`.
+        limits: What it takes.
+
+    Raises:
+        RuntimeError: gradio isn't installed, or the model is incomplete.
+        ValueError: The model or an option is wrong.
+        OSError: The model can't be read, or the port is taken.
+    """
+    limits = limits or Limits()
+    stop = threading.Event()
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, lambda *_: stop.set())
+    with tempfile.TemporaryDirectory(prefix="exhubert-app-", ignore_cleanup_errors=True) as folder:
+        tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = folder  # gradio reads it while it is imported
+        try:
+            import gradio
+        except ImportError as error:
+            raise RuntimeError("The web page needs gradio: pip install 'exhubert[app]'.") from error
+        from transformers.utils import logging
+
+        from .inference import load_pipeline
+
+        logging.disable_progress_bar()
+        page = build(load_pipeline(model, device), Path(folder), limits, str(model))
+        try:
+            _, address, _ = page.launch(
+                server_name=host,
+                server_port=port,
+                share=False,
+                quiet=True,
+                prevent_thread_lock=True,
+                max_file_size=round(limits.max_mb * 1e6),
+                footer_links=[],
+                run_history=False,
+                enable_monitoring=False,
+                ssr_mode=False,
+                pwa=False,
+                mcp_server=False,
+                theme=gradio.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+                css=_beside("app.css"),
+            )
+            print(f"the page is at {address} (stop it with Ctrl+C)", flush=True)
+            stop.wait()
+        finally:
+            page.close(verbose=False)
+            tempfile.tempdir = None
+
+
+def build(classifier: "ExHuBERTPipeline", folder: Path, limits: Limits, model: str) -> Any:
+    """The page as gradio's `Blocks`; the model hears one recording at a time.
+
+    Args:
+        classifier: From `exhubert.inference.load_pipeline`.
+        folder: Where results are written; gradio's temporary folder, for only from there does it hand out files.
+        limits: What it takes.
+        model: Name to show.
+    """
+    import gradio
+
+    from .app_drawing import message_html, note_html, title_html
+
+    def analyse(upload: str | None, progress=gradio.Progress()):  # noqa: B008 (gradio looks for it there)
+        if upload is None:
+            return gradio.skip(), None
+        remove_old(folder)
+        path = Path(upload)
+        try:
+            return result_of(classifier, path, folder, limits, progress), None
+        except AudioError as error:
+            return message_html(re.sub(rf"^({re.escape(upload)}|stream)(?=:)", lambda _: path.name, str(error))), None
+
+    with gradio.Blocks(title="Emotion in speech", analytics_enabled=False) as page:
+        gradio.HTML(title_html(model))
+        recording = gradio.Audio(
+            type="filepath", sources=["upload", "microphone"], editable=False, label="Recording", elem_id="recording"
+        )
+        gradio.HTML(note_html(limits.max_mb, limits.max_minutes, KEPT_S / 60))
+        result = gradio.HTML(js_on_load=_beside("app.js"), elem_id="result", min_height=60)
+        gradio.on(
+            [recording.upload, recording.stop_recording],
+            analyse,
+            inputs=recording,
+            outputs=[result, recording],
+            show_progress_on=result,
+            trigger_mode="multiple",
+            concurrency_limit=1,
+            api_visibility="private",
+        )
+    return page.queue(max_size=WAITING, api_open=False)
+
+
+def result_of(
+    classifier: "ExHuBERTPipeline", path: Path, folder: Path, limits: Limits, progress: Any = lambda *_, **__: None
+) -> str:
+    """Classifies a recording, and writes a copy to play and the downloads into a new folder; HTML.
+
+    Args:
+        classifier: From `exhubert.inference.load_pipeline`.
+        path: The recording.
+        folder: Where the new folder is made.
+        limits: What is taken.
+        progress: Called with a fraction.
+
+    Raises:
+        AudioError: The recording can't be used or is too long.
+    """
+    from .annotation import csv_lines, textgrid
+    from .app_drawing import Recording, peaks_of, result_html
+    from .inference import predict
+
+    rate = classifier.feature_extractor.sampling_rate
+    made = Path(tempfile.mkdtemp(prefix="result-", dir=folder))
+    playback = made / "playback.wav"
+    progress(0.0, desc="Reading")
+    peaks = peaks_of(_copied(path, rate, playback, limits.max_minutes), rate)
+    samples = max(1, (playback.stat().st_size - 44) // 2)
+
+    def heard() -> Iterator["np.ndarray"]:
+        done = 0
+        for block in stream_audio(path, rate):
+            yield block
+            done += len(block)
+            progress(min(done / samples, 1.0), desc="Listening")
+
+    source: Any = {"stream": heard(), "sampling_rate": rate}
+    prediction = predict(classifier, source, window_s=limits.window_s, hop_s=limits.hop_s, skip_silence=True)
+    prediction = replace(prediction, file=path.name)
+    table, tiers = made / f"{path.stem}.csv", made / f"{path.stem}.TextGrid"
+    table.write_text(csv_lines(prediction, timeline=True), encoding="utf-8", newline="")
+    tiers.write_text(textgrid(prediction), encoding="utf-8", newline="")
+    downloads = {"Download CSV": _address(table), "Download TextGrid": _address(tiers)}
+    return result_html(prediction, Recording(path.name, peaks, _address(playback), downloads))
+
+
+def _copied(path: Path, rate: int, copy: Path, max_minutes: float) -> Iterator["np.ndarray"]:
+    """The blocks of a recording, which are written as a wav that any browser plays, and in step with the result."""
+    import soundfile
+
+    left = round(60 * max_minutes * rate)
+    with soundfile.SoundFile(copy, "w", samplerate=rate, channels=1, subtype="PCM_16") as file:
+        for block in stream_audio(path, rate):
+            left -= len(block)
+            if left < 0:
+                raise AudioError(f"{path}: the recording is longer than {max_minutes:g} minutes, the most taken here.")
+            file.write(block)
+            yield block
+
+
+def remove_old(folder: Path) -> None:
+    """Removes what was uploaded or made longer than `KEPT_S` seconds ago."""
+    for found in folder.iterdir():
+        if found.is_dir() and found.stat().st_mtime < time.time() - KEPT_S:
+            shutil.rmtree(found, ignore_errors=True)
+
+
+def _address(path: Path) -> str:
+    """Where gradio hands out a file of its temporary folder, relative to the page."""
+    return f"gradio_api/file={quote(str(path))}"
+
+
+def _beside(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")

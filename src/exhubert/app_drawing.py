@@ -1,0 +1,322 @@
+"""What the web page shows of a prediction, as HTML, by pure functions; app.css has the styles, app.js the player."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby
+from urllib.parse import unquote
+
+import numpy as np
+
+from .annotation import SILENT
+from .inference import Prediction, Window, marginals
+from .labels import SIX_CLASSES, arousal_valence
+
+BARS = 1000  # of the waveform, at most
+ROWS = 1000  # of the table, at most
+POINTS = 150  # of the path through the plane, at most
+_FINE_S = 0.01
+_COLOURS = 8  # in app.css; a model with more classes uses them again
+_WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 420, 330, 34, 10, 10, 34
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What is drawn of the recording itself.
+
+    Attributes:
+        name: The file's name, as the user knows it.
+        peaks: `(bars,)`: the loudest sample of each of at most `BARS` equal parts, from 0 to 1.
+        playback: Address of a copy a browser can play.
+        downloads: Addresses of files to offer, by what the link says.
+    """
+
+    name: str
+    peaks: np.ndarray
+    playback: str
+    downloads: Mapping[str, str]
+
+
+def peaks_of(blocks: Iterable[np.ndarray], rate: int, bars: int = BARS) -> np.ndarray:
+    """The loudest sample of each of at most `bars` equal parts of a recording, `(bars,)`, from its blocks `(samples,)`.
+
+    The memory is a float for each 10 ms.
+
+    >>> peaks_of([np.array([0.1, -0.5]), np.array([0.2, 0.0])], rate=200, bars=2).round(1).tolist()
+    [0.5, 0.2]
+    """
+    width = max(1, round(_FINE_S * rate))
+    rest, fine = np.zeros(0, dtype=np.float32), []
+    for block in blocks:
+        rest = np.concatenate([rest, np.abs(block)])
+        whole = len(rest) // width * width
+        fine.append(rest[:whole].reshape(-1, width).max(axis=1))
+        rest = rest[whole:]
+    if len(rest):
+        fine.append(rest.max(keepdims=True))
+    every = np.concatenate(fine)
+    starts = np.linspace(0, len(every), min(bars, len(every)), endpoint=False).astype(int)
+    return np.minimum(np.maximum.reduceat(every, starts), 1.0)
+
+
+def result_html(prediction: Prediction, recording: Recording) -> str:
+    """The whole result: words, waveform with player, classes, plane, steps and downloads."""
+    names, steps = list(prediction.scores), prediction.timeline()
+    plane = _plane(prediction, steps) if prediction.arousal else ""
+    links = "".join(
+        f'<a class="button" href="{_text(address)}" download="{_text(_file_name(address))}">{_text(what)}</a>'
+        for what, address in recording.downloads.items()
+    )
+    label = prediction.label
+    return (
+        f'<article class="exhubert" data-seconds="{prediction.seconds:.3f}" data-label="{_text(label)}">'
+        f'<header><p class="file">{_text(recording.name)} · {clock(prediction.seconds)}</p>'
+        f'<h2><i class="dot {_colour(names, label)}"></i>{_text(spoken(label))}'
+        f" <small>{prediction.scores[label]:.0%}</small></h2>"
+        f'<p class="words">{_text(in_words(prediction))}</p></header>'
+        f"{_waveform(names, steps, prediction.seconds, recording)}"
+        f'<div class="columns{"" if plane else " one"}">{_bars(prediction)}{plane}</div>'
+        f'{_table(names, steps, bool(plane))}<p class="downloads">{links}</p></article>'
+    )
+
+
+def message_html(sentence: str) -> str:
+    """A sentence instead of a result: why there is none."""
+    return f'<p class="exhubert message" role="alert">{_text(sentence)}</p>'
+
+
+def title_html(model: str) -> str:
+    """The head of the page."""
+    name = model.rstrip("/").split("/")[-1] if model.startswith((".", "/", "~")) else model
+    return (
+        '<header class="exhubert title"><h1>Emotion in speech</h1>'
+        f"<p>How a voice sounds through time, as the model <b>{_text(name)}</b> hears it.</p></header>"
+    )
+
+
+def note_html(max_mb: float, max_minutes: float, kept_minutes: float) -> str:
+    """What the page takes, where it goes, and what not to do with the result."""
+    return (
+        f'<p class="exhubert note">Up to {max_mb:g} MB and {max_minutes:g} minutes; any format that libsndfile reads. '
+        f"Recordings stay on the machine that serves this page and are removed after {kept_minutes:g} minutes. "
+        "What you see is a model's guess at how a voice sounds, not what a person feels: don't decide about people "
+        "with it.</p>"
+    )
+
+
+def in_words(prediction: Prediction) -> str:
+    """A prediction in plain sentences."""
+    ranked = sorted(prediction.scores.items(), key=lambda item: -item[1])
+    (label, share), *others = ranked
+    certain = "The model hears" if share >= 0.5 else "The model is unsure and hears, if anything,"
+    if prediction.arousal:
+        arousal, valence = arousal_valence(label)
+        heard = f"{arousal} arousal and {valence} valence"
+    else:
+        heard = f"“{spoken(label)}”"
+    sentences = [f"{certain} {heard} ({share:.0%})."]
+    if others and others[0][1] >= 0.1:
+        sentences.append(f"Next is {spoken(others[0][0])} with {others[0][1]:.0%}.")
+    steps = prediction.timeline()
+    spans = list(_spans([step for step in steps if step.scores]))
+    if len({name for name, _, _ in spans}) == 1 and len(steps) > 1:
+        sentences.append("It stays the same throughout.")
+    elif 1 < len(spans) <= 4:
+        told = [f"{spoken(name)} from {clock(start)}" for name, start, _ in spans]
+        sentences.append(f"Through time: {', then '.join(told)}.")
+    elif spans:
+        sentences.append(f"It changes {len(spans) - 1} times." if len(spans) > 1 else "")
+    silent = sum(step.end - step.start for step in steps if step.silent)
+    if silent:
+        sentences.append(f"{silent:.1f} s are silent and were left out.")
+    return " ".join(filter(None, sentences))
+
+
+def spoken(label: str) -> str:
+    """A class as people write it.
+
+    >>> spoken("high_negative")
+    'high negative'
+    """
+    return label.replace("_", " ")
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, with hours where there are any.
+
+    >>> clock(65.25), clock(3725)
+    ('1:05.2', '1:02:05')
+    """
+    if seconds >= 3600:
+        return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}:{int(seconds % 60):02d}"
+    tenths = int(seconds * 10 + 1e-6)
+    return f"{tenths // 600}:{tenths % 600 / 10:04.1f}"
+
+
+def _text(text: str) -> str:
+    """Escaped for HTML, and for the template engine of the page, to which braces and dollars mean something."""
+    return escape(text).translate({ord(mark): f"&#{ord(mark)};" for mark in "{}$@`\\"})
+
+
+def _file_name(address: str) -> str:
+    return unquote(address).rsplit("/", 1)[-1]
+
+
+def _colour(names: Sequence[str], label: str | None) -> str:
+    """The style of a class, or of silence."""
+    if label is None:
+        return "silent"
+    order = SIX_CLASSES if set(names) == set(SIX_CLASSES) else names
+    return f"c{list(order).index(label) % _COLOURS}"
+
+
+def _spans(steps: Iterable[Window]) -> Iterator[tuple[str, float, float]]:
+    """Class, start and end, in seconds, of what follows each other with one class; silence is the class `silent`."""
+    for label, group in groupby(steps, key=lambda step: step.label or SILENT):
+        found = list(group)
+        yield label, found[0].start, found[-1].end
+
+
+def _waveform(names: Sequence[str], steps: Sequence[Window], seconds: float, recording: Recording) -> str:
+    """The recording as a shape coloured by class, with a ribbon, time marks, a player and the legend."""
+    count = len(recording.peaks)
+    middles = (np.arange(count) + 0.5) * seconds / count
+    found = np.searchsorted([step.start for step in steps], middles, side="right") - 1
+    runs, first = [], 0
+    for label, group in groupby(steps[index].label for index in found):
+        last = first + len(list(group))
+        runs.append((label, first, last))
+        first = last
+    heights = np.maximum(recording.peaks / max(recording.peaks.max(initial=0.0), 0.01), 0.012)
+    upper = " ".join(f"L{bar + 0.5:g} {-height:.3f}" for bar, height in enumerate(heights))
+    lower = " ".join(f"L{bar + 0.5:g} {heights[bar]:.3f}" for bar in reversed(range(count)))
+    rectangles = "".join(
+        f'<rect class="{_colour(names, label)}" x="{first}" width="{last - first}" y="{{y}}" height="{{height}}">'
+        f"<title>{clock(first * seconds / count)} to {clock(last * seconds / count)}: "
+        f"{_text(spoken(label or SILENT))}</title></rect>"
+        for label, first, last in runs
+    )
+    told = [
+        [round(first * seconds / count, 3), spoken(label or SILENT), _colour(names, label)] for label, first, _ in runs
+    ]
+    marks = "".join(f'<span style="left:{100 * at / seconds:.2f}%">{_mark(at)}</span>' for at in _marks(seconds))
+    lasting: dict[str | None, float] = {}
+    for step in steps:
+        lasting[step.label] = lasting.get(step.label, 0.0) + step.end - step.start
+    legend = "".join(
+        f'<li><i class="dot {_colour(names, label)}"></i>{_text(spoken(label or SILENT))} '
+        f"<span>{time / seconds:.0%} of the time</span></li>"
+        for label, time in sorted(lasting.items(), key=lambda item: -item[1])
+    )
+    return (
+        f'<section class="card wave" data-runs="{_text(json.dumps(told))}">'
+        f'<audio preload="metadata" src="{_text(recording.playback)}"></audio>'
+        '<div class="player"><button type="button" class="play" aria-label="Play"><svg viewBox="0 0 24 24">'
+        '<path class="start" d="M8 5v14l11-7z"/><path class="pause" d="M7 5h4v14H7zM13 5h4v14h-4z"/></svg></button>'
+        f'<span class="time"><b>0:00.0</b> / {clock(seconds)}</span><span class="now" aria-live="off"></span></div>'
+        '<div class="track" tabindex="0" role="slider" aria-label="Position in the recording, in seconds" '
+        f'aria-valuemin="0" aria-valuemax="{seconds:.1f}" aria-valuenow="0">'
+        f'<svg viewBox="0 -1 {count} 2.22" preserveAspectRatio="none" aria-hidden="true">'
+        f'<clipPath id="shape"><path d="M0 0 {upper} L{count} 0 {lower} Z"/></clipPath>'
+        f'<g clip-path="url(#shape)">{rectangles.format(y=-1, height=2)}</g>'
+        f"{rectangles.format(y=1.1, height=0.12)}</svg>"
+        f'<div class="head"></div></div><div class="marks" aria-hidden="true">{marks}</div>'
+        f'<ul class="legend">{legend}</ul></section>'
+    )
+
+
+def _marks(seconds: float) -> list[float]:
+    """At most seven round times, in seconds, from 0."""
+    steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+    step = next((step for step in steps if seconds / step <= 6), steps[-1])
+    return [round(number * step, 1) for number in range(int(seconds / step) + 1) if number * step <= 0.96 * seconds]
+
+
+def _mark(seconds: float) -> str:
+    return clock(seconds) if seconds % 1 else clock(seconds).removesuffix(".0")
+
+
+def _bars(prediction: Prediction) -> str:
+    """The probability of every class, the most probable first."""
+    names = list(prediction.scores)
+    rows = "".join(
+        f'<div class="row" title="{share:.4f}"><dt>{_text(spoken(name))}</dt><dd><span class="bar">'
+        f'<i class="{_colour(names, name)}" style="width:{100 * share:.1f}%"></i></span><b>{share:.0%}</b></dd></div>'
+        for name, share in sorted(prediction.scores.items(), key=lambda item: -item[1])
+    )
+    return f'<section class="card"><h3>Classes</h3><p>The whole recording</p><dl class="bars">{rows}</dl></section>'
+
+
+def _table(names: Sequence[str], steps: Sequence[Window], plane: bool) -> str:
+    """The steps of the recording, the first `ROWS` of them; scrollable, and a click on one plays from there."""
+    heads = ["from", "to", "class", "probability", *(["arousal", "valence"] if plane else [])]
+    rows = []
+    for step in steps[:ROWS]:
+        share = f"{step.scores[step.label]:.0%}" if step.scores and step.label else "-"
+        place = [f"{value:+.2f}" for value in _place(step.scores)] if step.scores else ["-", "-"]
+        cells = [f"<td>{text}</td>" for text in [share, *(place[::-1] if plane else [])]]
+        rows.append(
+            f'<tr data-start="{step.start:.3f}"><td>{clock(step.start)}</td><td>{clock(step.end)}</td>'
+            f'<td><i class="dot {_colour(names, step.label)}"></i>{_text(spoken(step.label or SILENT))}</td>'
+            f"{''.join(cells)}</tr>"
+        )
+    more = f"<p>The first {ROWS:,} of {len(steps):,} steps; the CSV has all.</p>" if len(steps) > ROWS else ""
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    return (
+        f'<section class="card"><h3>Steps</h3>{more}<div class="table" tabindex="0" role="region" '
+        f'aria-label="Steps of the recording"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody>'
+        "</table></div></section>"
+    )
+
+
+def _place(scores: Mapping[str, float]) -> tuple[float, float]:
+    """Valence from -1 (negative) to 1 (positive), arousal from -1 (low) to 1 (high): differences of probabilities."""
+    arousal, valence = marginals(scores)
+    return valence["positive"] - valence["negative"], arousal["high"] - arousal["low"]
+
+
+def _plane(prediction: Prediction, steps: Sequence[Window]) -> str:
+    """Valence to the right, arousal upwards, and the way of the recording through them."""
+    names = list(prediction.scores)
+    heard = [(step, _place(step.scores)) for step in steps if step.scores]
+    parts = np.array_split(np.arange(len(heard)), min(POINTS, len(heard)))
+    points = []
+    for part in parts:
+        x, y = _at(*np.mean([heard[index][1] for index in part], axis=0))
+        points.append((heard[part[0]][0].start, x, y, _colour(names, heard[part[len(part) // 2]][0].label)))
+    way = " ".join(f"{x:.1f},{y:.1f}" for _, x, y, _ in points)
+    circles = "".join(
+        f'<circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="4.5" '
+        f'opacity="{0.35 + 0.65 * number / len(points):.2f}"><title>{clock(start)}</title></circle>'
+        for number, (start, x, y, colour) in enumerate(points, start=1)
+    )
+    left, top, right, bottom = _LEFT, _TOP, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
+    x, y = _at(*_place(prediction.scores))
+    middle_x, middle_y = (left + right) / 2, (top + bottom) / 2
+    told = [[start, round(x, 1), round(y, 1)] for start, x, y, _ in points]
+    columns = ((left + 8, "start", "negative"), (middle_x, "middle", "neutral"), (right - 8, "end", "positive"))
+    words = "".join(
+        f'<text x="{at}" y="{bottom + 22}" text-anchor="{anchor}">{word}</text>' for at, anchor, word in columns
+    )
+    ends = "".join(
+        f'<text class="end" x="{px:.1f}" y="{py - 9:.1f}" text-anchor="middle">{word}</text>'
+        for (_, px, py, _), word in ([(points[0], "start"), (points[-1], "end")] if len(points) > 1 else [])
+    )
+    return (
+        f'<section class="card plane" data-way="{_text(json.dumps(told))}"><h3>Arousal and valence</h3>'
+        "<p>The way of the recording; the ring is its mean</p>"
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Path of the recording through valence and '
+        f'arousal"><rect class="field" x="{left}" y="{top}" width="{right - left}" height="{bottom - top}" rx="6"/>'
+        f'<path class="axis" d="M{left} {middle_y}H{right}M{middle_x} {top}V{bottom}"/>{words}'
+        f'<text transform="translate({left - 12} {top + 8}) rotate(-90)" text-anchor="end">high arousal</text>'
+        f'<text transform="translate({left - 12} {bottom - 8}) rotate(-90)">low</text>'
+        f'<polyline class="way" points="{way}"/>{circles}'
+        f'<circle class="mean" cx="{x:.1f}" cy="{y:.1f}" r="9"/>{ends}<circle class="here" r="7"/></svg></section>'
+    )
+
+
+def _at(valence: float, arousal: float) -> tuple[float, float]:
+    """Where a place of the plane is in the drawing."""
+    width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
+    return _LEFT + width * (valence + 1) / 2, _TOP + height * (1 - arousal) / 2
