@@ -41,12 +41,15 @@ class _SoundFile(soundfile.SoundFile):
 class _Stream:
     """An open file without its name, whose ending the libraries would believe, and that keeps what went wrong.
 
-    Reading errors would be printed, not raised, in libsndfile; damaged files make ffmpeg seek before their start.
+    libsndfile would print errors of reading and take them for the end; damaged files make both seek before the start.
     """
 
     def __init__(self, file: BinaryIO):
         self.file = file
         self.failure: Exception | None = None
+        file.seek(0, os.SEEK_END)
+        self.size = file.tell()
+        file.seek(0)
 
     def read(self, size: int = -1) -> bytes:
         try:
@@ -56,10 +59,11 @@ class _Stream:
             return b""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        try:
-            return self.file.seek(offset, whence)
-        except (OSError, ValueError):
+        position = offset + (0, self.tell(), self.size)[whence]
+        if not 0 <= position < 2**63:
             return -1
+        self.file.seek(position)
+        return position
 
     def tell(self) -> int:
         return self.file.tell()
@@ -109,11 +113,15 @@ def _decoded(
     try:
         with _opened(source, name) as file:
             stream = _Stream(file)
-            for rate, block in _sound(stream, name, start, end):
-                _check_rate(rate, name)
-                yield rate, block
-                if stream.failure:
-                    break
+            try:
+                for rate, block in _sound(stream, name, start, end):
+                    if stream.failure:
+                        break
+                    _check_rate(rate, name)
+                    yield rate, block
+            except AudioError:
+                if not stream.failure:
+                    raise
             if stream.failure:
                 raise AudioError(f"{name}: reading it failed ({_plain(str(stream.failure))}).") from stream.failure
     except OSError as error:
@@ -137,7 +145,6 @@ def _opened(source: AudioSource, name: str) -> Iterator[BinaryIO]:
 
 
 def _sound(stream: _Stream, name: str, start: float | None, end: float | None) -> Iterator[tuple[int, np.ndarray]]:
-    stream.seek(0)
     head = stream.read(len(_LFS))
     stream.seek(0)
     if head == _LFS:
@@ -211,7 +218,7 @@ def _container_blocks(stream: _Stream, name: str, reason: str) -> Iterator[tuple
         ) from error
     stream.seek(0)
     parts: list[np.ndarray] = []
-    position, kind = 0, (0, 0)
+    position, held, kind = 0, 0, (0, 0)
     try:
         container: Any
         with av.open(stream, options={"format_whitelist": _CONTAINERS}, metadata_errors="replace") as container:
@@ -225,9 +232,10 @@ def _container_blocks(stream: _Stream, name: str, reason: str) -> Iterator[tuple
                 kind = found
                 parts += [part.to_ndarray().reshape(-1, kind[1]) for part in resampler.resample(frame)]
                 position += frame.samples
-                if sum(part.size for part in parts) >= _BLOCK_VALUES:
+                held += frame.samples * kind[1]
+                if held >= _BLOCK_VALUES:
                     yield kind[0], np.concatenate(parts)
-                    parts = []
+                    parts, held = [], 0
     except (av.FFmpegError, IndexError) as error:
         why = getattr(error, "strerror", None) or str(error)
         if position:
