@@ -93,4 +93,5 @@ for (const name of ["play", "pause", "ended"]) {
 }
 watch("value", () => {
   if (heard && !heard.isConnected) heard.pause();
+  if (find("article")) show(0);
 });

@@ -1,6 +1,7 @@
 """`exhubert app`: a web page that takes a recording and shows its emotion through time. Nothing leaves the machine."""
 
 import argparse
+import contextlib
 import os
 import re
 import shutil
@@ -91,12 +92,8 @@ def serve(
         ValueError: The model or an option is wrong.
         OSError: The model can't be read, or the port is taken.
     """
-    limits = limits or Limits()
-    stop = threading.Event()
-    for kind in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(kind, lambda *_: stop.set())
-    with tempfile.TemporaryDirectory(prefix="exhubert-app-", ignore_cleanup_errors=True) as folder:
-        tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = folder  # gradio reads it while it is imported
+    limits, stop = limits or Limits(), threading.Event()
+    with _own_folder() as folder:
         try:
             import gradio
         except ImportError as error:
@@ -105,8 +102,10 @@ def serve(
 
         from .inference import load_pipeline
 
+        for kind in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(kind, lambda *_: stop.set())
         logging.disable_progress_bar()
-        page = build(load_pipeline(model, device), Path(folder), limits, str(model))
+        page = build(load_pipeline(model, device), folder, limits, str(model))
         try:
             _, address, _ = page.launch(
                 server_name=host,
@@ -121,14 +120,25 @@ def serve(
                 ssr_mode=False,
                 pwa=False,
                 mcp_server=False,
-                theme=gradio.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-                css=_beside("app.css"),
+                theme=_theme(gradio),
+                head=f"<style>{_beside('app.css')}</style>",  # as `css` gradio would rewrite its selectors
             )
             print(f"the page is at {address} (stop it with Ctrl+C)", flush=True)
             stop.wait()
         finally:
             page.close(verbose=False)
+
+
+@contextlib.contextmanager
+def _own_folder() -> Iterator[Path]:
+    """A folder for every temporary file of this process, gradio's too; removed in the end."""
+    with tempfile.TemporaryDirectory(prefix="exhubert-app-", ignore_cleanup_errors=True) as folder:
+        tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = folder  # gradio reads it while it is imported
+        try:
+            yield Path(folder)
+        finally:
             tempfile.tempdir = None
+            del os.environ["GRADIO_TEMP_DIR"]
 
 
 def build(classifier: "ExHuBERTPipeline", folder: Path, limits: Limits, model: str) -> Any:
@@ -155,12 +165,12 @@ def build(classifier: "ExHuBERTPipeline", folder: Path, limits: Limits, model: s
             return message_html(re.sub(rf"^({re.escape(upload)}|stream)(?=:)", lambda _: path.name, str(error))), None
 
     with gradio.Blocks(title="Emotion in speech", analytics_enabled=False) as page:
-        gradio.HTML(title_html(model))
+        gradio.HTML(title_html(model), apply_default_css=False)
         recording = gradio.Audio(
             type="filepath", sources=["upload", "microphone"], editable=False, label="Recording", elem_id="recording"
         )
-        gradio.HTML(note_html(limits.max_mb, limits.max_minutes, KEPT_S / 60))
-        result = gradio.HTML(js_on_load=_beside("app.js"), elem_id="result", min_height=60)
+        gradio.HTML(note_html(limits.max_mb, limits.max_minutes, KEPT_S / 60), apply_default_css=False)
+        result = gradio.HTML(js_on_load=_beside("app.js"), elem_id="result", min_height=80, apply_default_css=False)
         gradio.on(
             [recording.upload, recording.stop_recording],
             analyse,
@@ -236,6 +246,19 @@ def remove_old(folder: Path) -> None:
     for found in folder.iterdir():
         if found.is_dir() and found.stat().st_mtime < time.time() - KEPT_S:
             shutil.rmtree(found, ignore_errors=True)
+
+
+def _theme(gradio: Any) -> Any:
+    """The colours of app.css for gradio's own parts, and fonts that every machine has."""
+    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+    return gradio.themes.Base(**fonts).set(
+        body_background_fill="#f8f9fa",
+        body_background_fill_dark="#0f1115",
+        block_background_fill="#ffffff",
+        block_background_fill_dark="#171a21",
+        block_border_color="#e3e5e9",
+        block_border_color_dark="#2c313b",
+    )
 
 
 def _address(path: Path) -> str:

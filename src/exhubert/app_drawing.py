@@ -288,7 +288,7 @@ def _plane(prediction: Prediction, steps: Sequence[Window]) -> str:
     way = " ".join(f"{x:.1f},{y:.1f}" for _, x, y, _ in points)
     circles = "".join(
         f'<circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="4.5" '
-        f'opacity="{0.35 + 0.65 * number / len(points):.2f}"><title>{clock(start)}</title></circle>'
+        f'opacity="{0.5 + 0.5 * number / len(points):.2f}"><title>{clock(start)}</title></circle>'
         for number, (start, x, y, colour) in enumerate(points, start=1)
     )
     left, top, right, bottom = _LEFT, _TOP, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
@@ -305,7 +305,7 @@ def _plane(prediction: Prediction, steps: Sequence[Window]) -> str:
     )
     return (
         f'<section class="card plane" data-way="{_text(json.dumps(told))}"><h3>Arousal and valence</h3>'
-        "<p>The way of the recording; the ring is its mean</p>"
+        "<p>The recording's way; the ring is the whole, the dot where it plays</p>"
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Path of the recording through valence and '
         f'arousal"><rect class="field" x="{left}" y="{top}" width="{right - left}" height="{bottom - top}" rx="6"/>'
         f'<path class="axis" d="M{left} {middle_y}H{right}M{middle_x} {top}V{bottom}"/>{words}'
