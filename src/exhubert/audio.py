@@ -352,25 +352,16 @@ def windows_of(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[
         window.
     """
     kept, first, start = np.zeros(0, dtype=np.float32), 0, 0  # `first` is the number of the first sample kept
-    waiting: tuple[int, np.ndarray] | None = None
     for block in blocks:
         kept = np.concatenate([kept, block])
-        while first + len(kept) >= start + length:
-            if waiting is not None:
-                yield *waiting, False
-            waiting = (start, kept[start - first : start - first + length].copy())
+        while first + len(kept) > start + length:  # at once: a live stream's next window may be long in coming
+            yield start, kept[start - first : start - first + length].copy(), False
             start += hop
-        spare = min(start, max(0, first + len(kept) - length)) - first
+        spare = min(start, first + len(kept) - length) - first
         if spare > 0:
             kept, first = kept[spare:], first + spare
-    total = first + len(kept)
-    if waiting is None:
-        yield 0, kept, True
-    elif waiting[0] + length == total:
-        yield *waiting, True
-    else:
-        yield *waiting, False
-        yield total - length, kept[-length:], True
+    last = max(0, first + len(kept) - length)
+    yield last, kept[last - first :], True
 
 
 def is_silent(samples: np.ndarray) -> bool:

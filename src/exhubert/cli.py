@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import app, export_command, predict_command
+from . import app, export_command, listen_command, predict_command
 from .emoset.commands import add_commands
 
 
@@ -13,6 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="exhubert", description="Speech emotion recognition with ExHuBERT.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     predict_command.add_command(commands)
+    listen_command.add_command(commands)
     app.add_command(commands)
     export_command.add_command(commands)
     command = commands.add_parser("info", help="what a model is", description="Prints what a model is.")

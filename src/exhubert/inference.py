@@ -191,6 +191,31 @@ def embed(classifier: ExHuBERTPipeline, source: AudioSource, window_s: float | N
     return torch.stack(means).mean(dim=0).cpu().numpy()
 
 
+def follow(
+    classifier: ExHuBERTPipeline, blocks: Iterable[np.ndarray], sampling_rate: int, **options: Any
+) -> Iterator[Window]:
+    """Classifies a live stream: each window as soon as it has been heard, the same as for a file.
+
+    Args:
+        classifier: From `load_pipeline`.
+        blocks: Samples `(samples,)` or `(channels, samples)` as they come, in float or as integer PCM.
+        sampling_rate: Of the stream in Hz.
+        **options: `window_s`, `hop_s` and `skip_silence` of `ExHuBERTPipeline`.
+
+    Yields:
+        The windows in order. The last one ends with the stream; silent ones come without scores.
+
+    Raises:
+        AudioError: The stream holds NaN, or is too short for one frame of the model.
+    """
+    for window in classifier.preprocess({"stream": blocks, "sampling_rate": sampling_rate}, **options):
+        if window["silent"]:
+            yield Window(window["start"], window["end"], True, None)
+        else:
+            found = classifier.postprocess([classifier.forward(window)], timeline=True)
+            yield Window(**found["windows"][0])
+
+
 def predict_all(
     classifier: ExHuBERTPipeline,
     files: Iterable[str | Path],
@@ -243,11 +268,11 @@ def _predict_group(
     classifier: ExHuBERTPipeline, files: Sequence[str], batch_size: int, options: dict[str, Any]
 ) -> Iterator[tuple[str, Prediction | AudioError]]:
     """Classifies a few files, their windows in common batches, and then gives the results."""
-    results: dict[str, list[dict[str, Any]] | AudioError] = {}
+    results: list[tuple[str, list[dict[str, Any]] | AudioError]] = []
     queue: list[dict[str, Any]] = []
     for file in files:
         windows: list[dict[str, Any]] = []
-        results[file] = windows
+        found: list[dict[str, Any]] | AudioError = windows
         try:
             for window in classifier.preprocess(file, **options):
                 windows.append(window)
@@ -256,11 +281,12 @@ def _predict_group(
                     _classify(classifier, queue, batch_size)
                     queue.clear()
         except AudioError as error:
-            results[file] = error
+            found = error
         except OSError as error:
-            results[file] = AudioError(f"{file}: {error.strerror or error}.")
+            found = AudioError(f"{file}: {error.strerror or error}.")
+        results.append((file, found))
     _classify(classifier, queue, batch_size)
-    for file, found in results.items():
+    for file, found in results:
         if isinstance(found, AudioError):
             yield file, found
         else:

@@ -35,9 +35,12 @@ def add_command(commands) -> None:
     command.add_argument("--hop_s", type=float, help="s from one window to the next; by default a window")
     command.add_argument("--keep_silence", action="store_true", help="classify silent windows (below -60 dB) too")
     command.add_argument("--batch_size", type=int, default=1, help="windows at a time; changes nothing but the speed")
+    command.add_argument("--workers", type=int, default=1, help="threads that share the model and the processor")
+    command.add_argument("--plot", type=Path, help="picture of each timeline: a .png, or a folder for several")
     command.add_argument("--resume", action="store_true", help="leave out what --output already holds")
     command.add_argument("--device", help="such as cpu or cuda:0; by default the fastest there is")
     command.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    command.add_argument("--backend", choices=["torch", "onnx"], help="by default what the model's folder holds")
     command.set_defaults(run=run)
 
 
@@ -54,9 +57,13 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"--resume doesn't go with --format {options.format}; use jsonl, csv or an annotation format.")
     if per_recording and not options.output:
         raise ValueError(f"--format {options.format} writes a file for each recording: give a folder as --output.")
+    if options.batch_size < 1 or options.workers < 1:
+        raise ValueError("--batch_size and --workers must be at least 1.")
     files = list(find_recordings(options.paths))
     if not files:
         raise ValueError(f"No recordings in {', '.join(options.paths)}; known endings are {' '.join(SUFFIXES)}.")
+    if options.plot and options.plot.suffix and len(files) > 1:
+        raise ValueError(f"--plot {options.plot} is one picture, but there are {len(files)} recordings: give a folder.")
     done = _done(options) if options.resume else set()
     waiting = [file for file in files if file not in done]
     failures = _classify(options, waiting) if waiting else []
@@ -101,12 +108,12 @@ def _classify(options: argparse.Namespace, files: list[str]) -> list[str]:
     from tqdm.auto import tqdm
     from transformers.utils import logging
 
-    from .inference import load_pipeline, predict_all
+    from .inference import Prediction, load_pipeline, predict_all
 
     logging.disable_progress_bar()
-    classifier = load_pipeline(options.model, options.device, options.dtype)
+    classifier = load_pipeline(options.model, options.device, options.dtype, options.backend)
     settings = {"window_s": options.window_s, "hop_s": options.hop_s, "skip_silence": not options.keep_silence}
-    settings |= {"batch_size": options.batch_size}
+    settings |= {"batch_size": options.batch_size, "workers": options.workers}
     failures: list[str] = []
     with _Writer(options, files) as writer:
         quiet = len(files) < 3 or (not options.output and sys.stdout.isatty())
@@ -116,6 +123,8 @@ def _classify(options: argparse.Namespace, files: list[str]) -> list[str]:
             if isinstance(result, AudioError):
                 failures.append(str(result))
             writer.write(file, result)
+            if options.plot and isinstance(result, Prediction):
+                failures += _plot(options, file, result)
     return failures
 
 
@@ -180,11 +189,28 @@ class _Writer:
             self.stream.close()
 
 
+def _plot(options: argparse.Namespace, file: str, prediction) -> list[str]:
+    """Draws the timeline; why it couldn't be drawn, if so."""
+    from .timeline_plot import plot_timeline
+
+    path = options.plot if options.plot.suffix else options.plot / _own_name(file, ".png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        plot_timeline(prediction, file, path)
+    except AudioError as error:  # it vanished since
+        return [str(error)]
+    return []
+
+
 def _annotation_file(options: argparse.Namespace, file: str) -> Path:
-    """Where a recording's annotation goes: its name, and a number of its path where names could repeat."""
-    ending = PER_RECORDING[options.format][1]
+    """Where a recording's annotation goes."""
+    return options.output / _own_name(file, PER_RECORDING[options.format][1])
+
+
+def _own_name(file: str, ending: str) -> str:
+    """A file name for what belongs to a recording: its own, and a number of its path, since names could repeat."""
     tag = hashlib.sha1(os.fsencode(Path(file).absolute())).hexdigest()[:8]
-    return options.output / f"{Path(file).stem[:50]}-{tag}{ending}"
+    return f"{Path(file).stem[:50]}-{tag}{ending}"
 
 
 def _unescaped(name: str) -> str:

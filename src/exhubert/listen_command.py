@@ -1,0 +1,104 @@
+"""`exhubert listen`: the emotion of a live stream, window by window, from the microphone or from standard input."""
+
+import argparse
+import json
+import queue
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+
+_SAMPLE_TYPES = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4", "u8": "u1"}
+_BLOCK_SECONDS = 0.1
+
+
+def add_command(commands) -> None:
+    command = commands.add_parser(
+        "listen",
+        help="follow a live stream",
+        description="Classifies what the microphone hears, or raw PCM from standard input, window by window, until it "
+        "ends or is stopped by Ctrl-C.",
+    )
+    command.add_argument("source", nargs="?", default="microphone", choices=["microphone", "-"], help="- is stdin")
+    command.add_argument("--model", required=True, help="folder or hub id of an ExHuBERT")
+    command.add_argument("--pcm", default="s16le", choices=list(_SAMPLE_TYPES), help="kind of samples on stdin")
+    command.add_argument("--sampling_rate", type=int, default=16_000, help="of stdin, or to record with, in Hz")
+    command.add_argument("--channels", type=int, default=1, help="of stdin, interleaved; they are mixed")
+    command.add_argument("--format", default="table", choices=["table", "jsonl"])
+    command.add_argument("--window_s", type=float, help="length of a window in s; by default that of the training")
+    command.add_argument("--hop_s", type=float, help="s from one window to the next; by default a window")
+    command.add_argument("--keep_silence", action="store_true", help="classify silent windows (below -60 dB) too")
+    command.add_argument("--device", help="such as cpu or cuda:0; by default the fastest there is")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints each window as soon as it is heard; 0, also when stopped by Ctrl-C.
+
+    Raises:
+        ValueError, OSError, RuntimeError: An option, the model or the stream is wrong.
+    """
+    from transformers.utils import logging
+
+    from .inference import follow, load_pipeline
+
+    if options.sampling_rate < 1 or options.channels < 1:
+        raise ValueError("--sampling_rate and --channels must be at least 1.")
+    microphone = options.source == "microphone"
+    if microphone:
+        _sound_device()  # before the model, which may take a while to load
+    logging.disable_progress_bar()
+    classifier = load_pipeline(options.model, options.device)
+    blocks = microphone_blocks(options.sampling_rate) if microphone else pcm_blocks(options)
+    settings = {"window_s": options.window_s, "hop_s": options.hop_s, "skip_silence": not options.keep_silence}
+    try:
+        for window in follow(classifier, blocks, options.sampling_rate, **settings):
+            if options.format == "jsonl":
+                facts = {"start": window.start, "end": window.end, "label": window.label, "scores": window.scores}
+                print(json.dumps(facts, ensure_ascii=False), flush=True)
+            else:
+                share = f"{window.scores[window.label]:.2f}" if window.scores and window.label else ""
+                print(f"{window.start:8.2f} to {window.end:8.2f}  {window.label or 'silent':13}  {share}", flush=True)
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def pcm_blocks(options: argparse.Namespace, stream=None) -> Iterator[np.ndarray]:
+    """Blocks `(channels, samples)` of raw PCM, as soon as they are there."""
+    stream = stream or sys.stdin.buffer
+    kind = np.dtype(_SAMPLE_TYPES[options.pcm])
+    frame = kind.itemsize * options.channels
+    rest = b""
+    while content := stream.read1(max(frame, round(_BLOCK_SECONDS * options.sampling_rate) * frame)):
+        content = rest + content
+        whole = len(content) // frame * frame
+        rest = content[whole:]
+        if whole:
+            yield np.frombuffer(content[:whole], dtype=kind).reshape(-1, options.channels).T
+    if rest:
+        print(f"exhubert: the stream ended in the middle of a sample; {len(rest)} bytes are left out.", file=sys.stderr)
+
+
+def microphone_blocks(sampling_rate: int) -> Iterator[np.ndarray]:
+    """Blocks `(samples,)` of what the microphone hears, without end."""
+    heard: queue.Queue[np.ndarray] = queue.Queue()
+    with _sound_device().InputStream(
+        samplerate=sampling_rate,
+        channels=1,
+        blocksize=round(_BLOCK_SECONDS * sampling_rate),
+        callback=lambda samples, *_: heard.put(samples[:, 0].copy()),
+    ):
+        while True:
+            yield heard.get()
+
+
+def _sound_device():
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:
+        raise ValueError(
+            f"Listening to the microphone needs sounddevice and PortAudio ({error}): "
+            "pip install 'exhubert[microphone]', or give `-` and raw PCM on standard input."
+        ) from error
+    return sounddevice

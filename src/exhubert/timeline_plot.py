@@ -1,0 +1,96 @@
+"""A picture of one recording: its waveform coloured by class, with arousal and valence over time."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from .audio import SAMPLING_RATE, AudioSource, stream_audio
+from .inference import Prediction, marginals
+
+# the hue is the valence, the dark one of each pair high arousal; as on the web page
+CLASS_COLOURS = {
+    "low_negative": "#dd6130",
+    "low_neutral": "#c660b0",
+    "low_positive": "#5088e6",
+    "high_negative": "#7f2c10",
+    "high_neutral": "#91219c",
+    "high_positive": "#0e3b72",
+}
+_SILENT = "#a3a8b0"
+_POINTS = 1500
+
+
+def envelope(blocks: Iterable[np.ndarray], seconds: float, points: int = _POINTS) -> np.ndarray:
+    """Largest magnitude in each of `points` equal parts of a recording at 16 kHz that comes in blocks: `(points,)`."""
+    result = np.zeros(points)
+    total, first = max(1, round(seconds * SAMPLING_RATE)), 0
+    for block in blocks:
+        place = np.minimum((first + np.arange(len(block))) * points // total, points - 1)
+        np.maximum.at(result, place, np.abs(block))
+        first += len(block)
+    return result
+
+
+def colours_of(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each class, the same in every picture; classes other than the six share a palette."""
+    import matplotlib
+
+    palette = matplotlib.color_sequences["tab10"]
+    others = [name for name in names if name not in CLASS_COLOURS]
+    own = {name: matplotlib.colors.to_hex(palette[index % len(palette)]) for index, name in enumerate(others)}
+    return CLASS_COLOURS | own
+
+
+def plot_timeline(prediction: Prediction, source: AudioSource, path: str | Path) -> None:
+    """Draws the picture of a recording; its time axis is in seconds, or minutes for long ones.
+
+    Arousal is the probability of high against low, valence that of positive less that of negative, both from -1 to 1;
+    models with other classes than the six get the waveform alone.
+
+    Args:
+        prediction: What was found in the recording.
+        source: The recording, which is read again for its waveform.
+        path: Picture to write; its ending decides on the format.
+
+    Raises:
+        AudioError: The recording can't be read any more.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    steps = prediction.timeline()
+    unit, scale = ("min", 60.0) if prediction.seconds > 180 else ("s", 1.0)
+    colours = colours_of(prediction.scores)
+    wave = envelope(stream_audio(source), prediction.seconds)
+    wave /= wave.max() or 1.0
+    times = (np.arange(len(wave)) + 0.5) * prediction.seconds / len(wave)
+    rows = 2 if prediction.arousal else 1
+    figure = Figure(figsize=(10, 1.2 + 1.9 * rows), layout="constrained")
+    axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+    for step in steps:
+        inside = (times >= step.start) & (times < step.end)
+        colour = colours[step.label] if step.label else _SILENT
+        axes[0].fill_between(times[inside] / scale, -wave[inside], wave[inside], color=colour, linewidth=0.4)
+    axes[0].set(yticks=[], ylim=(-1.05, 1.05), xlim=(0, prediction.seconds / scale))
+    title = f"{Path(prediction.file).name}: {prediction.label}, {prediction.scores[prediction.label]:.0%}"
+    axes[0].set_title(title.encode("utf-8", "backslashreplace").decode(), loc="left", fontsize=10, parse_math=False)
+    shown = [name for name in prediction.scores if any(step.label == name for step in steps)]
+    handles = [Patch(color=colours[name], label=name) for name in shown]
+    if any(step.label is None for step in steps):
+        handles.append(Patch(color=_SILENT, label="silent"))
+    axes[0].legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
+    if rows == 2:
+        edges = np.array([*(step.start for step in steps), prediction.seconds]) / scale
+        found = [marginals(step.scores) if step.scores else None for step in steps]
+        arousal = [np.nan if each is None else each[0]["high"] - each[0]["low"] for each in found]
+        valence = [np.nan if each is None else each[1]["positive"] - each[1]["negative"] for each in found]
+        axes[1].stairs(arousal, edges, color="#222222", linewidth=1.6, label="arousal", baseline=None)
+        axes[1].stairs(valence, edges, color="#2f8f4e", linewidth=1.6, label="valence", linestyle="--", baseline=None)
+        axes[1].axhline(0, color="#999999", linewidth=0.6)
+        axes[1].set(ylim=(-1.05, 1.05), yticks=[-1, 0, 1])
+        axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
+    axes[-1].set_xlabel(f"time in {unit}")
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=130)

@@ -1,0 +1,99 @@
+"""A live stream gives the windows of the same recording as a file, each as soon as it has been heard."""
+
+import io
+import json
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+
+from exhubert.cli import main
+from exhubert.inference import follow, load_pipeline, predict
+from exhubert.listen_command import pcm_blocks
+
+from .conftest import write_tone
+from .test_export import save
+from .test_folding import opened
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save(opened("pre_norm"), tmp_path_factory.mktemp("model"), window_seconds=1.0)
+
+
+@pytest.fixture(scope="module")
+def classifier(folder):
+    return load_pipeline(folder)
+
+
+@pytest.mark.parametrize("block", [50, 1600, 100_000])
+def test_a_stream_gives_the_windows_of_the_file(classifier, block, tmp_path):
+    path = write_tone(tmp_path / "a.wav", 3.3, rate=22_050)
+    samples, rate = soundfile.read(path, dtype="float32")
+    samples[:rate] = 0.0  # a silent first second
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+    blocks = (samples[first : first + block] for first in range(0, len(samples), block))
+    found = list(follow(classifier, blocks, rate, hop_s=0.5, skip_silence=True))
+    expected = predict(classifier, path, hop_s=0.5, skip_silence=True).windows
+    assert [(w.start, w.end, w.silent) for w in found] == [(w.start, w.end, w.silent) for w in expected]
+    assert found[0].silent and found[0].scores is None and not found[3].silent
+    for window, other in zip(found, expected, strict=True):
+        assert window.scores == (other.scores and pytest.approx(other.scores, abs=1e-4))
+
+
+def test_a_window_comes_as_soon_as_it_has_been_heard(classifier):
+    heard = 0
+
+    def blocks():
+        nonlocal heard
+        draw = np.random.default_rng(0)
+        for _ in range(40):
+            heard += 1600
+            yield 0.1 * draw.standard_normal(1600)
+
+    late = [heard / 16_000 - window.end for window in follow(classifier, blocks(), 16_000)]
+    assert len(late) == 4
+    assert max(late) == pytest.approx(0.1)  # one block: only then is it known not to be the last
+
+
+@pytest.mark.parametrize(("pcm", "scale"), [("s16le", 32767), ("f32le", 1.0), ("s32le", 2**31 - 1)])
+def test_raw_pcm_on_standard_input_is_followed(folder, classifier, pcm, scale, tmp_path, capsys, monkeypatch):
+    path = write_tone(tmp_path / "a.wav", 2.5, channels=2)
+    samples = soundfile.read(path, dtype="float64")[0]
+    kind = {"s16le": "<i2", "f32le": "<f4", "s32le": "<i4"}[pcm]
+    content = (samples * scale).astype(kind).tobytes() + b"\0"
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(content))))
+    options = ["--model", str(folder), "--pcm", pcm, "--channels", "2", "--format", "jsonl"]
+    assert main(["listen", "-", *options]) == 0
+    printed = capsys.readouterr()
+    found = [json.loads(line) for line in printed.out.splitlines()]
+    expected = predict(classifier, path).windows
+    assert [(w["start"], w["end"]) for w in found] == [(w.start, w.end) for w in expected]
+    for window, other in zip(found, expected, strict=True):
+        assert window["scores"] == pytest.approx(other.scores, abs=1e-3)
+    assert "1 bytes are left out" in printed.err
+
+
+def test_samples_that_come_in_halves_are_put_together():
+    class Slow(io.RawIOBase):
+        content = np.arange(6, dtype="<i2").tobytes()
+
+        def read1(self, _):
+            part, self.content = self.content[:3], self.content[3:]
+            return part
+
+    options = SimpleNamespace(pcm="s16le", channels=2, sampling_rate=16_000)
+    blocks = list(pcm_blocks(options, Slow()))
+    assert np.concatenate(blocks, axis=1).tolist() == [[0, 2, 4], [1, 3, 5]]
+
+
+def test_without_a_microphone_it_says_what_to_do(folder, capsys):
+    try:
+        import sounddevice  # noqa: F401
+    except (ImportError, OSError):
+        assert main(["listen", "--model", str(folder)]) == 1
+        assert "give `-` and raw PCM on standard input" in capsys.readouterr().err
+    else:
+        pytest.skip("a microphone may be here")
