@@ -1,13 +1,19 @@
 """Reading recordings: any rate and channel count, exact parts, and a sentence for what can't be read."""
 
+import io
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import soundfile
 
 from exhubert import load_audio
-from exhubert.audio import AudioError, encode_flac, read_audio
+from exhubert.audio import AudioError, encode_flac, read_audio, stream_audio
 
 from .conftest import write_tone
+from .test_fuzz import contained
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000])
@@ -73,3 +79,113 @@ def test_part_outside_of_the_recording_is_refused(tmp_path, start, end):
     path = write_tone(tmp_path / "tone.wav", 0.5)
     with pytest.raises(AudioError, match="tone.wav: the part from .* was asked for, but the recording has 0.500 s"):
         load_audio(path, start=start, end=end)
+
+
+def test_part_that_a_cut_off_file_no_longer_holds_is_refused(tmp_path):
+    path = write_tone(tmp_path / "cut.flac", 2.0)
+    content = bytearray(path.read_bytes())
+    content[21:26] = bytes([content[21] & 0xF0, 0, 0, 0, 0])  # a length left open, as encoders that write to a pipe do
+    path.write_bytes(content)
+    assert len(load_audio(path)) == 32_000 == sum(map(len, stream_audio(path)))
+    assert len(load_audio(path, start=0.5, end=1.5)) == 16_000
+    with pytest.raises(
+        AudioError, match=r"cut.flac: the part to 3.000 s was asked for, but .* breaks off after 2.000 s"
+    ):
+        load_audio(path, start=0.5, end=3.0)
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "message"),
+    [
+        ([0.1, 1e20], 16_000, "a sample of 1e[+]20, where full scale is 1"),
+        ([0.1, 0.2], 200, "a sampling rate of 200 Hz; expected 1000 to 1000000 Hz"),
+    ],
+)
+def test_absurd_samples_and_rates_are_refused(tmp_path, samples, rate, message):
+    soundfile.write(tmp_path / "absurd.wav", np.array(samples), rate, subtype="FLOAT")
+    for read in (load_audio, lambda path: list(stream_audio(path))):
+        with pytest.raises(AudioError, match=f"absurd.wav: .*{message}"):
+            read(tmp_path / "absurd.wav")
+
+
+def test_a_read_that_fails_is_not_taken_for_the_end(tmp_path, capfd):
+    class Failing(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell() > 500_000:
+                raise OSError(5, "Input/output error")
+            return super().read(size)
+
+    content = write_tone(tmp_path / "tone.wav", 40.0).read_bytes()
+    for read in (load_audio, lambda source: list(stream_audio(source))):
+        with pytest.raises(AudioError, match="recording: reading it failed .*Input/output error"):
+            read(Failing(content))
+    assert capfd.readouterr().err == ""
+    with (tmp_path / "tone.wav").open(errors="replace") as text, pytest.raises(AudioError, match="open as text"):
+        load_audio(text)
+
+
+def noise(seconds, rate, channels=1):
+    return 0.1 * np.random.default_rng(0).standard_normal((round(seconds * rate), channels))
+
+
+@pytest.mark.parametrize("kind", [("ipod", "aac"), ("ipod", "alac"), ("mp4", "aac"), ("matroska", "libopus")])
+def test_a_streamed_container_is_the_loaded_one(tmp_path, kind):
+    pytest.importorskip("av")
+    path = tmp_path / os.fsdecode(b"file:call 1,\xff 'a\n.m4a")  # ffmpeg takes a colon in a name for a protocol
+    path.write_bytes(contained(noise(20.0, 48_000, 2), 48_000, *kind))
+    blocks = list(stream_audio(path))
+    whole = load_audio(path)
+    assert len(blocks) > 3 and len(whole) == pytest.approx(320_000, abs=2_000)
+    np.testing.assert_allclose(np.concatenate(blocks), whole, atol=1e-6)
+    np.testing.assert_array_equal(
+        load_audio(path.read_bytes(), start=1.0, end=2.0), load_audio(path, start=1.0, end=2.0)
+    )
+
+
+def test_a_container_damaged_midway_says_after_how_many_seconds(tmp_path):
+    pytest.importorskip("av")
+    content = bytearray(contained(noise(20.0, 16_000), 16_000, "ipod", "alac"))
+    middle = len(content) // 2
+    content[middle : middle + 20_000] = bytes(20_000)
+    (tmp_path / "call.m4a").write_bytes(content)
+    for read in (load_audio, lambda path: list(stream_audio(path))):
+        with pytest.raises(AudioError, match=r"call.m4a: damaged after (9|10)\.\d s \(.+\)\.$"):
+            read(tmp_path / "call.m4a")
+
+
+def test_a_container_of_nine_channels_is_read(tmp_path):
+    """The ninth plane of a frame is one PyAV doesn't give, and a crash to ask for."""
+    pytest.importorskip("av")
+    buffer = io.BytesIO()
+    soundfile.write(buffer, noise(0.1, 16_000, 9), 16_000, format="CAF", subtype="PCM_24")
+    content = buffer.getvalue()
+    (tmp_path / "nine.caf").write_bytes(content[: len(content) * 2 // 3])
+    done = subprocess.run([sys.executable, "-c", READ, str(tmp_path / "nine.caf")], capture_output=True, text=True)
+    assert done.returncode == 0 and 900 < int(done.stdout.split()[0]) < 1_200, done.stderr
+
+
+READ = """
+import resource, sys
+from exhubert.audio import stream_audio
+import av
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+total = sum(map(len, stream_audio(sys.argv[1])))
+print(total, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.slow
+def test_hours_in_a_container_take_little_memory(tmp_path):
+    """Within 60 MB; two hours at 16 kHz in float32 would be 460 MB."""
+    pytest.importorskip("av")
+    (tmp_path / "long.m4a").write_bytes(contained(np.zeros((2 * 3600 * 8_000, 1), np.int8), 8_000, "ipod", "alac"))
+    done = subprocess.run([sys.executable, "-c", READ, str(tmp_path / "long.m4a")], capture_output=True, text=True)
+    total, megabytes = map(int, done.stdout.split())
+    assert total == 2 * 3600 * 16_000 and megabytes < 60
+
+
+def test_a_playlist_opens_no_other_file(tmp_path):
+    write_tone(tmp_path / "private.wav")
+    (tmp_path / "list.wav").write_text("ffconcat version 1.0\nfile private.wav\n")
+    with pytest.raises(AudioError, match="list.wav: not a recording"):
+        load_audio(tmp_path / "list.wav")
