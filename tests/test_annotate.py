@@ -25,8 +25,9 @@ TWO_RANKS = Path(__file__).parents[1] / "recipes" / "accelerate" / "cpu_two_rank
 NAMES = ['"quoted", ünï.wav', "line\nbreak.wav", r"back\xff\\slash.wav", os.fsdecode(b"bytes \xff\xe2\x80.wav")]
 
 
-def saved_model(folder, **fields) -> str:
+def saved_model(folder, shift: float = 0.0, **fields) -> str:
     model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert("pre_norm"), window_seconds=1.0, **fields)
+    model.classifier.bias.data += shift
     model.save_pretrained(folder)
     default_feature_extractor(model.config).save_pretrained(folder)
     return str(folder)
@@ -168,7 +169,7 @@ def test_other_settings_another_model_or_other_contents_are_refused(model, recor
         ([model], "--hop_s 0.5, now it is None"),
         ([model, "--hop_s", "0.5", "--timeline"], "--timeline False, now it is True"),
         ([model, "--hop_s", "0.5", "--format", "parquet"], "--format jsonl, now it is parquet"),
-        ([saved_model(tmp_path / "other", labels=["a", "b", "c"]), "--hop_s", "0.5"], "made with --model"),
+        ([saved_model(tmp_path / "other", shift=0.1), "--hop_s", "0.5"], "made with --model"),
     ):
         assert main([*command, *change]) == 1
         assert message in capsys.readouterr().err
@@ -222,6 +223,7 @@ def test_a_recording_that_ends_the_process_each_time_is_set_aside(model, tmp_pat
     assert main(command) == 2
     assert "deadly.wav: 3 times the process was ended" in capsys.readouterr().err
     assert results(tmp_path / "out") == {str(good): 1}
+    (tmp_path / "out" / "work" / shard.name).write_text(3 * begun)
     assert main([*command, "--retry"]) == 0
 
 
