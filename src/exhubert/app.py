@@ -31,7 +31,7 @@ class Limits:
     """What the page takes, and how it cuts recordings.
 
     Attributes:
-        max_mb: Largest file, in millions of bytes.
+        max_mb: Largest file, in MB of 1024 * 1024 bytes.
         max_minutes: Longest recording, whatever its file's size.
         window_s: Length of a window in seconds; by default that of the model's training.
         hop_s: Seconds from one window to the next; by default a window.
@@ -113,7 +113,7 @@ def serve(
                 share=False,
                 quiet=True,
                 prevent_thread_lock=True,
-                max_file_size=round(limits.max_mb * 1e6),
+                max_file_size=round(limits.max_mb * 2**20),
                 footer_links=[],
                 run_history=False,
                 enable_monitoring=False,
@@ -133,12 +133,16 @@ def serve(
 def _own_folder() -> Iterator[Path]:
     """A folder for every temporary file of this process, gradio's too; removed in the end."""
     with tempfile.TemporaryDirectory(prefix="exhubert-app-", ignore_cleanup_errors=True) as folder:
-        tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = folder  # gradio reads it while it is imported
+        own = {"GRADIO_TEMP_DIR": folder, "MPLCONFIGDIR": folder}
+        tempfile.tempdir = folder
+        # the one is read while gradio is imported, in the other matplotlib, which gradio loads, keeps its list of fonts
+        os.environ |= own
         try:
             yield Path(folder)
         finally:
             tempfile.tempdir = None
-            del os.environ["GRADIO_TEMP_DIR"]
+            for name in own:
+                os.environ.pop(name, None)
 
 
 def build(classifier: "ExHuBERTPipeline", folder: Path, limits: Limits, model: str) -> Any:

@@ -74,7 +74,7 @@ def result_html(prediction: Prediction, recording: Recording) -> str:
         f'<header><p class="file">{_text(recording.name)} · {clock(prediction.seconds)}</p>'
         f'<h2><i class="dot {_colour(names, label)}"></i>{_text(spoken(label))}'
         f" <small>{prediction.scores[label]:.0%}</small></h2>"
-        f'<p class="words">{_text(in_words(prediction))}</p></header>'
+        f'<p class="words">{_text(in_words(prediction, steps))}</p></header>'
         f"{_waveform(names, steps, prediction.seconds, recording)}"
         f'<div class="columns{"" if plane else " one"}">{_bars(prediction)}{plane}</div>'
         f'{_table(names, steps, bool(plane))}<p class="downloads">{links}</p></article>'
@@ -105,8 +105,8 @@ def note_html(max_mb: float, max_minutes: float, kept_minutes: float) -> str:
     )
 
 
-def in_words(prediction: Prediction) -> str:
-    """A prediction in plain sentences."""
+def in_words(prediction: Prediction, steps: Sequence[Window]) -> str:
+    """A prediction and its timeline in plain sentences."""
     ranked = sorted(prediction.scores.items(), key=lambda item: -item[1])
     (label, share), *others = ranked
     certain = "The model hears" if share >= 0.5 else "The model is unsure and hears, if anything,"
@@ -118,7 +118,6 @@ def in_words(prediction: Prediction) -> str:
     sentences = [f"{certain} {heard} ({share:.0%})."]
     if others and others[0][1] >= 0.1:
         sentences.append(f"Next is {spoken(others[0][0])} with {others[0][1]:.0%}.")
-    steps = prediction.timeline()
     spans = list(_spans([step for step in steps if step.scores]))
     if len({name for name, _, _ in spans}) == 1 and len(steps) > 1:
         sentences.append("It stays the same throughout.")
@@ -254,7 +253,7 @@ def _table(names: Sequence[str], steps: Sequence[Window], plane: bool) -> str:
     rows = []
     for step in steps[:ROWS]:
         share = f"{step.scores[step.label]:.0%}" if step.scores and step.label else "-"
-        place = [f"{value:+.2f}" for value in _place(step.scores)] if step.scores else ["-", "-"]
+        place = [f"{value:+.2f}" for value in _place(step.scores)] if plane and step.scores else ["-", "-"]
         cells = [f"<td>{text}</td>" for text in [share, *(place[::-1] if plane else [])]]
         rows.append(
             f'<tr data-start="{step.start:.3f}"><td>{clock(step.start)}</td><td>{clock(step.end)}</td>'
