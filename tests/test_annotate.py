@@ -17,7 +17,7 @@ from datasets import load_dataset
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, default_feature_extractor
 from exhubert.annotate import main, read_annotations
 from exhubert.inference import load_pipeline, predict
-from exhubert.shards import escaped, unescaped
+from exhubert.shards import escaped, read_settings, shards_of, unescaped
 
 from .conftest import tiny_hubert, write_tone
 
@@ -228,13 +228,19 @@ def test_a_recording_that_ends_the_process_each_time_is_set_aside(model, tmp_pat
 
 
 @pytest.mark.slow
-def test_rank_0_takes_over_from_a_killed_rank(model, many, tmp_path):
+def test_rank_0_takes_over_from_killed_ranks(model, many, tmp_path):
     output = tmp_path / "out"
     command = [str(many), "--model", model, "--output", str(output), "--format", "parquet"]
-    alive, dead = start_rank(0, 2, command), start_rank(1, 2, command)
-    wait_until(lambda: annotated(output) >= 5, dead)
-    dead.kill()
-    dead.communicate()
+    assert main([str(many / "000.wav"), *command[1:]]) == 0
+    held = max(
+        shards_of(output, read_settings(output), map(str, many.iterdir())), key=lambda shard: len(shard.waiting())
+    )
+    with held.lock():  # as a third rank that dies when there is nothing else left to do
+        alive, dead = start_rank(0, 2, command), start_rank(1, 2, command)
+        wait_until(lambda: annotated(output) >= 5, dead)
+        dead.kill()
+        dead.communicate()
+        wait_until(lambda: annotated(output) >= 100 - len(held.waiting()), alive)
     assert annotated(output) < 100
     printed = alive.communicate()[1]
     assert alive.returncode == 0 and f"100 of 100 recordings are in {output / 'results'}" in printed
