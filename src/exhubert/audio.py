@@ -129,12 +129,12 @@ def _decoded(
 
 
 @contextmanager
-def _opened(source: AudioSource, name: str) -> Iterator[BinaryIO]:
+def _opened(source: AudioSource, name: str) -> Iterator[Any]:
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         if not path.is_file():
             raise AudioError(f"{name}: this is a folder." if path.is_dir() else f"{name}: there is no such file.")
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             yield file
     elif isinstance(source, io.TextIOBase):
         raise AudioError(f"{name}: open as text; expected a binary file, open(..., 'rb').")
@@ -153,8 +153,10 @@ def _sound(stream: _Stream, name: str, start: float | None, end: float | None) -
         raise AudioError(f"{name}: the file is empty (0 bytes).")
     if head.startswith(_MIDI):
         raise AudioError(f"{name}: a MIDI sample dump, which isn't read; make it a wav.")
+    # a file of the system without callbacks into Python, where Ctrl-C would be lost
+    handle = stream.file.fileno() if isinstance(stream.file, io.FileIO) else stream
     try:
-        file = _SoundFile(stream)
+        file = _SoundFile(handle, closefd=False)
     except soundfile.LibsndfileError as error:
         blocks = _container_blocks(stream, name, error.error_string)
         if start is None and end is None:
