@@ -6,6 +6,7 @@ errors/         recordings that can't be used and why, JSONL
 work/           locks, and a journal for each unfinished shard
 """
 
+import itertools
 import json
 import os
 import re
@@ -83,8 +84,14 @@ class Shard:
         for file in deadly:
             yield self._set_aside(file, f"{file}: {_ATTEMPTS} times the process was ended while it read this.")
         with self._journal.open("ab") as journal:
-            harmless = [file for file in waiting if file not in deadly]
-            for file, result in predict_all(classifier, _announced(journal, harmless), **windows):
+            fresh = [file for file in waiting if not begun[escaped(file)]]
+            suspect = [file for file in waiting if file not in deadly and file not in fresh]
+            alone = windows | {"batch_size": 1}  # whichever ended a process shall not take others with it
+            found = [
+                predict_all(classifier, _announced(journal, files), **options)
+                for files, options in ((suspect, alone), (fresh, windows))
+            ]
+            for file, result in itertools.chain(*found):
                 if isinstance(result, AudioError):
                     yield self._set_aside(file, str(result))
                 else:

@@ -9,6 +9,7 @@ from exhubert.evaluation.calibration import (
     area_under_risk_coverage,
     confidence_figures,
     expected_calibration_error,
+    fit_temperature,
     reliability,
 )
 
@@ -30,6 +31,18 @@ def test_calibration_error_is_the_mean_gap_of_confidence_and_accuracy_over_bins(
     assert table["accuracy"].tolist() == pytest.approx([1 / 2, 2 / 3])
     assert table[["low", "high"]].to_numpy().tolist() == pytest.approx(np.array([[0.4, 0.6], [0.8, 1.0]]))
     assert expected_calibration_error(table) == pytest.approx((2 * 0.05 + 3 * (0.9 - 2 / 3)) / 5)
+
+
+def test_the_temperature_is_the_one_the_answers_were_drawn_with():
+    draw = np.random.default_rng(0)
+    logits = 3 * draw.standard_normal((20_000, 4))
+    true = np.exp(logits / 2.5)
+    labels = (draw.random((20_000, 1)) > np.cumsum(true / true.sum(axis=1, keepdims=True), axis=1)).sum(axis=1)
+    told = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert fit_temperature(labels, told) == pytest.approx(2.5, rel=0.05)
+    assert fit_temperature(told.argmax(axis=1), told) == pytest.approx(
+        0.05, rel=0.01
+    )  # always right: as sharp as allowed
 
 
 def test_a_confidence_on_the_edge_belongs_to_the_bin_below():

@@ -14,6 +14,7 @@ from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification
 from exhubert.card import write_card
 from exhubert.emoset import load
 from exhubert.evaluation.protocols import apply_protocol, hash_of_seen
+from exhubert.inference import load_pipeline, predict
 
 from ..conftest import load_recipe, tiny_hubert
 
@@ -117,6 +118,27 @@ def test_comparing_with_other_windows_is_refused_before_anything_is_predicted(ev
             folder / "model", tone_dataset, tmp_path, "--max_seconds", 1, "--compare", f"other={folder / 'second'}"
         )
     assert not (tmp_path / "results.json").exists()
+
+
+def test_calibrating_keeps_a_temperature_that_the_pipeline_uses_and_changes_no_answer(tone_dataset, tmp_path):
+    model = untrained(tmp_path / "model", 2)
+    before = evaluate(model, tone_dataset, tmp_path / "before")
+    uncalibrated = pd.read_csv(tmp_path / "before" / "predictions.csv")
+    after = evaluate(model, tone_dataset, tmp_path / "after", "--calibrate")
+    temperature = json.loads((model / "config.json").read_text())["temperature"]
+    assert before["temperature"] is None and after["temperature"] == temperature != 1.0
+    assert after["overall"] == before["overall"]
+    calibrated = pd.read_csv(tmp_path / "after" / "predictions.csv")
+    columns = [f"p_{name}" for name in SIX_CLASSES]
+    expected = uncalibrated[columns].to_numpy() ** (1 / temperature)
+    expected /= expected.sum(axis=1, keepdims=True)
+    assert calibrated[columns].to_numpy() == pytest.approx(expected, abs=1e-5)
+    row = load(tone_dataset)["test"][0]
+    found = predict(load_pipeline(model), row["audio"]["bytes"])
+    known = calibrated.set_index("utterance_id").loc[row["utterance_id"]]
+    assert found.scores == pytest.approx({name: known[f"p_{name}"] for name in SIX_CLASSES}, abs=1e-5)
+    with pytest.raises(ValueError, match="--calibrate learns from the validation partition"):
+        evaluate(model, tone_dataset, tmp_path / "never", "--calibrate", "--partition", "validation")
 
 
 def test_a_model_trained_in_a_fold_is_evaluated_in_that_fold(tone_dataset, tmp_path):
