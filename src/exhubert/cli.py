@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from . import app, export_command, listen_command, predict_command
 from .emoset.commands import add_commands
 
+INTERRUPTED = 130  # as shells count it
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns its exit code: 0, 1 for an error, 2 if some files couldn't be used."""
+    """Runs the command line and returns its exit code: 0, 1 for an error, 2 for unusable files, 130 for Ctrl-C."""
     parser = argparse.ArgumentParser(prog="exhubert", description="Speech emotion recognition with ExHuBERT.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     predict_command.add_command(commands)
@@ -27,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, RuntimeError, OSError, KeyError) as error:
         print(f"exhubert: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("exhubert: stopped.", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _info(options: argparse.Namespace) -> int:
