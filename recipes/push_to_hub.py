@@ -3,9 +3,11 @@
     python recipes/push_to_hub.py runs/base me/exhubert-base --dry-run
     python recipes/push_to_hub.py runs/base me/exhubert-base
     python recipes/push_to_hub.py runs/base me/exhubert-base --public --accept_corpora iemocap
+    python recipes/push_to_hub.py runs/base me/exhubert-base --space
 
 The repository is private unless you say --public, which is refused where the licence of the model or the terms of a
-corpus it learned from forbid that. The token is the one that `hf auth login` stored or HF_TOKEN holds, and goes to the
+corpus it learned from forbid that. With --space the web page of `exhubert app` goes to a Space of the same name, after
+the model. The token is the one that `hf auth login` stored or HF_TOKEN holds, and goes to the
 Hub only.
 """
 
@@ -18,6 +20,7 @@ sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__fi
 import argparse
 
 from exhubert import hub
+from exhubert.space import plan_space
 
 
 def main(arguments: list[str]) -> None:
@@ -38,6 +41,7 @@ def main(arguments: list[str]) -> None:
         metavar="OWNER/DATASET:TASK",
         help="benchmark on the Hub that the model was evaluated on; its leaderboard then shows the UAR",
     )
+    parser.add_argument("--space", action="store_true", help="make a Space of the same name too, with the web page")
     parser.add_argument(
         "--dry-run", "--dry_run", action="store_true", help="list what would go where, and send nothing"
     )
@@ -50,12 +54,16 @@ def main(arguments: list[str]) -> None:
         options.accept_corpora,
         options.benchmark,
     )
-    print(planned, flush=True)
+    plans = [planned, plan_space(planned)] if options.space else [planned]
+    print(*plans, sep="\n\n", flush=True)
+    if options.space and not options.public:
+        print(f"the Space needs a secret HF_TOKEN that may read {options.repository}, set in its settings on the Hub")
     planned.refuse_unless_allowed()
     if options.dry_run:
         print("nothing was sent")
     else:
-        print(f"sent: {hub.push(planned)}")
+        for each in plans:
+            print(f"sent: {hub.push(each)}", flush=True)
 
 
 if __name__ == "__main__":

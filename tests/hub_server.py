@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOKEN = "hf_onlyForTheHub"
 LARGE = (".safetensors", ".png")
+_NAME = r"((?:spaces/)?[^/]+/[^/]+)"
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Hub(Server):
     """The Hub itself.
 
     Attributes:
-        repositories: By `owner/name`.
+        repositories: By `owner/name`, Spaces by `spaces/owner/name`.
         verify_at: Host that is named for the check after an upload; the Hub itself by default.
         moved_to: Host that requests for `/preupload` are redirected to, if any.
     """
@@ -104,13 +105,14 @@ class _HubHandler(_Handler):
             return self._create()
         if path == "/api/validate-yaml":
             return self._answer({"errors": [], "warnings": []})
+        path = path.replace("/api/models/", "/api/")
         for pattern, action in (
-            (r"/api/models/([^/]+/[^/]+)/preupload/main", self._preupload),
-            (r"/api/models/([^/]+/[^/]+)/commit/main", self._commit),
-            (r"/api/models/([^/]+/[^/]+)(?:/revision/main)?", self._info),
-            (r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch", self._batch),
-            (r"/([^/]+/[^/]+)/verify", self._verify),
-            (r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", self._resolve),
+            (rf"/api/{_NAME}/preupload/main", self._preupload),
+            (rf"/api/{_NAME}/commit/main", self._commit),
+            (rf"/api/{_NAME}(?:/revision/main)?", self._info),
+            (rf"/{_NAME}\.git/info/lfs/objects/batch", self._batch),
+            (rf"/{_NAME}/verify", self._verify),
+            (rf"/{_NAME}/resolve/[^/]+/(.+)", self._resolve),
         ):
             if found := re.fullmatch(pattern, path):
                 name, *rest = found.groups()
@@ -122,6 +124,9 @@ class _HubHandler(_Handler):
     def _create(self):
         asked = json.loads(self.body)
         name = f"{asked['organization']}/{asked['name']}"
+        if asked.get("type") == "space":
+            assert asked["sdk"] == "gradio"
+            name = f"spaces/{name}"
         status = 409 if name in self.server.repositories else 200
         self.server.repositories.setdefault(name, Repository(private=asked["visibility"] == "private"))
         self._answer({"url": f"{self.server.address}/{name}"}, status)

@@ -3,9 +3,12 @@
 import contextlib
 import json
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import huggingface_hub
@@ -16,6 +19,7 @@ import yaml
 from huggingface_hub import parse_eval_result_entries
 
 from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor, hub
+from exhubert.space import plan_space
 
 from .conftest import load_recipe
 from .hub_server import TOKEN, Hub, Storage
@@ -96,6 +100,12 @@ def edit(path: Path, **changes):
 def environment(address: str, home: Path) -> dict[str, str]:
     own = {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": TOKEN}
     return os.environ | own | {"HF_HOME": str(home)}
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
 
 
 def listed(printed: str) -> set[str]:
@@ -323,3 +333,53 @@ def test_push_says_what_is_wrong_before_anything_is_sent(model, here, monkeypatc
     with pytest.raises(ConnectionError, match=r"127\.0\.0\.1:1 can't be reached.*push again"):
         hub.push(planned)
     assert not here.seen
+
+
+@pytest.mark.slow
+def test_a_space_holds_what_the_dry_run_listed_and_serves_the_model_from_that_alone(model, here, capsys, tmp_path):
+    pytest.importorskip("gradio")
+    push = load_recipe("push_to_hub").main
+    push([str(model), "me/model", "--space", "--dry-run"])
+    dry = capsys.readouterr().out
+    assert not here.seen
+    push([str(model), "me/model", "--space"])
+    of_model, of_space = dry.split("\n\n")
+    assert f"to {here.address}/spaces/me/model, private" in of_space and "needs a secret HF_TOKEN" in of_space
+    space = here.repositories["spaces/me/model"]
+    assert space.private and len(space.commits) == 1 and set(space.files) == listed(of_space)
+    assert set(here.repositories["me/model"].files) == listed(of_model) == whole(model)
+    front = yaml.safe_load(space.files["README.md"].decode().split("---")[1])
+    expected = {"sdk": "gradio", "sdk_version": version("gradio"), "app_file": "app.py", "models": ["me/model"]}
+    assert expected.items() <= front.items()
+    needed = {re.match(r"[\w-]+", line)[0] for line in space.files["requirements.txt"].decode().splitlines()}
+    assert {"torch", "transformers", "soundfile", "soxr"} <= needed and "exhubert" not in needed
+
+    for path, content in space.files.items():
+        (tmp_path / "space" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "space" / path).write_bytes(content)
+    port, folder = free_port(), tmp_path / "space"
+    edits = {"app.py": ("7860", str(port)), "exhubert/app.py": ("the page is at", "the Space's own page is at")}
+    for path, change in edits.items():
+        (folder / path).write_text((folder / path).read_text().replace(*change))
+    with (tmp_path / "stderr").open("w") as stderr:
+        pipes = {"stdout": subprocess.PIPE, "stderr": stderr, "text": True}
+        running = subprocess.Popen(
+            [sys.executable, "app.py"], **pipes, env=environment(here.address, tmp_path / "home"), cwd=folder
+        )
+    try:
+        said = running.stdout.readline()
+        assert re.search(f"the Space's own page is at http://.*:{port}/", said), (tmp_path / "stderr").read_text()
+    finally:
+        running.terminate()
+        running.wait(timeout=60)
+    assert any(re.search("/me/model/resolve/.*/model.safetensors", path) for _, path, _ in here.seen)
+
+
+def test_modules_of_an_earlier_space_go(model, here, monkeypatch):
+    pytest.importorskip("gradio")
+    planned = plan_space(hub.plan(model, "me/model"))
+    hub.push(planned)
+    here.repositories["spaces/me/model"].files |= {"exhubert/old.py": b"", "NOTES.md": b""}
+    hub.push(planned)
+    files = set(here.repositories["spaces/me/model"].files)
+    assert "NOTES.md" in files and "exhubert/old.py" not in files and "exhubert/app.py" in files

@@ -32,7 +32,10 @@ EVAL_RESULTS = ".eval_results/exhubert.yaml"
 _INDEX = "model.safetensors.index.json"
 # What an earlier push may have left in the repository; a new one without it removes it, for transformers would
 # prefer an old model.safetensors to new shards.
-_OURS = ("model*.safetensors", _INDEX, "plots/*.png", EVAL_RESULTS)
+_OURS = {
+    "model": ("model*.safetensors", _INDEX, "plots/*.png", EVAL_RESULTS),
+    "space": ("exhubert/*",),
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Plan:
         terms: What decides about the visibility.
         accepted: Corpora whose terms the user has accepted.
         title: Of the commit.
+        kind: What the repository is, `model` or `space`.
     """
 
     repository: str
@@ -76,6 +80,7 @@ class Plan:
     terms: Terms
     accepted: tuple[str, ...]
     title: str
+    kind: str = "model"
 
     def refuse_unless_allowed(self) -> None:
         """Raises `PermissionError` if the plan is public and something stands in the way; it says what."""
@@ -87,7 +92,8 @@ class Plan:
 
     def __str__(self) -> str:
         width = max(len(file.path) for file in self.files)
-        lines = [f"to {HfApi().endpoint}/{self.repository}, {'public' if self.public else 'private'}"]
+        place = self.repository if self.kind == "model" else f"{self.kind}s/{self.repository}"
+        lines = [f"to {HfApi().endpoint}/{place}, {'public' if self.public else 'private'}"]
         lines.append(f"{'path in the repository':<{width}}  {'bytes':>13}  from")
         lines += [f"{file.path:<{width}}  {file.size:>13,}  {file.source}" for file in self.files]
         lines.append(f"{len(self.files)} files, {sum(file.size for file in self.files) / 1e6:,.1f} MB")
@@ -201,8 +207,10 @@ def push(planned: Plan) -> str:
 
 
 def _send(api: HfApi, planned: Plan) -> str:
-    api.create_repo(planned.repository, private=not planned.public, exist_ok=True)
-    found = api.model_info(planned.repository)
+    kind = planned.kind
+    sdk = "gradio" if kind == "space" else None
+    api.create_repo(planned.repository, repo_type=kind, space_sdk=sdk, private=not planned.public, exist_ok=True)
+    found = api.repo_info(planned.repository, repo_type=kind)
     if bool(found.private) is planned.public:
         there, wanted = ("private", "public") if found.private else ("public", "private")
         raise PermissionError(
@@ -216,8 +224,9 @@ def _send(api: HfApi, planned: Plan) -> str:
         planned.repository,
         operations=[
             *(CommitOperationAdd(path_in_repo=file.path, path_or_fileobj=file.content) for file in planned.files),
-            *(CommitOperationDelete(name) for name in old if any(fnmatch.fnmatch(name, kind) for kind in _OURS)),
+            *(CommitOperationDelete(name) for name in old if any(fnmatch.fnmatch(name, ours) for ours in _OURS[kind])),
         ],
+        repo_type=kind,
         commit_message=planned.title,
     )
     return commit.commit_url

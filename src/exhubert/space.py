@@ -1,0 +1,72 @@
+"""The web page as a Hugging Face Space beside the model's repository: what goes there."""
+
+import sys
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import yaml
+
+from ._version import __version__
+from .hub import HubFile, Plan
+
+_PACKAGE = Path(__file__).parent
+_PROGRAM = '''"""The page of `exhubert app` for one model."""
+
+from exhubert.app import serve
+
+serve({model!r}, host="0.0.0.0", port=7860)
+'''
+_CARD = """# Emotion in speech
+
+The page of `exhubert app` for the model [{model}](https://huggingface.co/{model}). The folder `exhubert` is the package
+exhubert {version}, under Apache-2.0. If the model is private, the Space needs a secret `HF_TOKEN` that may read it.
+"""
+
+
+def plan_space(planned: Plan) -> Plan:
+    """Says what a Space that shows a model would hold; it has the model's name and visibility. Sends nothing.
+
+    The package isn't on PyPI, and a Space installs its requirements before its own files are there, so the modules that
+    the page needs lie beside its app.py, and the requirements are those of the package. Weights stay in the model's
+    repository.
+
+    Args:
+        planned: Of the model, from `hub.plan`.
+
+    Raises:
+        RuntimeError: gradio isn't installed, so nobody knows which one the page was tried with.
+    """
+    try:
+        gradio = version("gradio")
+    except PackageNotFoundError as error:
+        raise RuntimeError(
+            "A Space names the gradio its page was tried with: pip install 'exhubert[app]', and try exhubert app first."
+        ) from error
+    model = planned.repository
+    head = {
+        "title": f"Emotion in speech: {model.split('/')[1]}",
+        "emoji": "🎙️",
+        "colorFrom": "gray",
+        "colorTo": "blue",
+        "sdk": "gradio",
+        "sdk_version": gradio,
+        "python_version": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "app_file": "app.py",
+        "models": [model],
+    }
+    front = yaml.safe_dump(head, sort_keys=False, allow_unicode=True)
+    card = f"---\n{front}---\n{_CARD.format(model=model, version=__version__)}"
+    needed = [line for line in requires("exhubert") or () if "extra ==" not in line]
+    made = {"README.md": card, "app.py": _PROGRAM.format(model=model), "requirements.txt": "\n".join(needed) + "\n"}
+    modules = sorted(path for path in _PACKAGE.iterdir() if path.suffix in (".py", ".css", ".js"))
+    return replace(
+        planned,
+        kind="space",
+        files=(
+            *(HubFile(path, text.encode(), "made for the Space") for path, text in made.items()),
+            *(HubFile(f"exhubert/{path.name}", path, str(path)) for path in modules),
+        ),
+        staying=(),
+        title=f"The page of exhubert {__version__}",
+    )
