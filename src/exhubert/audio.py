@@ -60,7 +60,7 @@ class _Stream:
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         position = offset + (0, self.tell(), self.size)[whence]
-        if not 0 <= position < 2**63:
+        if not 0 <= position < 2**43:  # what any file system takes
             return -1
         self.file.seek(position)
         return position
