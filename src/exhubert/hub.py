@@ -210,7 +210,7 @@ def _send(api: HfApi, planned: Plan) -> str:
     kind = planned.kind
     sdk = "gradio" if kind == "space" else None
     api.create_repo(planned.repository, repo_type=kind, space_sdk=sdk, private=not planned.public, exist_ok=True)
-    found = api.repo_info(planned.repository, repo_type=kind)
+    found: Any = api.repo_info(planned.repository, repo_type=kind)
     if bool(found.private) is planned.public:
         there, wanted = ("private", "public") if found.private else ("public", "private")
         raise PermissionError(
