@@ -171,7 +171,12 @@ def build(classifier: "ExHuBERTPipeline", folder: Path, limits: Limits, model: s
     with gradio.Blocks(title="Emotion in speech", analytics_enabled=False) as page:
         gradio.HTML(title_html(model), apply_default_css=False)
         recording = gradio.Audio(
-            type="filepath", sources=["upload", "microphone"], editable=False, label="Recording", elem_id="recording"
+            type="filepath",
+            sources=["upload", "microphone"],
+            editable=False,
+            buttons=[],  # one would share the recording on the Hub
+            label="Recording",
+            elem_id="recording",
         )
         gradio.HTML(note_html(limits.max_mb, limits.max_minutes, KEPT_S / 60), apply_default_css=False)
         result = gradio.HTML(js_on_load=_beside("app.js"), elem_id="result", min_height=80, apply_default_css=False)

@@ -128,7 +128,11 @@ def in_words(prediction: Prediction, steps: Sequence[Window]) -> str:
         sentences.append(f"It changes {len(spans) - 1} times." if len(spans) > 1 else "")
     silent = sum(step.end - step.start for step in steps if step.silent)
     if silent:
-        sentences.append(f"{silent:.1f} s are silent and were left out.")
+        sentences.append(
+            f"{silent:.1f} s are silent and were left out."
+            if silent < 60
+            else f"{clock(silent)} minutes of it are silent."
+        )
     return " ".join(filter(None, sentences))
 
 
