@@ -1,26 +1,19 @@
-"""Times ExHuBERT against the plain HuBERT it extends, and the dataset builder against a bare loop, on this machine.
+"""Times our prediction, training, loading and building against published usage, taking turns, on this machine.
 
     python recipes/bench.py all --size tiny
-    python recipes/bench.py data --utterances 10000
+    python recipes/bench.py predict --model runs/demo/exhubert --onnx runs/demo/onnx --data runs/demo/emoset
     python recipes/bench.py data --corpus emo_db=corpora/emo_db
 
-`predict` is a forward pass, `train` a step with backward pass and AdamW, both on random 3 s clips in fp32. The two
-models take turns over several rounds, since machines drift; the ratio of the medians is the figure to quote. ExHuBERT
-has twice the layers and a gate for each block, so a ratio near 2 is the work it is.
-
-`data` builds a dataset, of a corpus on disk or of a tree of short made-up recordings in real layouts, and sets it
-beside the work that can't be avoided: read, resample and encode each file with the same libraries.
+Published usage is what the published code and its card do: fp32, one clip at a time, padded to 3 s, a linear after
+every frozen copy; `exhubert.benchmark.cases` reproduces it on the same weights. Each case has a process of its own,
+whose peak memory is reported, and the cases take turns round by round, since machines drift. Without --model a model
+with random weights is used, without --data clips of noise from 1 to 3 s: speed doesn't depend on what they hold.
 """
 
 import argparse
 import json
-import platform
-import resource
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 # this folder's evaluate.py would hide the library of that name
@@ -29,10 +22,16 @@ sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__fi
 import numpy as np
 import soundfile
 import torch
+from sklearn.metrics import recall_score
 from transformers import HubertConfig, HubertForSequenceClassification
 
-from exhubert import ExHuBERTForSequenceClassification
-from exhubert.audio import encode_flac, read_audio, resample
+from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, default_feature_extractor
+from exhubert.benchmark import cases
+from exhubert.benchmark.building import building
+from exhubert.benchmark.harness import Measured, machine, take_turns
+from exhubert.benchmark.report import markdown, plot
+from exhubert.emoset import load
+from exhubert.training.collator import decode
 
 SIZES = {
     "tiny": {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 384},
@@ -47,158 +46,161 @@ SIZES = {
         "conv_bias": True,
     },
 }
+PARTS = ("predict", "train", "load", "data")
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case", choices=["predict", "train", "all", "data"])
-    parser.add_argument("--size", choices=SIZES, default="tiny")
-    parser.add_argument("--batch_size", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    parser.add_argument("--utterances", type=int, default=2000, help="data: size of the made-up tree")
+    parser.add_argument("part", choices=[*PARTS, "all"])
+    parser.add_argument("--size", choices=SIZES, default="tiny", help="of the random model")
+    parser.add_argument("--model", help="folder of a classifier, instead of a random one")
+    parser.add_argument("--onnx", nargs="+", default=[], help="predict: folders that `exhubert export` wrote from it")
+    parser.add_argument("--data", help="folder of a built dataset, whose test partition is used")
+    parser.add_argument("--corpora", nargs="+", help="only these corpora of --data")
+    parser.add_argument("--clips", type=int, default=16, help="how many at most")
+    parser.add_argument("--batch_size", type=int, default=2, help="train")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cases", nargs="+", help="only the cases whose names have one of these words, and the first")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--json", type=Path, help="also write the figures here, and a plot beside them")
+    parser.add_argument("--utterances", type=int, default=500, help="data: size of the made-up tree")
     parser.add_argument("--seconds", type=float, default=0.1, help="data: length of each made-up recording")
     parser.add_argument("--corpus", metavar="NAME=FOLDER", help="data: a corpus on disk instead")
     parser.add_argument("--num_proc", type=int, help="data: processes of the builder")
-    options = parser.parse_args()
-    if options.case == "data":
-        building(options)
-        return
-    config = HubertConfig(num_labels=6, apply_spec_augment=False, **SIZES[options.size])
-    hubert = HubertForSequenceClassification(config)
-    models = {"HuBERT": hubert, "ExHuBERT": ExHuBERTForSequenceClassification.from_hubert(hubert)}
-    for model in models.values():
-        model.freeze_feature_encoder()
-        model.hubert.masked_spec_embed.requires_grad_(False)
-    clips = torch.randn(options.batch_size, 48_000, generator=torch.Generator().manual_seed(0))
-    cases = {"predict": predicting, "train": training}
-    figures = {
-        name: compare({label: make(model, clips) for label, model in models.items()}, options.rounds)
-        for name, make in cases.items()
-        if options.case in (name, "all")
-    }
-    processor = platform.processor() or platform.machine()
-    machine = f"{processor}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    print(
-        f"{machine}; size {options.size}, {options.batch_size} x 3 s; median of {options.rounds} rounds (least, most)"
-    )
-    for name, times in figures.items():
-        for label, seconds in times.items():
-            median = statistics.median(seconds)
-            print(f"{name:8} {label:9} {median:8.3f} s ({min(seconds):.3f}, {max(seconds):.3f})")
-        ratio = statistics.median(times["ExHuBERT"]) / statistics.median(times["HuBERT"])
-        print(f"{name:8} ratio     {ratio:8.2f}")
+    options = parser.parse_args(arguments)
+    wanted = PARTS if options.part == "all" else (options.part,)
+    report: dict = {"parts": {}}
+    with tempfile.TemporaryDirectory() as work:
+        if wanted != ("data",):
+            torch.set_num_threads(options.threads)
+            report["machine"] = machine()
+            model = options.model or random_model(options.size, Path(work) / "model")
+            files, labels = recordings(options, Path(work) / "clips")
+            for part in wanted:
+                if part != "data":
+                    print(f"{part} ...", file=sys.stderr)
+                    found = PART[part](options, str(model), files, labels, report["machine"])
+                    report["parts"][part] = found
+                    print(markdown(report | {"parts": {part: found}}), flush=True)
+    if "data" in wanted:
+        report["data"] = building(options.corpus, options.utterances, options.seconds, options.num_proc)
     if options.json:
-        report = {"machine": machine, "size": options.size, "batch_size": options.batch_size, "seconds": figures}
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        if report["parts"]:
+            plot(report, options.json.with_suffix(".png"))
 
 
-def predicting(model, clips: torch.Tensor) -> Callable[[], None]:
-    def step():
-        model.eval()
-        with torch.inference_mode():
-            model(clips)
-
-    return step
-
-
-def training(model, clips: torch.Tensor) -> Callable[[], None]:
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5)
-    labels = torch.arange(len(clips)) % model.config.num_labels
-
-    def step():
-        model.train()
-        model(clips, labels=labels).loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
+def random_model(size: str, folder: Path) -> Path:
+    """An ExHuBERT whose weights are drawn and whose gates are open, so that nothing can be left out."""
+    torch.manual_seed(0)
+    config = HubertConfig(num_labels=len(SIX_CLASSES), **SIZES[size])
+    model = ExHuBERTForSequenceClassification.from_hubert(HubertForSequenceClassification(config), list(SIX_CLASSES))
+    for gate in model.gates.values():
+        gate.reset_parameters()
+    model.save_pretrained(folder)
+    default_feature_extractor(model.config).save_pretrained(folder)
+    return folder
 
 
-def compare(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each step in each round, after a round that isn't counted."""
-    seconds: dict[str, list[float]] = {label: [] for label in steps}
-    for counted in range(-1, rounds):
-        for label, step in steps.items():
-            start = time.perf_counter()
-            step()
-            if counted >= 0:
-                seconds[label].append(time.perf_counter() - start)
-    return seconds
+def recordings(options: argparse.Namespace, folder: Path) -> tuple[list[str], list[int] | None]:
+    """Wav files of at most --clips utterances, and their class indices where they have any."""
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    if options.data:
+        rows = load(options.data, options.corpora)["test"]
+        rows = rows.select(draw.permutation(len(rows))[: options.clips])
+        clips, labels = [decode(row["audio"]) for row in rows], list(rows["label"])
+    else:
+        lengths = draw.uniform(1.0, 3.0, options.clips)
+        clips, labels = [0.1 * draw.standard_normal(round(16_000 * seconds)) for seconds in lengths], None
+    files = [folder / f"{index:05d}.wav" for index in range(len(clips))]
+    for file, clip in zip(files, clips, strict=True):
+        soundfile.write(file, clip, 16_000, subtype="FLOAT")
+    return [str(file) for file in files], labels
 
 
-def building(options: argparse.Namespace) -> None:
-    """Times listing, building and a bare loop over the same files, and prints CPU seconds per hour of audio."""
-    from exhubert.emoset import build, load
-    from exhubert.emoset.builder import list_corpus
-
-    with tempfile.TemporaryDirectory() as folder:
-        if options.corpus:
-            name, _, root = options.corpus.partition("=")
-            roots = {name: Path(root)}
-        else:
-            roots = made_up_tree(Path(folder), options.utterances, options.seconds)
-        start = time.perf_counter()
-        listings = {name: list_corpus(name, root) for name, root in roots.items()}
-        listing = time.perf_counter() - start
-        files = [item.record.file for found in listings.values() for item in found.utterances]
-        cpu, start = cpu_seconds(), time.perf_counter()
-        for file in files:
-            encode_flac(resample(*read_audio(file)))
-        bare, bare_wall = cpu_seconds() - cpu, time.perf_counter() - start
-        cpu, start = cpu_seconds(), time.perf_counter()
-        summary = build(roots, Path(folder) / "built", num_proc=options.num_proc)
-        built, built_wall = cpu_seconds() - cpu, time.perf_counter() - start
-        hours = sum(facts["hours"] for facts in summary.values())
-        rows = sum(map(len, load(Path(folder) / "built").values()))
-    memory = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
-    print(f"{rows} rows, {hours:.2f} h of audio, {len(roots)} corpora, num_proc {options.num_proc or 1}")
-    print(f"list       {listing:8.1f} s")
-    print(f"bare loop  {bare_wall:8.1f} s  {bare:8.1f} CPU s  {bare / hours:7.1f} CPU s per hour of audio")
-    print(f"build      {built_wall:8.1f} s  {built:8.1f} CPU s  {built / hours:7.1f} CPU s per hour of audio")
-    print(
-        f"build / bare loop {built / bare:.2f} in CPU time; {rows / built_wall:.0f} rows/s; peak memory {memory:.0f} MB"
-    )
-
-
-def cpu_seconds() -> float:
-    """CPU time of this process and of those it has waited for."""
-    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-
-
-def made_up_tree(folder: Path, utterances: int, seconds: float) -> dict[str, Path]:
-    """Short noise at 16, 44.1 and 48 kHz under the names of ESD (half of it), SUBESCO and CREMA-D."""
-    noise = np.random.default_rng(0)
-    shares = {
-        "esd": utterances // 2,
-        "subesco": utterances // 4,
-        "crema_d": utterances - utterances // 2 - utterances // 4,
+def predict(options, model: str, files: list[str], labels: list[int] | None, machine: dict) -> dict:
+    common = {"files": files, "threads": options.threads}
+    ours, published = cases.predicting, cases.predicting_as_published
+    jobs = {
+        "published usage, fp32": (published, {"model": model, **common}),
+        "fp32, a clip at a time": (ours, {"model": model, **common}),
+        "fp32, batches of 8": (ours, {"model": model, **common, "batch_size": 8}),
+        "bf16, batches of 8": (ours, {"model": model, **common, "batch_size": 8, "dtype": "bfloat16"}),
     }
-    rates = {"esd": 16_000, "subesco": 44_100, "crema_d": 48_000}
-    emotions = {
-        "esd": ("Neutral", "Angry", "Happy", "Sad", "Surprise"),
-        "subesco": ("ANGRY", "DISGUST", "FEAR", "HAPPY", "NEUTRAL", "SAD", "SURPRISE"),
-        "crema_d": ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD"),
+    for folder in options.onnx:
+        exported = json.loads((Path(folder) / "export.json").read_text(encoding="utf-8"))
+        name = f"ONNX, {'int8' if exported['int8'] else 'fp32'}"
+        jobs[name] = (ours, {"model": folder, **common})
+    jobs = chosen(jobs, options.cases)
+    measured = take_turns(jobs, options.rounds)
+    plain = measured.get("fp32, a clip at a time", next(iter(measured.values()))).found["classes"]
+    for name, found in measured.items():
+        classes = found.found.pop("classes")
+        found.found["agreement"] = float(np.mean([a == b for a, b in zip(classes, plain, strict=True)]))
+        found.found["uar"] = None if labels is None else float(recall_score(labels, classes, average="macro"))
+        flops = found.found.pop("flops", 0)
+        roof = machine["roof_gflops"]["bfloat16" if "bf16" in name else "float32"]
+        found.found["roof_share"] = flops / found.median / 1e9 / roof if flops else None
+    seconds = sum(soundfile.info(file).duration for file in files)
+    what = f"{len(files)} recordings, {seconds:.0f} s of audio; same class as ours in fp32"
+    return summary(measured, what, len(files), options)
+
+
+def train(options, model: str, files: list[str], labels: list[int] | None, machine: dict) -> dict:
+    clips = [soundfile.read(file, dtype="float32")[0][:48_000] for file in files]
+    common = {"model": model, "clips": clips, "threads": options.threads, "batch_size": options.batch_size}
+    settings = {
+        "published usage, fp32": {"published": True},
+        "fp32": {},
+        "bf16": {"bf16": True},
+        "fp32, checkpointing": {"checkpointing": True},
+        "fp32, checkpointing, Adafactor": {"checkpointing": True, "optimizer": "adafactor"},
     }
-    for corpus, count in shares.items():
-        labels = emotions[corpus]
-        for index in range(count):
-            label, number, speaker = labels[index % len(labels)], index // len(labels), index % 20 + 1
-            sentence = f"{SENTENCES[number // 91 % 12]}_{label}_{LEVELS[number // 1092]}"
-            path = {
-                "esd": f"{speaker:04d}/{label}/{speaker:04d}_{number:06d}.wav",
-                "subesco": f"F_{speaker:02d}_NAME_S_{number}_{label}_1.wav",
-                "crema_d": f"AudioWAV/{1001 + number % 91}_{sentence}.wav",
-            }[corpus]
-            file = folder / corpus / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            samples = 0.1 * noise.standard_normal(round(rates[corpus] * seconds))
-            soundfile.write(file, samples, rates[corpus])
-    return {corpus: folder / corpus for corpus, count in shares.items() if count}
+    measured: dict[str, Measured] = {}
+    first, *others = chosen(settings, options.cases)
+    for name in others:  # two at a time: large models don't all fit into memory
+        pair = {case: (cases.training, common | settings[case]) for case in (first, name)}
+        found = take_turns(pair, options.rounds)
+        measured.setdefault(first, found[first])
+        scale = measured[first].median / found[first].median
+        found[name].seconds = [seconds * scale for seconds in found[name].seconds]
+        measured[name] = found[name]
+    for found in measured.values():
+        found.found.pop("losses")
+    what = f"an epoch over {len(clips)} clips of at most 3 s, batches of {options.batch_size}, AdamW in fp32"
+    return summary(measured, what, len(clips), options)
 
 
-SENTENCES = ("IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI")
-LEVELS = tuple(a + b for a in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" for b in "ABCDEFGHIJ")  # more than CREMA-D has, to scale up
+def loading(options, model: str, files: list[str], labels: list[int] | None, machine: dict) -> dict:
+    cases.keep_pickle(model)
+    common = {"model": model, "file": files[0], "threads": options.threads}
+    jobs = {
+        "pickle, as published": (cases.loading, common | {"published": True}),
+        "safetensors": (cases.loading, common | {"published": False}),
+    }
+    measured = take_turns(jobs, options.rounds)
+    for found in measured.values():
+        found.found, found.peak_mb = {}, 0.0
+    return summary(measured, "from the start of a process to its first prediction, warm disk", 0, options)
+
+
+def chosen(jobs: dict, words: list[str] | None) -> dict:
+    """The reference, which comes first, and of the others those that were asked for."""
+    kept = {name for number, name in enumerate(jobs) if number == 0 or not words or any(w in name for w in words)}
+    return {name: job for name, job in jobs.items() if name in kept}
+
+
+def summary(measured: dict[str, Measured], what: str, clips: int, options) -> dict:
+    found = {name: case.to_dict() for name, case in measured.items()}
+    return {"what": what, "rounds": options.rounds, "clips": clips, "size": options.size, "cases": found}
+
+
+PART = {"predict": predict, "train": train, "load": loading}
 
 if __name__ == "__main__":
-    main()
+    try:
+        main(sys.argv[1:])
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"bench.py: {error}")

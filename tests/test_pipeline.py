@@ -157,9 +157,10 @@ def test_an_hour_takes_the_memory_of_ten_seconds(folder, tmp_path):
         for _ in range(360):
             file.write(tone)
     code = (
-        "import sys, json, resource; from transformers import pipeline; import exhubert\n"
+        "import sys, json; from transformers import pipeline; import exhubert\n"
         "found = pipeline('audio-classification', model=sys.argv[1])(sys.argv[2], timeline=True, window_s=10.0)\n"
-        "print(json.dumps([len(found['windows']), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))"
+        "told = dict(line.split(':') for line in open('/proc/self/status') if ':' in line)\n"
+        "print(json.dumps([len(found['windows']), int(told['VmHWM'].split()[0]) / 1024]))"
     )
     results = {}
     for name in ("short", "long"):

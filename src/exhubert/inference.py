@@ -76,9 +76,12 @@ class Prediction:
         A step begins wherever a window does. One that only silent windows cover is silent.
         """
         starts = [window.start for window in self.windows]
-        steps = []
+        steps: list[Window] = []
+        first = 0
         for start, end in zip(starts, [*starts[1:], self.seconds], strict=True):
-            covering = [w.scores for w in self.windows if w.start <= start and w.end >= end and w.scores is not None]
+            while self.windows[first].end < end:
+                first += 1
+            covering = [w.scores for w in self.windows[first : len(steps) + 1] if w.scores is not None]
             scores = (
                 {name: float(np.mean([each[name] for each in covering])) for name in covering[0]} if covering else None
             )

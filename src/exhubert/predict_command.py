@@ -144,6 +144,7 @@ class _Writer:
             output.mkdir(parents=True, exist_ok=True)
         elif output:
             output.parent.mkdir(parents=True, exist_ok=True)
+        if output and form not in ("json", *PER_RECORDING):
             self.stream = output.open(
                 # a name that isn't UTF-8 becomes an escape that JSON reads back
                 "a" if self.options.resume else "w",
@@ -183,8 +184,11 @@ class _Writer:
 
     def __exit__(self, *error):
         if self.options.format == "json" and error[0] is None:
-            json.dump(self.collected, self.stream, ensure_ascii=False, indent=2)
-            self.stream.write("\n")
+            text = json.dumps(self.collected, ensure_ascii=False, indent=2) + "\n"
+            if self.options.output:
+                write_whole(self.options.output, text.encode("utf-8", "backslashreplace").decode())
+            else:
+                self.stream.write(text)
         if self.stream is not sys.stdout:
             self.stream.close()
 
