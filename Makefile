@@ -4,6 +4,7 @@ CONSTRAINTS ?= constraints.txt
 VENV ?= .venv
 BIN := $(CURDIR)/$(VENV)/bin
 RUN ?= runs/demo
+JOBS ?= 2
 ACCELERATE := $(BIN)/accelerate launch --config_file recipes/accelerate/one_process.yaml
 SEEN := en de cmn fr it es tr
 export HF_HUB_OFFLINE ?= 1
@@ -47,8 +48,8 @@ demo: install ## synthesise, build, extend, fine-tune, evaluate, write the card,
 	$(BIN)/exhubert predict $(RUN)/speech/he/he_01_joy_01.wav $(RUN)/speech/he/he_01_sadness_01.wav --model $(RUN)/exhubert
 	@echo "The card, with plots: $(RUN)/exhubert/README.md (synthetic speech: its figures say nothing about human speech)"
 
-test: install ## run the tests
-	$(BIN)/python -m pytest
+test: install ## run the tests, in two processes of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-upstream: install ## run transformers' own common tests on our classes (fetches its source distribution)
 	$(BIN)/python tests/upstream/run.py
@@ -62,8 +63,8 @@ format: install ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install ## time prediction and training against a plain HuBERT
-	$(BIN)/python recipes/bench.py all --size tiny
+bench: install ## time prediction, training, loading and building against published usage (a few minutes)
+	$(BIN)/python recipes/bench.py all --size tiny --clips 8 --rounds 2 --json runs/bench.json
 
 clean: ## remove the environment, caches and runs
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache runs build src/*.egg-info
