@@ -22,7 +22,6 @@ sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__fi
 import numpy as np
 import soundfile
 import torch
-from sklearn.metrics import recall_score
 from transformers import HubertConfig, HubertForSequenceClassification
 
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, default_feature_extractor
@@ -31,6 +30,7 @@ from exhubert.benchmark.building import building
 from exhubert.benchmark.harness import Measured, machine, take_turns
 from exhubert.benchmark.report import markdown, plot
 from exhubert.emoset import load
+from exhubert.evaluation import ser_metrics
 from exhubert.training.collator import decode
 
 SIZES = {
@@ -139,7 +139,7 @@ def predict(options, model: str, files: list[str], labels: list[int] | None, mac
     for name, found in measured.items():
         classes = found.found.pop("classes")
         found.found["agreement"] = float(np.mean([a == b for a, b in zip(classes, plain, strict=True)]))
-        found.found["uar"] = None if labels is None else float(recall_score(labels, classes, average="macro"))
+        found.found["uar"] = None if labels is None else ser_metrics(labels, classes, list(SIX_CLASSES))["uar"]
         flops = found.found.pop("flops", 0)
         roof = machine["roof_gflops"]["bfloat16" if "bf16" in name else "float32"]
         found.found["roof_share"] = flops / found.median / 1e9 / roof if flops else None

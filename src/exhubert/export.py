@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import recall_score
 from tqdm.auto import tqdm
 
 from .audio import cut_windows
+from .evaluation import ser_metrics
 from .extension import align, feature_extractor_of, load_classifier, signal_like_speech
 from .files import write_whole
 from .folding import added_shares, fold
+from .labels import names_by_index
 from .modeling_exhubert import ExHuBERTForSequenceClassification
 from .onnx_model import EXPORTED, OnnxModel
 
@@ -123,7 +124,7 @@ class _Judge:
     def __init__(self, extractor, config, clips: Sequence[np.ndarray], labels: Sequence[int] | None):
         rate = extractor.sampling_rate
         length = round((getattr(config, "window_seconds", None) or 3.0) * rate)
-        self.labels = labels
+        self.labels, self.names = labels, names_by_index(config.id2label)
         self.steps: list[dict[str, Any]] = []
         self.inputs = [
             extractor(cut_windows(clip, length), sampling_rate=rate, return_tensors="pt", padding=True)
@@ -150,7 +151,7 @@ class _Judge:
                 "megabytes": megabytes,
                 "logits": float(np.abs(logits - self.first).max()),
                 "agreement": float((guess == self.first.argmax(axis=1)).mean()),
-                "uar": None if self.labels is None else float(recall_score(self.labels, guess, average="macro")),
+                "uar": None if self.labels is None else ser_metrics(self.labels, guess, self.names)["uar"],
             }
         )
 
