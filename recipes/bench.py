@@ -160,8 +160,8 @@ def train(options, model: str, files: list[str], labels: list[int] | None, machi
     }
     measured: dict[str, Measured] = {}
     first, *others = chosen(settings, options.cases)
-    for name in others:  # two at a time: large models don't all fit into memory
-        pair = {case: (cases.training, common | settings[case]) for case in (first, name)}
+    for name in others or [first]:  # two at a time: large models don't all fit into memory
+        pair = {case: (cases.training, common | settings[case]) for case in dict.fromkeys((first, name))}
         found = take_turns(pair, options.rounds)
         measured.setdefault(first, found[first])
         scale = measured[first].median / found[first].median
@@ -174,11 +174,11 @@ def train(options, model: str, files: list[str], labels: list[int] | None, machi
 
 
 def loading(options, model: str, files: list[str], labels: list[int] | None, machine: dict) -> dict:
-    cases.keep_pickle(model)
-    common = {"model": model, "file": files[0], "threads": options.threads}
+    common = {"file": files[0], "threads": options.threads}
+    pickled = str(cases.pickled(model, Path(files[0]).parent / "pickled"))
     jobs = {
-        "pickle, as published": (cases.loading, common | {"published": True}),
-        "safetensors": (cases.loading, common | {"published": False}),
+        "pickle, as published": (cases.loading, common | {"model": pickled, "published": True}),
+        "safetensors": (cases.loading, common | {"model": model, "published": False}),
     }
     measured = take_turns(jobs, options.rounds)
     for found in measured.values():

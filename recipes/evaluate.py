@@ -102,10 +102,10 @@ def main(arguments: list[str]) -> None:
     if options.calibrate:
         if options.partition == "validation" or "validation" not in data:
             raise ValueError("--calibrate learns from the validation partition, so that must exist and not be tested.")
-        model.config.temperature = None
+        model.config.logit_temperature = None
         heard = predict_rows(model, extractor, data["validation"], max_seconds, options.batch_size)
-        model.config.temperature = fit_temperature(heard["label"], heard[[f"p_{name}" for name in names]])
-        keep_temperature(Path(options.model), model.config.temperature)
+        model.config.logit_temperature = fit_temperature(heard["label"], heard[[f"p_{name}" for name in names]])
+        keep_temperature(Path(options.model), model.config.logit_temperature)
     table = predict_rows(model, extractor, rows, max_seconds, options.batch_size)
     baselines = baseline_predictions(training, rows) if options.baselines else {}
     others |= {name: table.assign(prediction=predicted) for name, predicted in baselines.items()}
@@ -117,7 +117,7 @@ def main(arguments: list[str]) -> None:
         "partition": options.partition,
         **alike,
         "speaker_independent": all(facts["speaker_independent"] for facts in corpora.values()),
-        "temperature": getattr(model.config, "temperature", None),
+        "temperature": getattr(model.config, "logit_temperature", None),
         "synthetic": all(facts["kind"] == "synthetic" for facts in corpora.values()),
         "corpora": {name: {key: facts[key] for key in SHOWN} for name, facts in corpora.items()},
         **results(table, names, baselines, unseen),
@@ -170,7 +170,7 @@ def keep_temperature(model: Path, temperature: float) -> None:
     path = model / "config.json"
     if not path.is_file():
         raise ValueError(f"--calibrate writes into the model's folder; {model} isn't one. Download it first.")
-    config = json.loads(path.read_text(encoding="utf-8")) | {"temperature": temperature}
+    config = json.loads(path.read_text(encoding="utf-8")) | {"logit_temperature": temperature}
     write_whole(path, json.dumps(config, indent=2) + "\n")
     print(f"temperature {temperature:.3f}, fitted on the validation partition, is in {path}")
 

@@ -5,9 +5,11 @@ import json
 import pytest
 import torch
 
-from exhubert.benchmark.cases import with_frozen_gates
+from exhubert.benchmark.cases import predicting, predicting_as_published, with_frozen_gates
+from exhubert.inference import load_pipeline, predict
 
-from .conftest import load_recipe
+from .conftest import load_recipe, write_tone
+from .test_export import save
 from .test_folding import opened
 
 
@@ -18,6 +20,16 @@ def test_published_usage_multiplies_frozen_gates_and_gives_the_same_logits(layou
     assert published.train().blocks[0].frozen.training  # the published code leaves dropout on
     with torch.no_grad():
         assert torch.equal(published.eval()(speechlike).logits, model(speechlike).logits)
+
+
+def test_classes_are_counted_in_the_order_of_the_logits(tmp_path):
+    model = save(opened("pre_norm", labels=["b", "c", "a"]), tmp_path / "model")  # saved labels come back sorted
+    files = [str(write_tone(tmp_path / f"{pitch}.wav", 3.0, frequency=pitch)) for pitch in (100.0, 900.0, 3000.0)]
+    ours, published = predicting(str(model), files, 1)(), predicting_as_published(str(model), files, 1)()
+    assert ours["classes"] == published["classes"]  # clips of 3 s have no padding
+    assert ours["flops"] < published["flops"]
+    names = ["b", "c", "a"]
+    assert [names[index] for index in ours["classes"]] == [predict(load_pipeline(model), file).label for file in files]
 
 
 @pytest.mark.slow
@@ -37,7 +49,6 @@ def test_cases_take_turns_in_processes_of_their_own_and_are_reported(tmp_path, c
 
 @pytest.mark.slow
 def test_a_case_that_fails_says_why(tmp_path):
-    from exhubert.benchmark.cases import predicting
     from exhubert.benchmark.harness import take_turns
 
     with pytest.raises(RuntimeError, match="The case 'ours' failed: OSError"):

@@ -13,7 +13,7 @@ import torch
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, default_feature_extractor
 from exhubert.cli import main
 from exhubert.export import export
-from exhubert.inference import embed, load_pipeline, predict
+from exhubert.inference import embed, load_pipeline, predict, predict_all
 
 from .conftest import load_recipe, write_tone
 from .test_folding import opened
@@ -34,7 +34,7 @@ def save(model, folder: Path, **fields) -> Path:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     model = opened("pre_norm", labels=SIX_CLASSES)
-    return save(model, tmp_path_factory.mktemp("whole"), window_seconds=1.0, temperature=0.5)
+    return save(model, tmp_path_factory.mktemp("whole"), window_seconds=1.0, logit_temperature=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -123,16 +123,24 @@ def test_group_norm_models_and_8_bits(recordings, tmp_path, capfd):
     assert steps["ONNX, int8"]["megabytes"] < 0.9 * steps["ONNX, fp32"]["megabytes"]
     assert steps["ONNX, fp32"]["logits"] < 1e-5 < 1e-4 < steps["ONNX, int8"]["logits"] < 0.1
     theirs, ours = load_pipeline(source), load_pipeline(tmp_path / "out")
+    alone = [predict(ours, path).scores for path in recordings]
+    together = [found.scores for _, found in predict_all(ours, recordings, batch_size=8)]
+    assert together == alone  # though 8 bits are scaled over all that is multiplied at once
     assert predict(ours, recordings[2]).scores == pytest.approx(predict(theirs, recordings[2]).scores, abs=0.02)
 
 
 def test_pruning_drops_what_adds_little_on_the_recordings_given(recordings, tmp_path):
     source = save(opened("pre_norm", (0.3, 1e-4, 0.3)), tmp_path / "whole")
-    options = ["--format", "safetensors", "--prune", "0.01", "--check", str(recordings[0].parent)]
+    (tmp_path / "check").mkdir()
+    (tmp_path / "check" / "broken.wav").write_bytes(b"RIFF")
+    short = write_tone(tmp_path / "check" / "short.wav", 0.01)
+    options = ["--format", "safetensors", "--prune", "0.01", "--check", str(recordings[0].parent), str(short.parent)]
     assert main(["export", str(source), str(tmp_path / "out"), *options]) == 0
     smaller = ExHuBERTForSequenceClassification.from_pretrained(tmp_path / "out")
     assert smaller.config.closed_blocks == [1]
-    step = json.loads((tmp_path / "out" / "export.json").read_text())["steps"][-1]
+    report = json.loads((tmp_path / "out" / "export.json").read_text())
+    assert (report["clips"], report["left_out"]) == (3, 1)
+    step = report["steps"][-1]
     assert step["name"] == "pruned below 0.01" and 0 < step["logits"] < 0.01
 
 

@@ -58,6 +58,15 @@ def test_a_window_comes_as_soon_as_it_has_been_heard(classifier):
     assert max(late) == pytest.approx(0.1)  # one block: only then is it known not to be the last
 
 
+def test_channels_are_channels_however_short_a_block_is(classifier):
+    draw = np.random.default_rng(0)
+    stereo = 0.1 * draw.standard_normal((2, 16_000)).astype(np.float32)
+    whole = list(follow(classifier, [stereo], 16_000))
+    single = list(follow(classifier, np.split(stereo, 16_000, axis=1), 16_000))
+    assert [(w.start, w.end) for w in single] == [(w.start, w.end) for w in whole] == [(0.0, 1.0)]
+    assert single[0].scores == pytest.approx(whole[0].scores, abs=1e-6)
+
+
 @pytest.mark.parametrize(("pcm", "scale"), [("s16le", 32767), ("f32le", 1.0), ("s32le", 2**31 - 1)])
 def test_raw_pcm_on_standard_input_is_followed(folder, classifier, pcm, scale, tmp_path, capsys, monkeypatch):
     path = write_tone(tmp_path / "a.wav", 2.5, channels=2)

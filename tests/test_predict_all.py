@@ -85,3 +85,8 @@ def test_pictures_of_timelines(folder, recordings, tmp_path, capsys):
     assert "is one picture, but there are 2 recordings" in capsys.readouterr().err
     assert main(["predict", str(recordings[1]), *options, str(tmp_path / "one.png")]) == 0
     assert (tmp_path / "one.png").is_file()
+    assert main(["predict", str(recordings[1]), *options, str(tmp_path / "plots_v1.0")]) == 0
+    assert len(list((tmp_path / "plots_v1.0").iterdir())) == 1
+    for wrong in (["--hop_s", "2"], ["--hop_s", "0"], ["--window_s", "inf"]):
+        assert main(["predict", str(recordings[1]), "--model", str(folder), *wrong]) == 1
+        assert "expected" in capsys.readouterr().err

@@ -44,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, RuntimeError, OSError) as error:
         print(f"exhubert: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("exhubert: stopped.", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

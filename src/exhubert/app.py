@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from .pipeline_exhubert import ExHuBERTPipeline
 
+_SWEEP_S = 60
 KEPT_S = 3600  # recordings and results stay in the temporary folder for so long, so that a page can be read in peace
 WAITING = 20  # visitors in the queue; the next is told to come back later
 
@@ -98,14 +99,18 @@ def serve(
             import gradio
         except ImportError as error:
             raise RuntimeError("The web page needs gradio: pip install 'exhubert[app]'.") from error
+        import numpy as np
         from transformers.utils import logging
 
-        from .inference import load_pipeline
+        from .inference import load_pipeline, predict
 
         for kind in (signal.SIGINT, signal.SIGTERM):
             signal.signal(kind, lambda *_: stop.set())
         logging.disable_progress_bar()
-        page = build(load_pipeline(model, device), folder, limits, str(model))
+        classifier = load_pipeline(model, device)
+        noise: Any = {"stream": [np.random.default_rng(0).normal(0, 0.1, 16_000)], "sampling_rate": 16_000}
+        predict(classifier, noise, window_s=limits.window_s, hop_s=limits.hop_s)  # wrong options shall show at once
+        page = build(classifier, folder, limits, str(model))
         try:
             _, address, _ = page.launch(
                 server_name=host,
@@ -124,7 +129,8 @@ def serve(
                 head=f"<style>{_beside('app.css')}</style>",  # as `css` gradio would rewrite its selectors
             )
             print(f"the page is at {address} (stop it with Ctrl+C)", flush=True)
-            stop.wait()
+            while not stop.wait(_SWEEP_S):
+                remove_old(folder)
         finally:
             page.close(verbose=False)
 

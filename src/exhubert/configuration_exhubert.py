@@ -45,7 +45,7 @@ class ExHuBERTConfig(HubertConfig):
             adds. Frozen copies are never dropped.
         tie_last_hidden_states (`bool`, defaults to `True`): Whether `hidden_states[-1]` is `last_hidden_state`, that
             is, after the final layer norm where the layout has one.
-        temperature (`float`, *optional*): What the pipeline divides logits by before the softmax, so that
+        logit_temperature (`float`, *optional*): What the pipeline divides logits by before the softmax, so that
             probabilities are calibrated (Guo et al., ICML 2017). Logits themselves stay as they are.
         window_seconds (`float`, *optional*): Length of the windows the model was trained on; longer recordings are cut
             into such windows.
@@ -53,7 +53,7 @@ class ExHuBERTConfig(HubertConfig):
         license (`str`, *optional*): Licence of the weights, where it is known.
 
     Raises:
-        ValueError: `num_hidden_layers` is odd or not positive, `frozen_gate`, `closed_blocks`, `temperature` or
+        ValueError: `num_hidden_layers` is odd or not positive, `frozen_gate`, `closed_blocks`, `logit_temperature` or
             `layerdrop` is out of range, or a key looks like a misspelt field.
 
     Example:
@@ -74,7 +74,7 @@ class ExHuBERTConfig(HubertConfig):
     closed_blocks: list[int] | None = None
     frozen_dropout: bool = False
     tie_last_hidden_states: bool | None = True
-    temperature: float | int | None = None
+    logit_temperature: float | int | None = None
     window_seconds: float | int | None = None
     base_checkpoint: str | None = None
     license: str | None = None
@@ -116,8 +116,8 @@ class ExHuBERTConfig(HubertConfig):
             indices = getattr(self, field)
             if isinstance(indices, list) and not set(indices) <= set(range(self.num_blocks)):
                 raise ValueError(f"`{field}` is {indices}, but the blocks are 0 to {self.num_blocks - 1}.")
-        if self.temperature is not None and not 0 < self.temperature < float("inf"):
-            raise ValueError(f"`temperature` is {self.temperature}, expected a number above 0.")
+        if self.logit_temperature is not None and not 0 < self.logit_temperature < float("inf"):
+            raise ValueError(f"`logit_temperature` is {self.logit_temperature}, expected a number above 0.")
         if not 0 <= self.layerdrop <= 1:
             raise ValueError(f"`layerdrop` is {self.layerdrop}, expected a probability from 0 to 1.")
 

@@ -41,10 +41,10 @@ class OnnxClassifier:
         self.labels: list[str] = [names[index] for index in sorted(names)]
         self.sampling_rate: int = preprocessor["sampling_rate"]
         self.window = round((config.get("window_seconds") or 3.0) * self.sampling_rate)
-        self.temperature: float = config.get("temperature") or 1.0
+        self.temperature: float = config.get("logit_temperature") or 1.0
         self.several_labels = config.get("problem_type") == "multi_label_classification"
         self._normalise: bool = preprocessor["do_normalize"]
-        self._masks_padding: bool = preprocessor["return_attention_mask"]
+        self._masks_padding: bool = preprocessor["return_attention_mask"] and config.get("feat_extract_norm") != "group"
         self._fewest = 1
         for kernel, stride in zip(reversed(config["conv_kernel"]), reversed(config["conv_stride"]), strict=True):
             self._fewest = (self._fewest - 1) * stride + kernel
@@ -117,6 +117,7 @@ def read_wav(path: str | Path) -> tuple[np.ndarray, int]:
         raise ValueError(f"{path}: not a PCM WAV ({error}).") from error
     if width not in (2, 4):
         raise ValueError(f"{path}: {8 * width} bits a sample; expected 16 or 32. Convert it first.")
+    content = content[: len(content) // (width * channels) * width * channels]  # a header may promise more
     samples = np.frombuffer(content, dtype=f"<i{width}").astype(np.float32) / 2 ** (8 * width - 1)
     return samples.reshape(-1, channels).mean(axis=1), rate
 
@@ -134,7 +135,8 @@ def main(paths: Sequence[str]) -> int:
                 raise ValueError(f"{path}: {rate} Hz; expected {classifier.sampling_rate} Hz. Resample it first.")
             scores = classifier(samples)
         except (ValueError, OSError) as error:
-            print(error, file=sys.stderr)
+            told = str(error)
+            print(told if str(path) in told else f"{path}: {told}", file=sys.stderr)
             failed = True
             continue
         label = max(scores, key=scores.__getitem__)

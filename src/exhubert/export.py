@@ -56,7 +56,8 @@ def export(
     Returns:
         `steps`, each with `name`, `megabytes` of weights, and against the first step
         `logits` (largest difference), `agreement` (share of clips with the same class) and `uar` where labels are
-        given; `clips`, their number; `made_up`, whether they are; `closed_blocks`.
+        given; `clips`, their number; `left_out`, how many were too short for a frame; `made_up`, whether they are;
+        `closed_blocks`.
 
     Raises:
         ValueError: Options don't go together, a needed library is missing, or the output isn't empty.
@@ -65,15 +66,21 @@ def export(
     output = Path(output)
     _check(output, format, folded, prune, int8, clips)
     network = load_classifier(model)
+    if (folded or prune is not None) and not isinstance(network, ExHuBERTForSequenceClassification):
+        raise ValueError(f"{model} is a plain HuBERT; it has no gates, so --fold and --prune don't go with it.")
     align(network)
     extractor = feature_extractor_of(model, network.config)
     made_up = not len(clips)
     if made_up:
         clips = [signal_like_speech(seconds, seed)[0].numpy() for seed, seconds in enumerate((0.5, 1.7, 3.0, 4.1))]
+    fewest = getattr(network.config, "samples_per_frame", 400)
+    kept = [index for index, clip in enumerate(clips) if len(clip) >= fewest]
+    if not kept:
+        raise ValueError(f"None of the {len(clips)} recordings to compare on has {fewest} samples, one frame.")
+    left_out, clips = len(clips) - len(kept), [clips[index] for index in kept]
+    labels = None if labels is None else [labels[index] for index in kept]
     judge = _Judge(extractor, network.config, clips, labels)
     judge.add("torch, fp32", network)
-    if (folded or prune is not None) and not isinstance(network, ExHuBERTForSequenceClassification):
-        raise ValueError(f"{model} is a plain HuBERT; it has no gates, so --fold and --prune don't go with it.")
     if folded:
         network = fold(network)
         judge.add("folded", network)
@@ -90,6 +97,7 @@ def export(
             judge.add("ONNX, fp32", OnnxModel(work), _megabytes(Path(work)))
             if int8:
                 _quantise(Path(work))
+                write_whole(Path(work) / "export.json", json.dumps({"int8": True}))
                 judge.add("ONNX, int8", OnnxModel(work), _megabytes(Path(work)))
         report = {
             "model": str(model),
@@ -97,6 +105,7 @@ def export(
             "int8": int8,
             "closed_blocks": getattr(network.config, "closed_blocks", None) or [],
             "clips": len(clips),
+            "left_out": left_out,
             "made_up": made_up,
             "steps": judge.steps,
         }
@@ -115,7 +124,8 @@ def table(report: dict[str, Any]) -> str:
         same = f"{100 * step['agreement']:9.1f} %"
         lines.append(f"{step['name']:22} {step['megabytes']:8.1f} {step['logits']:9.1e} {same} {uar}")
     kind = "made-up clips; give --check or --data for real ones" if report["made_up"] else "recordings"
-    return "\n".join([*lines, f"against the first line, on {report['clips']} {kind}"])
+    short = f", {report['left_out']} more are too short" if report["left_out"] else ""
+    return "\n".join([*lines, f"against the first line, on {report['clips']} {kind}{short}"])
 
 
 class _Judge:

@@ -1,6 +1,7 @@
 """`exhubert export`: a finished model as ONNX, in 8 bits, or folded."""
 
 import argparse
+import sys
 from pathlib import Path
 
 
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from transformers.utils import logging
 
-    from .audio import load_audio
+    from .audio import AudioError, load_audio
     from .export import export, table
     from .predict_command import find_recordings
 
@@ -41,9 +42,13 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("--check and --data both say what to compare on; give one of them.")
     clips, labels = [], None
     if options.check:
-        clips = [load_audio(file) for file in find_recordings(options.check)]
+        for file in find_recordings(options.check):
+            try:
+                clips.append(load_audio(file))
+            except AudioError as error:
+                print(f"exhubert: left out: {error}", file=sys.stderr)
         if not clips:
-            raise ValueError(f"--check found no recordings in {', '.join(options.check)}.")
+            raise ValueError(f"--check found no recordings that can be used in {', '.join(options.check)}.")
     if options.data:
         from .emoset import load
         from .training.collator import decode

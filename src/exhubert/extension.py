@@ -35,9 +35,9 @@ _HEAD = ("projector.", "classifier.", "layer_weights")
 _FREE = {
     "activation_dropout", "apply_spec_augment", "attention_dropout", "attn_implementation", "base_checkpoint",
     "classifier_proj_size", "feat_proj_dropout", "final_dropout", "frozen_dropout", "hidden_dropout",
-    "initializer_range", "layerdrop", "license", "mask_feature_length", "mask_feature_min_masks", "mask_feature_prob",
-    "mask_time_length", "mask_time_min_masks", "mask_time_prob", "output_hidden_states", "problem_type",
-    "temperature", "tie_last_hidden_states", "use_weighted_layer_sum", "window_seconds",
+    "initializer_range", "layerdrop", "license", "logit_temperature", "mask_feature_length",
+    "mask_feature_min_masks", "mask_feature_prob", "mask_time_length", "mask_time_min_masks", "mask_time_prob",
+    "output_hidden_states", "problem_type", "tie_last_hidden_states", "use_weighted_layer_sum", "window_seconds",
 }  # fmt: skip
 
 

@@ -123,7 +123,10 @@ def load_pipeline(
     if network.config.num_labels == 1:
         raise ValueError(f"{model} predicts one number, not classes; call the model itself for its output.")
     extractor = feature_extractor_of(model, network.config)
-    return ExHuBERTPipeline(network, feature_extractor=extractor, task="audio-classification", device=device)
+    try:
+        return ExHuBERTPipeline(network, feature_extractor=extractor, task="audio-classification", device=device)
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(f"The device {device} can't be used ({error}); try cpu.") from error
 
 
 def predict(classifier: ExHuBERTPipeline, source: AudioSource, **options: Any) -> Prediction:
@@ -255,9 +258,7 @@ def predict_all(
     try:
         waiting: deque[Future] = deque()
         for group in groups:
-            waiting.append(
-                pool.submit(lambda group: list(_predict_group(classifier, group, batch_size, options)), group)
-            )
+            waiting.append(pool.submit(work, group))
             if len(waiting) > 2 * workers:
                 yield from waiting.popleft().result()
         while waiting:

@@ -29,7 +29,7 @@ def describe(model: str | Path) -> str:
         f"{model}: {type(network).__name__}, {parameters:,} parameters",
         f"classes         {', '.join(names_by_index(config.id2label))}",
         f"window          {getattr(config, 'window_seconds', None) or 'unknown'} s",
-        f"temperature     {getattr(config, 'temperature', None) or 'not calibrated'}",
+        f"temperature     {getattr(config, 'logit_temperature', None) or 'not calibrated'}",
         f"licence         {getattr(config, 'license', None) or 'none given'}",
     ]
     if isinstance(network, ExHuBERTForSequenceClassification):

@@ -45,8 +45,12 @@ def run(options: argparse.Namespace) -> int:
     if options.sampling_rate < 1 or options.channels < 1:
         raise ValueError("--sampling_rate and --channels must be at least 1.")
     microphone = options.source == "microphone"
-    if microphone:
-        _sound_device()  # before the model, which may take a while to load
+    if microphone:  # before the model, which may take a while to load
+        device = _sound_device()
+        try:
+            device.check_input_settings(channels=1, samplerate=options.sampling_rate)
+        except device.PortAudioError as error:
+            raise ValueError(f"The microphone can't be used at {options.sampling_rate} Hz: {error}.") from error
     logging.disable_progress_bar()
     classifier = load_pipeline(options.model, options.device)
     blocks = microphone_blocks(options.sampling_rate) if microphone else pcm_blocks(options)

@@ -1,5 +1,6 @@
 """An exported folder in place of a model, so that the pipeline and the evaluation run on onnxruntime."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,18 @@ class OnnxModel:
         self.config = AutoConfig.from_pretrained(folder)
         self.name_or_path = str(folder)
         self.device, self.dtype = torch.device("cpu"), torch.float32
+        told = Path(folder) / "export.json"
+        # in 8 bits activations are scaled over the whole batch, so that a clip would depend on the others
+        self._alone = told.is_file() and json.loads(told.read_text(encoding="utf-8"))["int8"]
         self.session = OnnxClassifier(folder, threads or torch.get_num_threads()).session
 
     def __call__(self, input_values: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any) -> OnnxOutput:
         """Runs a batch `(batch, samples)`; `attention_mask` is 1 on speech and 0 on padding."""
         mask = torch.ones_like(input_values) if attention_mask is None else attention_mask
+        if self._alone and len(input_values) > 1:
+            lengths = mask.sum(dim=1).long().tolist()
+            rows = [self(input_values[row : row + 1, :length]) for row, length in enumerate(lengths)]
+            return OnnxOutput(torch.cat([row.logits for row in rows]), torch.cat([row.embedding for row in rows]))
         inputs = {"input_values": input_values.float().cpu().numpy(), "attention_mask": mask.long().cpu().numpy()}
         return OnnxOutput(*map(torch.from_numpy, self.session.run(None, inputs)))
 

@@ -3,6 +3,7 @@
 It travels to the Hub beside the model, so it imports only `audio.py`, torch and transformers.
 """
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,7 +23,7 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
 
     A recording longer than a window is read and classified window by window, so that hours of it need no more memory
     than seconds; the windows' logits are averaged. What comes out doesn't depend on `batch_size`. Where the
-    configuration names a `temperature`, logits are divided by it before they become probabilities.
+    configuration names a `logit_temperature`, logits are divided by it before they become probabilities.
 
     Inputs: a path, bytes or an open binary file of anything soundfile reads (with PyAV installed also video and m4a);
     an array or tensor `(samples,)` or `(channels, samples)` at the model's sampling rate; a dictionary with `array` or
@@ -75,8 +76,11 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
     def preprocess(self, inputs, window_s=None, hop_s=None, skip_silence=False) -> Iterator[dict[str, Any]]:
         rate = self.feature_extractor.sampling_rate
         config = self.model.config
-        window_s = window_s or getattr(config, "window_seconds", None) or DEFAULT_WINDOW
-        hop_s = hop_s or window_s
+        if window_s is None:
+            window_s = getattr(config, "window_seconds", None) or DEFAULT_WINDOW
+        if not 0 < window_s < math.inf:
+            raise ValueError(f"window_s is {window_s:g}, expected seconds above 0.")
+        hop_s = window_s if hop_s is None else hop_s
         if not 0 < hop_s <= window_s:
             raise ValueError(f"hop_s is {hop_s:g} s, expected above 0 and at most window_s, {window_s:g} s.")
         fewest = getattr(config, "samples_per_frame", 400)
@@ -113,7 +117,7 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
     def postprocess(self, windows, top_k=None, function_to_apply=None, timeline=False):
         logits = torch.cat([window["logits"].reshape(1, -1) for window in windows])
         if function_to_apply != "none":
-            logits = logits / (getattr(self.model.config, "temperature", None) or 1.0)
+            logits = logits / (getattr(self.model.config, "logit_temperature", None) or 1.0)
         silent = [bool(np.all(window["silent"])) for window in windows]
         heard = [index for index, quiet in enumerate(silent) if not quiet] or list(range(len(windows)))
         top_k = top_k or self.model.config.num_labels
@@ -145,7 +149,8 @@ def _blocks_of(inputs: Any, rate: int) -> tuple[str, Iterator[np.ndarray]]:
         if "stream" in inputs:
             if not inputs.get("sampling_rate"):
                 raise ValueError("A recording as a dictionary with `stream` needs its `sampling_rate` in Hz too.")
-            return "stream", stream_samples(map(_one_channel, inputs["stream"]), inputs["sampling_rate"], rate)
+            blocks = (_one_channel(block, channels_first=True) for block in inputs["stream"])
+            return "stream", stream_samples(blocks, inputs["sampling_rate"], rate)
         for key in ("bytes", "path"):
             if inputs.get(key) is not None:
                 return _blocks_of(inputs[key], rate)
@@ -158,15 +163,18 @@ def _blocks_of(inputs: Any, rate: int) -> tuple[str, Iterator[np.ndarray]]:
         return source_name(inputs), stream_audio(inputs, rate)
     if hasattr(inputs, "get_all_samples"):  # what datasets gives for an Audio column
         found = inputs.get_all_samples()
-        return "array", stream_samples([_one_channel(found.data)], found.sample_rate, rate)
+        return "array", stream_samples([_one_channel(found.data, channels_first=True)], found.sample_rate, rate)
     raise ValueError(
         f"A recording can't be a {type(inputs).__name__}; expected a path, bytes, an open file, an array, or a "
         "dictionary."
     )
 
 
-def _one_channel(samples: Any) -> np.ndarray:
-    """`(samples,)` in float32 of `(samples,)` or `(channels, samples)`, in float or as integer PCM."""
+def _one_channel(samples: Any, channels_first: bool = False) -> np.ndarray:
+    """`(samples,)` in float32 of `(samples,)` or `(channels, samples)`, in float or as integer PCM.
+
+    Unless `channels_first` is sure, the shorter of two axes is taken for the channels.
+    """
     values = samples.detach().cpu().numpy() if isinstance(samples, torch.Tensor) else np.asarray(samples)
     if values.dtype in (np.int64, np.uint64):
         raise AudioError(f"array: {values.dtype} isn't a format of audio; give int16, int32 or uint8 PCM, or floats.")
@@ -175,7 +183,7 @@ def _one_channel(samples: Any) -> np.ndarray:
         middle = 0 if values.dtype.kind == "i" else 2 ** (info.bits - 1)
         values = (values.astype(np.float32) - middle) / 2 ** (info.bits - 1)
     if values.ndim == 2:
-        channels = 0 if values.shape[0] <= values.shape[1] else 1
+        channels = 0 if channels_first or values.shape[0] <= values.shape[1] else 1
         values = values.mean(axis=channels)
     if values.ndim != 1:
         raise AudioError(f"array: expected (samples,) or (channels, samples), found the shape {values.shape}.")

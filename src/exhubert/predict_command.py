@@ -36,7 +36,9 @@ def add_command(commands) -> None:
     command.add_argument("--keep_silence", action="store_true", help="classify silent windows (below -60 dB) too")
     command.add_argument("--batch_size", type=int, default=1, help="windows at a time; changes nothing but the speed")
     command.add_argument("--workers", type=int, default=1, help="threads that share the model and the processor")
-    command.add_argument("--plot", type=Path, help="picture of each timeline: a .png, or a folder for several")
+    command.add_argument(
+        "--plot", type=Path, help="picture of each timeline: a .png, .pdf, .svg or .jpg, or a folder for several"
+    )
     command.add_argument("--resume", action="store_true", help="leave out what --output already holds")
     command.add_argument("--device", help="such as cpu or cuda:0; by default the fastest there is")
     command.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
@@ -62,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     files = list(find_recordings(options.paths))
     if not files:
         raise ValueError(f"No recordings in {', '.join(options.paths)}; known endings are {' '.join(SUFFIXES)}.")
-    if options.plot and options.plot.suffix and len(files) > 1:
+    if options.plot and _is_picture(options.plot) and len(files) > 1:
         raise ValueError(f"--plot {options.plot} is one picture, but there are {len(files)} recordings: give a folder.")
     done = _done(options) if options.resume else set()
     waiting = [file for file in files if file not in done]
@@ -197,13 +199,18 @@ def _plot(options: argparse.Namespace, file: str, prediction) -> list[str]:
     """Draws the timeline; why it couldn't be drawn, if so."""
     from .timeline_plot import plot_timeline
 
-    path = options.plot if options.plot.suffix else options.plot / _own_name(file, ".png")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = options.plot if _is_picture(options.plot) else options.plot / _own_name(file, ".png")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         plot_timeline(prediction, file, path)
-    except AudioError as error:  # it vanished since
-        return [str(error)]
+    except (AudioError, OSError) as error:  # it vanished since, or the disk is full
+        return [f"{path}: no picture ({error})."]
     return []
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether `--plot` names one picture; else it is a folder."""
+    return path.suffix.lower() in (".png", ".pdf", ".svg", ".jpg", ".jpeg") and not path.is_dir()
 
 
 def _annotation_file(options: argparse.Namespace, file: str) -> Path:

@@ -14,6 +14,7 @@ from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification
 from exhubert.card import write_card
 from exhubert.emoset import load
 from exhubert.evaluation.protocols import apply_protocol, hash_of_seen
+from exhubert.extension import load_classifier
 from exhubert.inference import load_pipeline, predict
 
 from ..conftest import load_recipe, tiny_hubert
@@ -125,7 +126,7 @@ def test_calibrating_keeps_a_temperature_that_the_pipeline_uses_and_changes_no_a
     before = evaluate(model, tone_dataset, tmp_path / "before")
     uncalibrated = pd.read_csv(tmp_path / "before" / "predictions.csv")
     after = evaluate(model, tone_dataset, tmp_path / "after", "--calibrate")
-    temperature = json.loads((model / "config.json").read_text())["temperature"]
+    temperature = json.loads((model / "config.json").read_text())["logit_temperature"]
     assert before["temperature"] is None and after["temperature"] == temperature != 1.0
     assert after["overall"] == before["overall"]
     calibrated = pd.read_csv(tmp_path / "after" / "predictions.csv")
@@ -139,6 +140,16 @@ def test_calibrating_keeps_a_temperature_that_the_pipeline_uses_and_changes_no_a
     assert found.scores == pytest.approx({name: known[f"p_{name}"] for name in SIX_CLASSES}, abs=1e-5)
     with pytest.raises(ValueError, match="--calibrate learns from the validation partition"):
         evaluate(model, tone_dataset, tmp_path / "never", "--calibrate", "--partition", "validation")
+
+
+def test_a_plain_hubert_keeps_its_temperature_too(tmp_path):
+    hubert = tiny_hubert("pre_norm")
+    hubert.save_pretrained(tmp_path / "model")
+    load_recipe("evaluate").keep_temperature(tmp_path / "model", 1.7)
+    loaded = load_classifier(tmp_path / "model")
+    assert loaded.config.logit_temperature == 1.7
+    loaded.save_pretrained(tmp_path / "again")
+    assert load_classifier(tmp_path / "again").config.logit_temperature == 1.7
 
 
 def test_a_model_trained_in_a_fold_is_evaluated_in_that_fold(tone_dataset, tmp_path):

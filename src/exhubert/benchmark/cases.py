@@ -4,6 +4,7 @@ Published usage is what the published code and its model card do: fp32, clips pa
 time, frozen gates multiplied though they are the identity, and in training dropout in the frozen copies too.
 """
 
+import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..audio import load_audio
 from ..extension import default_feature_extractor, load_classifier
 from ..inference import load_pipeline, predict_all
+from ..labels import names_by_index
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 
 PUBLISHED_SECONDS = 3.0
@@ -53,7 +55,7 @@ def predicting(
     """What `exhubert predict` does: clips at their own length, padding masked, windows for long recordings."""
     torch.set_num_threads(threads)
     classifier = load_pipeline(model, device="cpu", dtype=dtype)
-    names = list(classifier.model.config.label2id)
+    names = names_by_index(classifier.model.config.id2label)
 
     def step() -> dict:
         found = list(predict_all(classifier, files, batch_size, workers))
@@ -169,8 +171,9 @@ def with_frozen_gates(model: ExHuBERTForSequenceClassification, **fields: Any) -
     return wider.eval()
 
 
-def keep_pickle(model: str) -> None:
-    """Writes `pytorch_model.bin` beside a model's safetensors, as the published repository holds it."""
-    path = Path(model) / "pytorch_model.bin"
-    if not path.is_file():
-        torch.save(load_classifier(model).state_dict(), path)
+def pickled(model: str, folder: Path) -> Path:
+    """A copy of a model as the published repository holds it: `config.json` and a pickle of the weights."""
+    folder.mkdir()
+    shutil.copyfile(Path(model) / "config.json", folder / "config.json")
+    torch.save(load_classifier(model).state_dict(), folder / "pytorch_model.bin")
+    return folder

@@ -43,7 +43,7 @@ def predict_rows(
             bar.update(len(indices))
     table = rows.select_columns(KEPT).to_pandas()
     table["prediction"] = logits.argmax(axis=1)
-    temperature = getattr(model.config, "temperature", None) or 1.0
+    temperature = getattr(model.config, "logit_temperature", None) or 1.0
     probabilities = torch.from_numpy(logits / temperature).softmax(dim=-1).numpy()
     for index, name in model.config.id2label.items():
         table[f"p_{name}"] = probabilities[:, index]

@@ -254,8 +254,8 @@ class GateReportCallback(_Findings):
     def _report(self, args, state, control, model):
         norms, added = gate_norms(model), list(added_shares(model, self.batch).values())
         self.findings["history"].append({"step": state.global_step, "norm": norms, "added": added})
-        logs = {f"gate_norm/{index:02d}": norm for index, norm in enumerate(norms)}
-        logs |= {f"gate_added/{index:02d}": share for index, share in enumerate(added)}
+        logs = {f"gate_norm/{index:02d}": norm for index, norm in zip(model.gates, norms, strict=True)}
+        logs |= {f"gate_added/{index:02d}": share for index, share in zip(model.gates, added, strict=True)}
         for logger_ in self.loggers:
             logger_.on_log(args, state, control, logs=dict(logs), model=model)
 

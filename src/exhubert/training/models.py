@@ -51,7 +51,7 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
         model = ExHuBERTForSequenceClassification.from_pretrained(
             arguments.model, ignore_mismatched_sizes=True, **fields
         )
-    model.config.temperature = None  # what calibrated the model before doesn't hold for what it becomes
+    model.config.logit_temperature = None  # what calibrated the model before doesn't hold for what it becomes
     if not arguments.zero_init:
         for gate in model.gates.values():
             gate.reset_parameters()
