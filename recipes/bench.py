@@ -167,8 +167,6 @@ def train(options, model: str, files: list[str], labels: list[int] | None, machi
         scale = measured[first].median / found[first].median
         found[name].seconds = [seconds * scale for seconds in found[name].seconds]
         measured[name] = found[name]
-    for found in measured.values():
-        found.found.pop("losses")
     what = f"an epoch over {len(clips)} clips of at most 3 s, batches of {options.batch_size}, AdamW in fp32"
     return summary(measured, what, len(clips), options)
 
@@ -182,7 +180,7 @@ def loading(options, model: str, files: list[str], labels: list[int] | None, mac
     }
     measured = take_turns(jobs, options.rounds)
     for found in measured.values():
-        found.found, found.peak_mb = {}, 0.0
+        found.peak_mb = 0.0  # of the process that starts the measured ones
     return summary(measured, "from the start of a process to its first prediction, warm disk", 0, options)
 
 

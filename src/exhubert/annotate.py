@@ -28,7 +28,7 @@ from .audio import SAMPLING_RATE
 from .inference import load_pipeline
 from .labels import names_by_index
 from .pipeline_exhubert import ExHuBERTPipeline
-from .predict_command import SUFFIXES, UNUSABLE_FILES, find_recordings
+from .predict_command import SUFFIXES, UNUSABLE_FILES, add_window_options, find_recordings, window_settings
 from .shards import ERRORS, RESULTS, Shard, open_folder, read_settings, shards_of, unescaped
 
 _SHARDS_PER_RANK, _SHARD_SIZE = 16, 1000
@@ -62,9 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", required=True, type=Path, help="folder that all ranks and machines share")
     parser.add_argument("--format", default="jsonl", choices=["jsonl", "parquet"])
     parser.add_argument("--timeline", action="store_true", help="the emotion of each window, not only of the whole")
-    parser.add_argument("--window_s", type=float, help="length of a window in s; by default that of the training")
-    parser.add_argument("--hop_s", type=float, help="s from one window to the next; by default a window")
-    parser.add_argument("--keep_silence", action="store_true", help="classify silent windows (below -60 dB) too")
+    add_window_options(parser)
     parser.add_argument("--batch_size", type=int, default=1, help="windows at a time; changes nothing but the speed")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     parser.add_argument("--retry", action="store_true", help="try recordings again that were set aside as unusable")
@@ -86,8 +84,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"No recordings in {', '.join(places) or 'PATH'}; known endings are {' '.join(SUFFIXES)}.")
     logging.disable_progress_bar()
     classifier = load_pipeline(options.model, _device(), options.dtype)
-    windows = {"window_s": options.window_s, "hop_s": options.hop_s, "skip_silence": not options.keep_silence}
-    windows |= {"batch_size": options.batch_size}
+    windows = window_settings(options) | {"batch_size": options.batch_size}
     noise = np.random.default_rng(0).standard_normal(SAMPLING_RATE, dtype=np.float32)
     classifier(0.1 * noise, **windows)  # wrong options shall raise before they are settled
     names = ("format", "timeline", "window_s", "hop_s", "keep_silence", "dtype")

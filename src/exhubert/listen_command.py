@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .predict_command import add_window_options, window_settings
+
 _SAMPLE_TYPES = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4", "u8": "u1"}
 _BLOCK_SECONDS = 0.1
 
@@ -25,9 +27,7 @@ def add_command(commands) -> None:
     command.add_argument("--sampling_rate", type=int, default=16_000, help="of stdin, or to record with, in Hz")
     command.add_argument("--channels", type=int, default=1, help="of stdin, interleaved; they are mixed")
     command.add_argument("--format", default="table", choices=["table", "jsonl"])
-    command.add_argument("--window_s", type=float, help="length of a window in s; by default that of the training")
-    command.add_argument("--hop_s", type=float, help="s from one window to the next; by default a window")
-    command.add_argument("--keep_silence", action="store_true", help="classify silent windows (below -60 dB) too")
+    add_window_options(command)
     command.add_argument("--device", help="such as cpu or cuda:0; by default the fastest there is")
     command.set_defaults(run=run)
 
@@ -54,9 +54,8 @@ def run(options: argparse.Namespace) -> int:
     logging.disable_progress_bar()
     classifier = load_pipeline(options.model, options.device)
     blocks = microphone_blocks(options.sampling_rate) if microphone else pcm_blocks(options)
-    settings = {"window_s": options.window_s, "hop_s": options.hop_s, "skip_silence": not options.keep_silence}
     try:
-        for window in follow(classifier, blocks, options.sampling_rate, **settings):
+        for window in follow(classifier, blocks, options.sampling_rate, **window_settings(options)):
             if options.format == "jsonl":
                 facts = {"start": window.start, "end": window.end, "label": window.label, "scores": window.scores}
                 print(json.dumps(facts, ensure_ascii=False), flush=True)

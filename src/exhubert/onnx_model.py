@@ -23,15 +23,14 @@ class OnnxModel:
     """A folder that `exhubert export` wrote, called like the model it was.
 
     Args:
-        folder: Where `model.onnx` and `config.json` are.
-        threads: Threads to compute with; by default torch's number.
+        folder: Where `model.onnx` and `config.json` are. It computes with as many threads as torch.
 
     Raises:
         ValueError: onnxruntime isn't installed.
         OSError: The folder is incomplete.
     """
 
-    def __init__(self, folder: str | Path, threads: int | None = None):
+    def __init__(self, folder: str | Path):
         try:
             from .exhubert_onnx import OnnxClassifier
         except ImportError as error:
@@ -42,7 +41,7 @@ class OnnxModel:
         told = Path(folder) / "export.json"
         # in 8 bits activations are scaled over the whole batch, so that a clip would depend on the others
         self._alone = told.is_file() and json.loads(told.read_text(encoding="utf-8"))["int8"]
-        self.session = OnnxClassifier(folder, threads or torch.get_num_threads()).session
+        self.session = OnnxClassifier(folder, torch.get_num_threads()).session
 
     def __call__(self, input_values: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any) -> OnnxOutput:
         """Runs a batch `(batch, samples)`; `attention_mask` is 1 on speech and 0 on padding."""

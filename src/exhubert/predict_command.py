@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from .annotation import PER_RECORDING, csv_lines
 from .audio import AudioError
@@ -31,9 +31,7 @@ def add_command(commands) -> None:
     command.add_argument("--format", default="table", choices=["table", "json", "jsonl", "csv", *PER_RECORDING])
     command.add_argument("--output", type=Path, help="file to write; for annotation formats a folder")
     command.add_argument("--timeline", action="store_true", help="the emotion of each window, not only of the whole")
-    command.add_argument("--window_s", type=float, help="length of a window in s; by default that of the training")
-    command.add_argument("--hop_s", type=float, help="s from one window to the next; by default a window")
-    command.add_argument("--keep_silence", action="store_true", help="classify silent windows (below -60 dB) too")
+    add_window_options(command)
     command.add_argument("--batch_size", type=int, default=1, help="windows at a time; changes nothing but the speed")
     command.add_argument("--workers", type=int, default=1, help="threads that share the model and the processor")
     command.add_argument(
@@ -44,6 +42,18 @@ def add_command(commands) -> None:
     command.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     command.add_argument("--backend", choices=["torch", "onnx"], help="by default what the model's folder holds")
     command.set_defaults(run=run)
+
+
+def add_window_options(command: argparse.ArgumentParser) -> None:
+    """The options that say how recordings are cut into windows, for every command that classifies."""
+    command.add_argument("--window_s", type=float, help="length of a window in s; by default that of the training")
+    command.add_argument("--hop_s", type=float, help="s from one window to the next; by default a window")
+    command.add_argument("--keep_silence", action="store_true", help="classify silent windows (below -60 dB) too")
+
+
+def window_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What those options mean to `ExHuBERTPipeline`."""
+    return {"window_s": options.window_s, "hop_s": options.hop_s, "skip_silence": not options.keep_silence}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -114,8 +124,7 @@ def _classify(options: argparse.Namespace, files: list[str]) -> list[str]:
 
     logging.disable_progress_bar()
     classifier = load_pipeline(options.model, options.device, options.dtype, options.backend)
-    settings = {"window_s": options.window_s, "hop_s": options.hop_s, "skip_silence": not options.keep_silence}
-    settings |= {"batch_size": options.batch_size, "workers": options.workers}
+    settings = window_settings(options) | {"batch_size": options.batch_size, "workers": options.workers}
     failures: list[str] = []
     with _Writer(options, files) as writer:
         quiet = len(files) < 3 or (not options.output and sys.stdout.isatty())
