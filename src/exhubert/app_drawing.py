@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from .annotation import SILENT
-from .inference import Prediction, Window, marginals
+from .inference import Prediction, Window, place
 from .labels import SIX_CLASSES, arousal_valence
 
 BARS = 1000  # of the waveform, at most
@@ -257,8 +257,8 @@ def _table(names: Sequence[str], steps: Sequence[Window], plane: bool) -> str:
     rows = []
     for step in steps[:ROWS]:
         share = f"{step.scores[step.label]:.0%}" if step.scores and step.label else "-"
-        place = [f"{value:+.2f}" for value in _place(step.scores)] if plane and step.scores else ["-", "-"]
-        cells = [f"<td>{text}</td>" for text in [share, *(place[::-1] if plane else [])]]
+        where = [f"{value:+.2f}" for value in place(step.scores)] if plane and step.scores else ["-", "-"]
+        cells = [f"<td>{text}</td>" for text in [share, *(where[::-1] if plane else [])]]
         rows.append(
             f'<tr data-start="{step.start:.3f}"><td>{clock(step.start)}</td><td>{clock(step.end)}</td>'
             f'<td><i class="dot {_colour(names, step.label)}"></i>{_text(spoken(step.label or SILENT))}</td>'
@@ -273,16 +273,10 @@ def _table(names: Sequence[str], steps: Sequence[Window], plane: bool) -> str:
     )
 
 
-def _place(scores: Mapping[str, float]) -> tuple[float, float]:
-    """Valence from -1 (negative) to 1 (positive), arousal from -1 (low) to 1 (high): differences of probabilities."""
-    arousal, valence = marginals(scores)
-    return valence["positive"] - valence["negative"], arousal["high"] - arousal["low"]
-
-
 def _plane(prediction: Prediction, steps: Sequence[Window]) -> str:
     """Valence to the right, arousal upwards, and the way of the recording through them."""
     names = list(prediction.scores)
-    heard = [(step, _place(step.scores)) for step in steps if step.scores]
+    heard = [(step, place(step.scores)) for step in steps if step.scores]
     parts = np.array_split(np.arange(len(heard)), min(POINTS, len(heard)))
     points = []
     for part in parts:
@@ -295,7 +289,7 @@ def _plane(prediction: Prediction, steps: Sequence[Window]) -> str:
         for number, (start, x, y, colour) in enumerate(points, start=1)
     )
     left, top, right, bottom = _LEFT, _TOP, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
-    x, y = _at(*_place(prediction.scores))
+    x, y = _at(*place(prediction.scores))
     middle_x, middle_y = (left + right) / 2, (top + bottom) / 2
     told = [[start, round(x, 1), round(y, 1)] for start, x, y, _ in points]
     columns = ((left + 8, "start", "negative"), (middle_x, "middle", "neutral"), (right - 8, "end", "positive"))

@@ -172,6 +172,16 @@ def marginals(scores: Mapping[str, float]) -> tuple[dict[str, float], dict[str, 
     return arousal, valence
 
 
+def place(scores: Mapping[str, float]) -> tuple[float, float]:
+    """Valence from -1 (negative) to 1 (positive) and arousal from -1 (low) to 1 (high): differences of probabilities.
+
+    >>> place({"low_negative": 0.5, "low_neutral": 0.25, "high_negative": 0.25})
+    (-0.75, -0.5)
+    """
+    arousal, valence = marginals(scores)
+    return valence["positive"] - valence["negative"], arousal["high"] - arousal["low"]
+
+
 @torch.inference_mode()
 def embed(classifier: ExHuBERTPipeline, source: AudioSource, window_s: float | None = None) -> np.ndarray:
     """The mean over frames of the last hidden state, before the head: `(hidden,)`, float32.

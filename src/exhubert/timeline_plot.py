@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from .audio import SAMPLING_RATE, AudioSource, stream_audio
-from .inference import Prediction, marginals
+from .inference import Prediction, place
 
 # the hue is the valence, the dark one of each pair high arousal; as on the web page
 CLASS_COLOURS = {
@@ -82,9 +82,8 @@ def plot_timeline(prediction: Prediction, source: AudioSource, path: str | Path)
     axes[0].legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
     if rows == 2:
         edges = np.array([*(step.start for step in steps), prediction.seconds]) / scale
-        found = [marginals(step.scores) if step.scores else None for step in steps]
-        arousal = [np.nan if each is None else each[0]["high"] - each[0]["low"] for each in found]
-        valence = [np.nan if each is None else each[1]["positive"] - each[1]["negative"] for each in found]
+        found = [place(step.scores) if step.scores else (np.nan, np.nan) for step in steps]
+        valence, arousal = zip(*found, strict=True)
         axes[1].stairs(arousal, edges, color="#222222", linewidth=1.6, label="arousal", baseline=None)
         axes[1].stairs(valence, edges, color="#2f8f4e", linewidth=1.6, label="valence", linestyle="--", baseline=None)
         axes[1].axhline(0, color="#999999", linewidth=0.6)
