@@ -31,6 +31,7 @@ from exhubert.evaluation.plots import plot_arms
 from exhubert.evaluation.predict import KEPT, predict_rows
 from exhubert.evaluation.protocols import PROTOCOLS, apply_protocol, folds, table_of
 from exhubert.extension import feature_extractor_of, load_classifier
+from exhubert.kernels import use_kernels
 from exhubert.training import fine_tune, parse_arguments
 
 
@@ -116,6 +117,7 @@ def train_and_test(options: argparse.Namespace, config: Path, seed: int, fold: i
     data = load(data_args.data, data_args.corpora, data_args.languages)
     data, _ = apply_protocol(data, data_args.protocol, fold, data_args.folds)
     model = load_classifier(folder)
+    use_kernels(model)
     table = predict_rows(model, feature_extractor_of(folder, model.config), data["test"], data_args.max_seconds)
     for path in (*folder.glob("checkpoint-*"), *folder.glob("*.safetensors"), *folder.glob("training_args.bin")):
         shutil.rmtree(path) if path.is_dir() else path.unlink()

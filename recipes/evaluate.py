@@ -31,6 +31,7 @@ from exhubert.evaluation.protocols import apply_protocol, hash_of_seen
 from exhubert.evaluation.report import markdown_table, results, uar_text, write_results
 from exhubert.extension import feature_extractor_of, load_classifier
 from exhubert.files import write_whole
+from exhubert.kernels import KERNELS, keep_freed_memory, use_kernels
 from exhubert.labels import names_by_index
 from exhubert.onnx_model import OnnxModel, is_exported
 
@@ -50,6 +51,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--languages", nargs="+", help="only these languages")
     parser.add_argument("--max_seconds", type=float, help="crop; by default that of the model's training")
     parser.add_argument("--batch_size", type=int, default=16)
+    parser.add_argument("--kernels", default="auto", choices=KERNELS, help="of a processor; results equal to 1e-5")
     parser.add_argument("--baselines", action="store_true", help="also train and evaluate the baselines")
     parser.add_argument(
         "--calibrate", action="store_true", help="first fit the temperature on the validation partition, and keep it"
@@ -88,6 +90,9 @@ def main(arguments: list[str]) -> None:
     exported = is_exported(options.model)
     model = OnnxModel(options.model) if exported else load_classifier(options.model)
     model = model.to(torch.accelerator.current_accelerator() or "cpu")
+    keep_freed_memory()
+    if not exported:
+        use_kernels(model, options.kernels)
     names = names_by_index(model.config.id2label)
     if names != rows.features["label"].names:
         raise ValueError(f"{options.model} has the classes {names}, {options.data} has {rows.features['label'].names}.")

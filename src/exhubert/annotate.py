@@ -26,9 +26,17 @@ from transformers.utils import logging
 
 from .audio import SAMPLING_RATE
 from .inference import load_pipeline
+from .kernels import keep_freed_memory
 from .labels import names_by_index
 from .pipeline_exhubert import ExHuBERTPipeline
-from .predict_command import SUFFIXES, UNUSABLE_FILES, add_window_options, find_recordings, window_settings
+from .predict_command import (
+    SUFFIXES,
+    UNUSABLE_FILES,
+    add_computing_options,
+    add_window_options,
+    find_recordings,
+    window_settings,
+)
 from .shards import ERRORS, RESULTS, Shard, open_folder, read_settings, shards_of, unescaped
 
 _SHARDS_PER_RANK, _SHARD_SIZE = 16, 1000
@@ -64,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--timeline", action="store_true", help="the emotion of each window, not only of the whole")
     add_window_options(parser)
     parser.add_argument("--batch_size", type=int, default=1, help="windows at a time; changes nothing but the speed")
-    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    add_computing_options(parser)
     parser.add_argument("--retry", action="store_true", help="try recordings again that were set aside as unusable")
     return parser
 
@@ -83,7 +91,8 @@ def run(options: argparse.Namespace) -> int:
         places = [*options.paths, *([f"--list {options.list}"] if options.list else [])]
         raise ValueError(f"No recordings in {', '.join(places) or 'PATH'}; known endings are {' '.join(SUFFIXES)}.")
     logging.disable_progress_bar()
-    classifier = load_pipeline(options.model, _device(), options.dtype)
+    keep_freed_memory()
+    classifier = load_pipeline(options.model, _device(), options.dtype, kernels=options.kernels)
     windows = window_settings(options) | {"batch_size": options.batch_size}
     noise = np.random.default_rng(0).standard_normal(SAMPLING_RATE, dtype=np.float32)
     classifier(0.1 * noise, **windows)  # wrong options shall raise before they are settled

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from .audio import AudioError, AudioSource, source_name
 from .extension import feature_extractor_of, load_classifier
+from .kernels import use_kernels
 from .labels import AROUSALS, SIX_CLASSES, VALENCES, arousal_valence, names_by_index
 from .onnx_model import OnnxModel, is_exported
 from .pipeline_exhubert import ExHuBERTPipeline
@@ -94,6 +95,7 @@ def load_pipeline(
     device: str | int | None = None,
     dtype: str | torch.dtype = "float32",
     backend: str | None = None,
+    kernels: str = "auto",
 ) -> ExHuBERTPipeline:
     """The pipeline for the model in a folder or hub id, after checks that `pipeline("audio-classification")` lacks.
 
@@ -102,9 +104,10 @@ def load_pipeline(
         device: Such as `cpu` or `cuda:0`; by default the fastest there is.
         dtype: To compute in: `float32`, `bfloat16` or `float16`.
         backend: `torch`, or `onnx` for a folder that `exhubert export` wrote; by default what the folder holds.
+        kernels: Of the backend `torch` on a processor, see [`exhubert.kernels.use_kernels`].
 
     Raises:
-        ValueError: It has no head, is in the published layout, or predicts a number.
+        ValueError: It has no head, is in the published layout, or predicts a number; or there are no such kernels.
         RuntimeError: It is incomplete.
         OSError: It can't be read or reached.
     """
@@ -124,9 +127,12 @@ def load_pipeline(
         raise ValueError(f"{model} predicts one number, not classes; call the model itself for its output.")
     extractor = feature_extractor_of(model, network.config)
     try:
-        return ExHuBERTPipeline(network, feature_extractor=extractor, task="audio-classification", device=device)
+        pipeline = ExHuBERTPipeline(network, feature_extractor=extractor, task="audio-classification", device=device)
     except (AssertionError, RuntimeError) as error:
         raise ValueError(f"The device {device} can't be used ({error}); try cpu.") from error
+    if found == "torch":
+        use_kernels(network, kernels)
+    return pipeline
 
 
 def predict(classifier: ExHuBERTPipeline, source: AudioSource, **options: Any) -> Prediction:

@@ -39,7 +39,7 @@ def add_command(commands) -> None:
     )
     command.add_argument("--resume", action="store_true", help="leave out what --output already holds")
     command.add_argument("--device", help="such as cpu or cuda:0; by default the fastest there is")
-    command.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    add_computing_options(command)
     command.add_argument("--backend", choices=["torch", "onnx"], help="by default what the model's folder holds")
     command.set_defaults(run=run)
 
@@ -49,6 +49,14 @@ def add_window_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--window_s", type=float, help="length of a window in s; by default that of the training")
     command.add_argument("--hop_s", type=float, help="s from one window to the next; by default a window")
     command.add_argument("--keep_silence", action="store_true", help="classify silent windows (below -60 dB) too")
+
+
+def add_computing_options(command: argparse.ArgumentParser) -> None:
+    """The options that say how to compute, for every command that classifies many recordings."""
+    command.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    command.add_argument(
+        "--kernels", default="auto", choices=["auto", "onednn", "torch"], help="of a processor; results equal to 1e-5"
+    )
 
 
 def window_settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -121,9 +129,11 @@ def _classify(options: argparse.Namespace, files: list[str]) -> list[str]:
     from transformers.utils import logging
 
     from .inference import Prediction, load_pipeline, predict_all
+    from .kernels import keep_freed_memory
 
     logging.disable_progress_bar()
-    classifier = load_pipeline(options.model, options.device, options.dtype, options.backend)
+    keep_freed_memory()
+    classifier = load_pipeline(options.model, options.device, options.dtype, options.backend, options.kernels)
     settings = window_settings(options) | {"batch_size": options.batch_size, "workers": options.workers}
     failures: list[str] = []
     with _Writer(options, files) as writer:

@@ -76,6 +76,50 @@ def real_batch(data, model):
     return collate([data["train"][index] for index in range(3)])
 
 
+@pytest.mark.parametrize("optim", ["adamw_torch_fused", "adafactor"])
+def test_stepping_within_the_backward_pass_gives_the_same_weights_bit_for_bit(data, tmp_path, optim):
+    weights = []
+    for inside in (False, True):
+        hubert, model = new_model()
+        batch = real_batch(data, model)
+        identity = ZeroInitIdentityCallback(hubert, batch)
+        trainer = new_trainer(
+            data, model, tmp_path / str(inside), [identity, FrozenWeightsCallback()],
+            max_grad_norm=0.0, step_in_backward=inside, optim=optim, gate_learning_rate=3e-3,
+        )  # fmt: skip
+        trainer.train()
+        assert identity.findings["gates_with_gradient"] == identity.findings["gates_moved_at_step"] * 6 == 6
+        weights.append({name: value.clone() for name, value in model.state_dict().items()})
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert not torch.equal(weights[0]["classifier.weight"], new_model()[1].classifier.weight)
+
+
+def test_a_gradient_is_gone_once_its_weight_has_moved(data, tmp_path):
+    _, model = new_model()
+    trainer = new_trainer(data, model, tmp_path, max_grad_norm=0.0, step_in_backward=True)
+    trainer.create_optimizer_and_scheduler(1)
+    before = model.classifier.weight.detach().clone()
+    batch = real_batch(data, model)
+    trainer.compute_loss(model.train(), batch).backward()
+    assert not any(parameter.grad is not None for parameter in model.parameters())
+    assert not torch.equal(model.classifier.weight, before)
+    model.classifier.weight.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(InvariantError, match="a gradient is NaN or infinite"):
+        trainer.compute_loss(model, batch).backward()
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({}, "`max_grad_norm` is 1, which needs all gradients at once: give 0"),
+        ({"max_grad_norm": 0.0, "gradient_accumulation_steps": 2}, "`gradient_accumulation_steps` is 2"),
+    ],
+)
+def test_stepping_within_the_backward_pass_refuses_what_needs_all_gradients(tmp_path, options, why):
+    with pytest.raises(ValueError, match=why):
+        SERTrainingArguments(output_dir=str(tmp_path), step_in_backward=True, **options)
+
+
 def test_two_accumulated_steps_equal_one_double_batch(data, tmp_path):
     logs = []
     for name, size, accumulation in (("double", 8, 1), ("accumulated", 4, 2)):

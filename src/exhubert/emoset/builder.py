@@ -5,14 +5,17 @@ import json
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
+from datasets.builder import Key
 
 from ..audio import AudioError, encode_flac, read_audio, resample
 from ..labels import SIX_CLASSES, arousal_valence
@@ -27,6 +30,8 @@ from .sources import find_corpora
 SHORTEST, LONGEST = 0.025, 1800.0
 _SILENCE = 1e-4
 _FORM = 1  # raised when rows of the same recordings come out otherwise
+_ROWS_AT_ONCE = 100
+_SAMPLE = 4096  # bytes that tell most recordings apart
 
 FEATURES = datasets.Features(
     {
@@ -169,26 +174,42 @@ def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[U
     Raises:
         LeakageError: The same recording is in two partitions, so that dropping one of them would hide a mistake.
     """
-    alike: dict[Any, list[Utterance]] = {}
-    for item in utterances:
-        span = (item.size or item.source_file, item.record.start, item.record.end)
-        alike.setdefault(span, []).append(item)
-    first: dict[Any, Utterance] = {}
-    unique, rejected = set(), []
-    for span, items in alike.items():
-        for item in items:
-            content = (_content(item) if len(items) > 1 else None, *span)
-            known = first.setdefault(content, item)
-            if known is item:
-                unique.add(id(item))
-                continue
-            names = [known.utterance_id] * 2
-            check_leakage(names, [known.partition, item.partition], "recordings with the same audio")
-            rejected.append(rejection(root, item.record, f"the same recording as {known.utterance_id}"))
-    return [item for item in utterances if id(item) in unique], rejected
+    groups = [utterances]
+    for alike in (_span, _sample, _content):  # most recordings differ in what is cheap to look at
+        groups = [part for group in groups for part in _divided(group, alike)]
+    repeated, rejected = set(), []
+    for first, *others in groups:
+        for item in others:
+            check_leakage([first.utterance_id] * 2, [first.partition, item.partition], "recordings with the same audio")
+            repeated.add(id(item))
+            rejected.append(rejection(root, item.record, f"the same recording as {first.utterance_id}"))
+    return [item for item in utterances if id(item) not in repeated], rejected
+
+
+def _divided(items: list[Utterance], alike: Callable[[Utterance], Any]) -> list[list[Utterance]]:
+    if len(items) < 2:
+        return [items] if items else []
+    groups: dict[Any, list[Utterance]] = {}
+    for item in items:
+        groups.setdefault(alike(item), []).append(item)
+    return list(groups.values())
+
+
+def _span(item: Utterance) -> tuple:
+    return item.size or item.source_file, item.record.start, item.record.end
+
+
+def _sample(item: Utterance) -> bytes | str:
+    """A piece from the middle of the file."""
+    if not item.size:
+        return item.source_file
+    with item.record.file.open("rb", buffering=0) as stream:
+        stream.seek(item.size // 2)
+        return stream.read(_SAMPLE)
 
 
 def _content(item: Utterance) -> str:
+    """A hash of the whole file."""
     if not item.size:
         return item.source_file
     with item.record.file.open("rb") as stream:
@@ -251,7 +272,7 @@ class EmoSetPlusPlusConfig(datasets.BuilderConfig):
     rejected_dir: str | None = None
 
 
-class EmoSetPlusPlus(datasets.GeneratorBasedBuilder):
+class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
     """Builds corpora of EmoSet++ the way any `datasets` builder does.
 
     `exhubert.emoset.build` builds them one by one into one folder, and resumes; this is for those who want the builder.
@@ -310,13 +331,18 @@ class EmoSetPlusPlus(datasets.GeneratorBasedBuilder):
             if utterances
         ]
 
-    def _generate_examples(self, utterances: list[Utterance]) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _generate_tables(self, utterances: list[Utterance]) -> Iterator[tuple[Key, pa.Table]]:
         rejected = []
-        for item in utterances:
-            try:
-                yield item.utterance_id, self._row(item)
-            except (AudioError, OSError) as error:
-                rejected.append(rejection(self._listing_of(item).root, item.record, str(error)))
+        waiting = iter(utterances)
+        for number in range(-(-len(utterances) // _ROWS_AT_ONCE)):
+            rows = []
+            for item in islice(waiting, _ROWS_AT_ONCE):
+                try:
+                    rows.append(self._row(item))
+                except (AudioError, OSError) as error:
+                    rejected.append(rejection(self._listing_of(item).root, item.record, str(error)))
+            if rows:
+                yield Key(0, number), pa.Table.from_pylist(rows, schema=FEATURES.arrow_schema)
         if rejected and self.config.rejected_dir:
             path = Path(self.config.rejected_dir) / f"{utterances[0].partition}-{os.getpid()}.jsonl"
             with path.open("a", encoding="utf-8") as stream:
@@ -337,7 +363,7 @@ class EmoSetPlusPlus(datasets.GeneratorBasedBuilder):
             "gender": record.gender,
             "language": record.language or listing.entry.languages[0],
             "raw_label": record.raw_label,
-            "label": item.class_name,
+            "label": SIX_CLASSES.index(item.class_name),
             "arousal": arousal,
             "valence": valence,
             "partition": item.partition,

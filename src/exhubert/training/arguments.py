@@ -14,6 +14,7 @@ from transformers import HfArgumentParser, TrainingArguments
 from transformers.integrations import unset_hf_deepspeed_config
 
 from ..evaluation.protocols import PROTOCOLS
+from ..kernels import KERNELS
 from .augment import AUGMENTATIONS
 
 
@@ -168,6 +169,17 @@ class SERTrainingArguments(TrainingArguments):
     ema_decay: float = field(
         default=0.0, metadata={"help": "Average the trained weights over steps with this decay, as 0.999; 0: don't."}
     )
+    kernels: str = field(
+        default="auto",
+        metadata={"help": "Of a processor, see exhubert.kernels; losses equal to 1e-5.", "choices": list(KERNELS)},
+    )
+    step_in_backward: bool = field(
+        default=False,
+        metadata={
+            "help": "Step each weight as soon as its gradient is there and drop the gradient, for memory; the same "
+            "weights bit for bit. Needs `max_grad_norm: 0`, one process and no accumulated steps."
+        },
+    )
     dry_run: bool = field(
         default=False, metadata={"help": "Do one step, print what the run would take, and leave nothing behind."}
     )
@@ -183,11 +195,24 @@ class SERTrainingArguments(TrainingArguments):
         super().__post_init__()
         # models load whole and DeepSpeed ZeRO-3 divides them later: HuBERT's weight norm can't be loaded in pieces
         unset_hf_deepspeed_config()
+        if self.step_in_backward:
+            self._check_step_in_backward()
         if self.processes is not None and self.processes != self.world_size:
             raise ValueError(
                 f"`processes` asks for {self.processes} ranks, but the launcher started {self.world_size}. On CPU, "
                 "`accelerate launch --cpu --num_processes 2` starts one; use recipes/accelerate/cpu_two_ranks.yaml."
             )
+
+    def _check_step_in_backward(self):
+        norm, accumulated = self.max_grad_norm, self.gradient_accumulation_steps
+        for wrong, why in (
+            (norm > 0, f"`max_grad_norm` is {norm:g}, which needs all gradients at once: give 0"),
+            (accumulated > 1, f"`gradient_accumulation_steps` is {accumulated}, which keeps them: give 1"),
+            (self.world_size > 1, f"there are {self.world_size} ranks, which exchange them: start one"),
+            (self.fp16, "`fp16` scales them: give `bf16`"),
+        ):
+            if wrong:
+                raise ValueError(f"`step_in_backward` drops each gradient as soon as its weight has moved, but {why}.")
 
 
 Arguments = tuple[ModelArguments, DataArguments, SERTrainingArguments]

@@ -194,10 +194,12 @@ class FiniteCallback(TrainerCallback):
         self.utterances = []
 
     def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
-        if args.fp16:
-            return  # its gradient scaler skips such steps
-        norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
-        if not torch.isfinite(norm):
+        if not args.fp16:  # its gradient scaler skips such steps
+            self.check_gradients([p.grad for p in model.parameters() if p.grad is not None])
+
+    def check_gradients(self, gradients: Sequence[torch.Tensor]) -> None:
+        """Raises `InvariantError` if one of them is NaN or infinite."""
+        if not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
             raise InvariantError(
                 f"After step {self.step} a gradient is NaN or infinite, on a batch of {', '.join(self.utterances)}. "
                 "Lower the learning rate, or max_grad_norm."

@@ -13,6 +13,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from ..emoset import load
 from ..evaluation.protocols import apply_protocol, hash_of_seen
 from ..files import write_whole
+from ..kernels import keep_freed_memory, use_kernels
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 from .arguments import DataArguments, ModelArguments, SERTrainingArguments
 from .averaging import WeightAverageCallback
@@ -56,6 +57,7 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     if not (args.resume or args.dry_run):
         refuse_used_folder(folder)
     set_seed(args.seed)
+    keep_freed_memory()
     with args.main_process_first(desc="opening the dataset"):
         data = load(data_args.data, data_args.corpora, data_args.languages)
         data, fold = apply_protocol(data, data_args.protocol, data_args.fold, data_args.folds)
@@ -64,6 +66,7 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     names = data["train"].features["label"].names
     model, extractor = load_for_training(model_args, names)
     model.config.window_seconds = data_args.max_seconds
+    _use_kernels(model, args)
     parameters = {  # counted here, since DeepSpeed and FSDP divide them
         "all": sum(p.numel() for p in model.parameters()),
         "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
@@ -83,6 +86,8 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         rows = [data["train"][index] for index in range(min(4, len(data["train"])))]
         batch = SpeechCollator(extractor, data_args.max_seconds, random_crop=True)(rows)
         hubert, reference = base_hubert(model)
+        if hubert is not None:
+            _use_kernels(hubert, args)
         gates = GateReportCallback(batch)
         callbacks += [ZeroInitIdentityCallback(hubert, batch, reference), gates]
     if args.patience:
@@ -149,6 +154,11 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     if trainer.is_world_process_zero():
         write_whole(folder / "run.json", json.dumps(run, indent=2) + "\n")
     return run
+
+
+def _use_kernels(model, args: SERTrainingArguments) -> None:
+    if args.device.type == "cpu" and not args.torch_compile:
+        use_kernels(model, args.kernels)
 
 
 def _reported(args: SERTrainingArguments) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,7 +101,21 @@ class SERTrainer(Trainer):
         return (loss, {"logits": logits}) if return_outputs else loss
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
-        """One group of parameters for each learning rate, with weight decay where the Trainer has it."""
+        """The Trainer's, with a group of parameters for each learning rate; it may step within the backward pass."""
+        optimizer = self._grouped_optimizer(model)
+        if self.args.step_in_backward:
+            for parameter in (parameter for group in optimizer.param_groups for parameter in group["params"]):
+                parameter.register_post_accumulate_grad_hook(self._step_now)
+        return optimizer
+
+    def _step_now(self, parameter: torch.Tensor) -> None:
+        assert parameter.grad is not None
+        self.finite.check_gradients([parameter.grad])
+        optimizer: Any = getattr(self.optimizer, "optimizer", self.optimizer)  # accelerate wraps it
+        type(optimizer).step(optimizer)  # only this parameter has a gradient, and the schedule counts no step
+        parameter.grad = None
+
+    def _grouped_optimizer(self, model=None) -> torch.optim.Optimizer:
         rates = (self.args.gate_learning_rate, self.args.adapted_learning_rate, self.args.head_learning_rate)
         if all(rate is None for rate in rates):
             return super().create_optimizer(model)
