@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from exhubert import ExHuBERTConfig, ExHuBERTForSequenceClassification, identity_report
 from exhubert.inference import load_pipeline
-from exhubert.kernels import OneDNNFeatureEncoder, has_onednn, use_kernels
+from exhubert.kernels import ChannelsLastFeatureEncoder, has_onednn, use_kernels
 
+from .conftest import tiny_hubert
 from .test_export import save
 from .test_folding import opened
 
@@ -37,10 +39,18 @@ def test_all_states_equal_those_of_torchs_kernels(layout, speechlike):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
-def test_convolutions_as_products_equal_convolutions(layout, speechlike):
+def test_at_step_zero_a_model_still_is_its_hubert_bit_for_bit(layout, speechlike):
+    hubert = tiny_hubert(layout)
+    model = ExHuBERTForSequenceClassification.from_hubert(hubert)
+    for each in (model, hubert):
+        use_kernels(each, "onednn")
+    assert identity_report(model, hubert, speechlike).identical
+
+
+def test_features_with_channels_last_equal_those_of_torchs_order(layout, speechlike):
     plain, fast = both(layout)
     encoder = fast.base_model.feature_extractor
-    assert isinstance(encoder, OneDNNFeatureEncoder)
+    assert isinstance(encoder, ChannelsLastFeatureEncoder)
     for samples in (400, 719, 720, 8000):  # one frame, one sample before the second, two
         clip = speechlike[:, :samples]
         with torch.no_grad():
@@ -119,12 +129,21 @@ def test_the_same_work_is_counted(speechlike):
     assert counts[0] == counts[1] > 0
 
 
-def test_a_pipeline_uses_them_unless_told_otherwise(tmp_path):
+def test_by_default_only_layers_large_enough_to_gain_use_them():
+    shape = {"hidden_size": 512, "intermediate_size": 512, "conv_dim": (16,) * 7, "classifier_proj_size": 64}
+    model = ExHuBERTForSequenceClassification(ExHuBERTConfig(num_hidden_layers=2, num_attention_heads=8, **shape))
+    assert use_kernels(model) == "onednn"
+    layer = model.blocks[0].frozen.feed_forward.output_dense
+    kinds = [type(module).__name__ for module in (layer, model.blocks[0].gate, model.projector)]
+    assert kinds == ["OneDNNLinear", "OneDNNGate", "Linear"]
+
+
+def test_a_pipeline_uses_the_kernels_it_is_told_to(tmp_path):
     folder = save(opened("pre_norm"), tmp_path / "model")
     names = {
         kernels: type(load_pipeline(folder, "cpu", kernels=kernels).model.projector).__name__
         for kernels in ("auto", "onednn", "torch")
     }
-    assert names == {"auto": "OneDNNLinear", "onednn": "OneDNNLinear", "torch": "Linear"}
+    assert names == {"auto": "Linear", "onednn": "OneDNNLinear", "torch": "Linear"}
     with pytest.raises(ValueError, match="kernels is 'mkl'; expected auto, onednn, torch"):
         load_pipeline(folder, kernels="mkl")

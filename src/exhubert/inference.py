@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from .audio import AudioError, AudioSource, source_name
 from .extension import feature_extractor_of, load_classifier
-from .kernels import use_kernels
+from .kernels import round_layers, use_kernels
 from .labels import AROUSALS, SIX_CLASSES, VALENCES, arousal_valence, names_by_index
 from .onnx_model import OnnxModel, is_exported
 from .pipeline_exhubert import ExHuBERTPipeline
@@ -102,7 +102,7 @@ def load_pipeline(
     Args:
         model: Folder or hub id.
         device: Such as `cpu` or `cuda:0`; by default the fastest there is.
-        dtype: To compute in: `float32`, `bfloat16` or `float16`.
+        dtype: Of the encoder's linear layers, see [`exhubert.kernels.round_layers`]: `float32`, `bfloat16`, `float16`.
         backend: `torch`, or `onnx` for a folder that `exhubert export` wrote; by default what the folder holds.
         kernels: Of the backend `torch` on a processor, see [`exhubert.kernels.use_kernels`].
 
@@ -122,7 +122,7 @@ def load_pipeline(
             raise ValueError(f"{model} is an ONNX model: it runs on the processor in the precision it was exported in.")
         network, device = OnnxModel(model), "cpu"
     else:
-        network = load_classifier(model).to(dtype)
+        network = round_layers(load_classifier(model), dtype)
     if network.config.num_labels == 1:
         raise ValueError(f"{model} predicts one number, not classes; call the model itself for its output.")
     extractor = feature_extractor_of(model, network.config)
@@ -189,14 +189,14 @@ def place(scores: Mapping[str, float]) -> tuple[float, float]:
 
 
 @torch.inference_mode()
-def embed(classifier: ExHuBERTPipeline, source: AudioSource, window_s: float | None = None) -> np.ndarray:
+def embed(classifier: ExHuBERTPipeline, source: Any, window_s: float | None = None) -> np.ndarray:
     """The mean over frames of the last hidden state, before the head: `(hidden,)`, float32.
 
     A recording longer than a window is embedded window by window, and the windows' means are averaged.
 
     Args:
         classifier: From `load_pipeline`.
-        source: As in `predict`.
+        source: As in `predict`, or whatever else `ExHuBERTPipeline` takes.
         window_s: Length of a window in seconds; by default that of the model's training.
 
     Raises:

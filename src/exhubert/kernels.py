@@ -1,8 +1,7 @@
-"""Faster kernels for a processor that compute the same: oneDNN for linear layers, convolutions as matrix products.
+"""Faster kernels for a processor that compute the same: oneDNN for linear layers, channels last for convolutions.
 
 torch multiplies matrices in fp32 with MKL, which keeps to half-wide instructions on processors that aren't Intel's;
-oneDNN, which torch holds too and uses in bf16, takes the full width. The convolutional feature encoder becomes one
-product per layer over overlapping rows, with channels last, so that its norms need no transposition.
+oneDNN, which torch holds too and uses in bf16, takes the full width.
 """
 
 import ctypes
@@ -18,6 +17,7 @@ from transformers.models.hubert.modeling_hubert import HubertFeatureEncoder
 from .modeling_exhubert import ExHuBERTFrozenGate, ExHuBERTGate
 
 KERNELS = ("auto", "onednn", "torch")
+_LARGE = 512 * 512  # below, making a kernel for each new length of clips takes longer than it saves
 _M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1  # of glibc's malloc.h
 
 
@@ -29,8 +29,8 @@ def use_kernels(model: nn.Module, kernels: str = "auto") -> str:
 
     Args:
         model: Any HuBERT or ExHuBERT.
-        kernels: `onednn`; `torch` to take it back; `auto` for oneDNN where this torch has it and the model is on the
-            processor.
+        kernels: `onednn`; `torch` to take it back; `auto` for oneDNN where this torch has it, the model is on the
+            processor, and a layer is large enough to gain (512 by 512).
 
     Returns:
         What the model now uses, `onednn` or `torch`.
@@ -42,13 +42,40 @@ def use_kernels(model: nn.Module, kernels: str = "auto") -> str:
         raise ValueError(f"kernels is {kernels!r}; expected {', '.join(KERNELS)}.")
     if kernels == "onednn" and not has_onednn():
         raise ValueError("This torch is built without oneDNN; use kernels 'torch'.")
+    least = 0
     if kernels == "auto":
         on_processor = all(parameter.device.type == "cpu" for parameter in model.parameters())
-        kernels = "onednn" if on_processor and has_onednn() else "torch"
+        kernels, least = ("onednn" if on_processor and has_onednn() else "torch"), _LARGE
     swap = _ONEDNN if kernels == "onednn" else {fast: plain for plain, fast in _ONEDNN.items()}
     for module in model.modules():
-        module.__class__ = swap.get(type(module), type(module))
+        if type(module) in swap and max(parameter.numel() for parameter in module.parameters()) >= least:
+            module.__class__ = swap[type(module)]
     return kernels
+
+
+def round_layers(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Puts the linear layers of an encoder into another precision, in place.
+
+    What the layers hand on to each other, norms, convolutions and the head stay in fp32: they take little time, and the
+    sum over all layers would lose more than the products do.
+
+    Args:
+        model: A HuBERT or ExHuBERT in fp32, with or without head.
+        dtype: Such as `torch.bfloat16`; fp32 changes nothing.
+
+    Returns:
+        The model.
+    """
+    if dtype != torch.float32:
+        for module in model.base_model.encoder.modules():
+            if isinstance(module, nn.Linear):
+                module.to(dtype)
+                module.register_forward_pre_hook(_in_precision_of_weight)
+    return model
+
+
+def _in_precision_of_weight(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return tuple(value.to(module.weight.dtype) for value in inputs)
 
 
 def has_onednn() -> bool:
@@ -141,44 +168,28 @@ class OneDNNFrozenGate(_ByOneDNN, ExHuBERTFrozenGate):
     pass
 
 
-class OneDNNFeatureEncoder(HubertFeatureEncoder):
-    """The convolutional feature encoder as products of matrices, one clip after the other so that it stays in cache.
+class ChannelsLastFeatureEncoder(HubertFeatureEncoder):
+    """The convolutional feature encoder with channels last, where its layer norms need no transposition.
 
-    With channels last, the samples that a convolution sees for one frame lie in a row, and the rows of all frames
-    overlap in memory: a strided view of them times the weights is the convolution. Only without gradients.
+    Only without gradients. One with a group norm, over time, stays as it is.
     """
 
     def forward(self, input_values: torch.Tensor) -> torch.Tensor:
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input_values.dtype
         trains = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in self.parameters())
-        if trains or input_values.device.type != "cpu" or dtype not in (torch.float32, torch.bfloat16):
+        by_layer = all(isinstance(getattr(layer, "layer_norm", None), nn.LayerNorm) for layer in self.conv_layers)
+        if trains or not by_layer or input_values.device.type != "cpu":
             return super().forward(input_values)
-        with torch.no_grad():
-            return torch.stack([self._frames(clip[:, None], dtype).t() for clip in input_values])
-
-    def _frames(self, states: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        states = input_values[:, None, None]  # (batch, channels, 1, samples): only images have channels last in torch
         for layer in self.conv_layers:
-            kernel, stride = layer.conv.kernel_size[0], layer.conv.stride[0]
-            states = states.to(dtype).contiguous()
-            length, channels = states.shape
-            rows = states.as_strided(
-                ((length - kernel) // stride + 1, kernel * channels), (stride * channels, 1), states.storage_offset()
-            )
-            weight, bias = layer.conv.weight, layer.conv.bias
-            weight = weight.to(dtype).transpose(1, 2).reshape(weight.shape[0], -1)
-            states = multiply(rows, weight, None if bias is None else bias.to(dtype))
-            norm = getattr(layer, "layer_norm", None)
-            if isinstance(norm, nn.GroupNorm):
-                states = norm(states.t()[None])[0].t()
-            elif norm is not None:
-                states = norm(states)
-            states = layer.activation(states)
-        return states
+            weight = layer.conv.weight[:, :, None].contiguous(memory_format=torch.channels_last)
+            states = nn.functional.conv2d(states, weight, layer.conv.bias, stride=(1, layer.conv.stride[0]))
+            states = layer.activation(layer.layer_norm(states.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+        return states[:, :, 0]
 
 
 _ONEDNN: dict[type[nn.Module], type[nn.Module]] = {
     nn.Linear: OneDNNLinear,
     ExHuBERTGate: OneDNNGate,
     ExHuBERTFrozenGate: OneDNNFrozenGate,
-    HubertFeatureEncoder: OneDNNFeatureEncoder,
+    HubertFeatureEncoder: ChannelsLastFeatureEncoder,
 }

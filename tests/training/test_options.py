@@ -71,6 +71,19 @@ def test_each_arm_trains_the_parts_it_names(hubert_folder):
     assert base_hubert(drawn)[0] is None, "without zero gates there is no identity to confirm"
 
 
+def test_a_run_with_other_kernels_has_the_same_losses_and_passes_the_same_checks(hubert_folder, tone_dataset, tmp_path):
+    losses, states = [], []
+    for kernels in ("torch", "onednn"):
+        fine_tune(*settings(hubert_folder, tone_dataset, tmp_path / kernels, kernels=kernels, max_steps=3))
+        state = json.loads((tmp_path / kernels / "trainer_state.json").read_text())
+        losses.append([line["loss"] for line in state["log_history"] if "loss" in line])
+        states.append(load_file(tmp_path / kernels / "model.safetensors"))
+        checks = json.loads((tmp_path / kernels / "run.json").read_text())["invariants"]
+        assert checks["ZeroInitIdentityCallback"]["identical"] and checks["FrozenWeightsCallback"]["unchanged"]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0, atol=1e-5)
+    assert len(losses[0]) == 3 and states[0].keys() == states[1].keys()
+
+
 def test_rare_classes_are_not_made_to_count_twice():
     with pytest.raises(ValueError, match="both make rare classes count more"):
         DataArguments(balance=["label"])

@@ -1,64 +1,43 @@
-"""How the dataset builder compares with the work that can't be avoided, over the same files."""
+"""The dataset builder beside the work that can't be avoided, over the same files."""
 
-import resource
 import tempfile
-import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
 
 from ..audio import encode_flac, read_audio, resample
+from ..emoset import build
+from ..emoset.builder import list_corpus
 
 
-def building(corpus: str | None, utterances: int, seconds: float, num_proc: int | None) -> dict[str, Any]:
-    """Times listing, building and a bare loop over the same files, prints and returns what was found.
+def bare_loop(roots: Mapping[str, str]) -> Callable[[], dict]:
+    """Reads, resamples and encodes the recordings of corpora, and throws them away."""
+    listings = [list_corpus(name, Path(root)) for name, root in roots.items()]
+    files = [item.record.file for found in listings for item in found.utterances]
 
-    Args:
-        corpus: `NAME=FOLDER` of a corpus on disk; by default a tree of made-up recordings.
-        utterances: Size of the made-up tree.
-        seconds: Length of each made-up recording.
-        num_proc: Processes of the builder.
-    """
-    from ..emoset import build, load
-    from ..emoset.builder import list_corpus
-
-    with tempfile.TemporaryDirectory() as folder:
-        if corpus:
-            name, _, root = corpus.partition("=")
-            roots = {name: Path(root)}
-        else:
-            roots = made_up_tree(Path(folder), utterances, seconds)
-        start = time.perf_counter()
-        listings = {name: list_corpus(name, root) for name, root in roots.items()}
-        listing = time.perf_counter() - start
-        files = [item.record.file for found in listings.values() for item in found.utterances]
-        cpu, start = cpu_seconds(), time.perf_counter()
+    def step() -> dict:
         for file in files:
             encode_flac(resample(*read_audio(file)))
-        bare, bare_wall = cpu_seconds() - cpu, time.perf_counter() - start
-        cpu, start = cpu_seconds(), time.perf_counter()
-        summary = build(roots, Path(folder) / "built", num_proc=num_proc)
-        built, built_wall = cpu_seconds() - cpu, time.perf_counter() - start
-        hours = sum(facts["hours"] for facts in summary.values())
-        number = sum(map(len, load(Path(folder) / "built").values()))
-    memory = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
-    print(f"{number} rows, {hours:.2f} h of audio, {len(roots)} corpora, num_proc {num_proc or 1}")
-    print(f"list       {listing:8.1f} s")
-    print(f"bare loop  {bare_wall:8.1f} s  {bare:8.1f} CPU s  {bare / hours:7.1f} CPU s per hour of audio")
-    print(f"build      {built_wall:8.1f} s  {built:8.1f} CPU s  {built / hours:7.1f} CPU s per hour of audio")
-    speed = f"{number / built_wall:.0f} rows/s"
-    print(f"build / bare loop {built / bare:.2f} in CPU time; {speed}; peak memory {memory:.0f} MB")
-    return {
-        "utterances": number, "hours": hours, "list_s": listing, "bare_cpu_s": bare, "build_cpu_s": built,
-        "ratio": built / bare, "rows_per_s": number / built_wall, "peak_mb": memory,
-    }  # fmt: skip
+        return {}
+
+    return step
 
 
-def cpu_seconds() -> float:
-    """CPU time of this process and of those it has waited for."""
-    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+def building(roots: Mapping[str, str], num_proc: int | None) -> Callable[[], dict]:
+    """Builds the corpora into a dataset."""
+
+    def step() -> dict:
+        with tempfile.TemporaryDirectory() as folder:
+            summary = build({name: Path(root) for name, root in roots.items()}, folder, num_proc=num_proc)
+        facts = list(summary.values())
+        return {
+            "utterances": sum(corpus["utterances"] for corpus in facts),
+            "hours": sum(corpus["hours"] for corpus in facts),
+        }
+
+    return step
 
 
 def made_up_tree(folder: Path, utterances: int, seconds: float) -> dict[str, Path]:

@@ -1,13 +1,16 @@
-"""The cases of the benchmark: published usage and ours, for predicting, training and loading.
+"""The cases of the benchmark: published usage and ours, for predicting, training, loading and growing.
 
 Published usage is what the published code and its model card do: fp32, clips padded to 3 s without a mask, one at a
-time, frozen gates multiplied though they are the identity, and in training dropout in the frozen copies too.
+time, frozen gates multiplied though they are the identity, and in training dropout in the frozen copies too. It runs
+on torch's own kernels and leaves freed memory to the system, as everybody's scripts do.
 """
 
+import contextlib
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -17,57 +20,74 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..audio import load_audio
 from ..extension import default_feature_extractor, load_classifier
-from ..inference import load_pipeline, predict_all
-from ..labels import names_by_index
+from ..inference import load_pipeline, predict, predict_all
+from ..kernels import keep_freed_memory, use_kernels
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 
 PUBLISHED_SECONDS = 3.0
 
 
-def predicting_as_published(model: str, files: Sequence[str], threads: int) -> Callable[[], dict]:
+def predicting_as_published(model: str, files: Sequence[str], threads: int, timed: int) -> Callable[[], dict]:
     """One clip at a time, padded or cut to 3 s; every frozen gate multiplied."""
     torch.set_num_threads(threads)
     network = with_frozen_gates(load_classifier(model))
     extractor = default_feature_extractor(network.config)
     length = round(PUBLISHED_SECONDS * extractor.sampling_rate)
 
-    def step() -> dict:
-        logits = []
-        with torch.no_grad():
-            for file in files:
-                inputs = extractor(
-                    load_audio(file), sampling_rate=extractor.sampling_rate, return_tensors="pt",
-                    padding="max_length", max_length=length, truncation=True,
-                )  # fmt: skip
-                logits.append(network(inputs.input_values).logits[0])
-        return {"classes": torch.stack(logits).argmax(dim=-1).tolist()}
+    @torch.no_grad()
+    def classify(part: Sequence[str]) -> list[list[float]]:
+        answers = []
+        for file in part:
+            inputs = extractor(
+                load_audio(file), sampling_rate=extractor.sampling_rate, return_tensors="pt",
+                padding="max_length", max_length=length, truncation=True,
+            )  # fmt: skip
+            answers.append(network(inputs.input_values).logits[0].softmax(dim=-1).tolist())
+        return answers
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, length))
-    flops = counter.get_total_flops() * len(files)
-    return lambda: step() | {"flops": flops}
+    return _rounds(classify, files, timed, counter.get_total_flops() * timed)
 
 
 def predicting(
-    model: str, files: Sequence[str], threads: int, dtype: str = "float32", batch_size: int = 1
+    model: str,
+    files: Sequence[str],
+    threads: int,
+    timed: int,
+    dtype: str = "float32",
+    batch_size: int = 1,
+    kernels: str = "auto",
 ) -> Callable[[], dict]:
     """What `exhubert predict` does: clips at their own length, padding masked, windows for long recordings."""
     torch.set_num_threads(threads)
-    classifier = load_pipeline(model, device="cpu", dtype=dtype)
-    names = names_by_index(classifier.model.config.id2label)
+    keep_freed_memory()
+    classifier = load_pipeline(model, device="cpu", dtype=dtype, kernels=kernels)
+
+    def classify(part: Sequence[str]) -> list[list[float]]:
+        found = predict_all(classifier, part, batch_size)
+        return [list(result.scores.values()) for _, result in found]  # type: ignore[union-attr]
+
+    flops = 0
+    if isinstance(classifier.model, torch.nn.Module):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            for file in files[:timed]:
+                for window in classifier.preprocess(file):
+                    classifier.model(window["input_values"])
+        flops = counter.get_total_flops()
+    return _rounds(classify, files, timed, flops)
+
+
+def _rounds(classify: Callable, files: Sequence[str], timed: int, flops: int) -> Callable[[], dict]:
+    """The first round, which isn't counted, classifies all files and keeps the answers; the others only some."""
+    parts = chain([list(files)], repeat(list(files[:timed])))
 
     def step() -> dict:
-        found = list(predict_all(classifier, files, batch_size))
-        return {"classes": [names.index(result.label) for _, result in found]}  # type: ignore[union-attr]
+        answers = classify(next(parts))
+        found = {"flops": flops} if flops else {}
+        return found | ({"probabilities": answers} if len(answers) == len(files) else {})
 
-    if not isinstance(classifier.model, torch.nn.Module):
-        return step
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        for file in files:
-            for window in classifier.preprocess(file):
-                classifier.model(window["input_values"])
-    flops = counter.get_total_flops()
-    return lambda: step() | {"flops": flops}
+    return step
 
 
 def training(
@@ -76,22 +96,26 @@ def training(
     threads: int,
     batch_size: int,
     published: bool = False,
+    kernels: str = "auto",
     bf16: bool = False,
     checkpointing: bool = False,
+    step_in_backward: bool = False,
     optimizer: str = "adamw",
 ) -> Callable[[], dict]:
-    """An epoch over the clips: forward, backward, optimizer."""
+    """An epoch over the clips: forward, backward, optimizer; without SpecAugment, with the model's dropout."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     network = load_classifier(model)
     if published:
         network = with_frozen_gates(network, frozen_dropout=True)
+    else:
+        keep_freed_memory()
+        use_kernels(network, kernels)
     network.freeze_feature_encoder()
     network.train()
+    network.config.apply_spec_augment = False
     if checkpointing:
         network.gradient_checkpointing_enable()
-    if getattr(network.hubert, "masked_spec_embed", None) is not None:
-        network.config.apply_spec_augment = False
     extractor = default_feature_extractor(network.config)
     length = round(PUBLISHED_SECONDS * extractor.sampling_rate)
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -100,51 +124,65 @@ def training(
         "adafactor": lambda: torch.optim.Adafactor(parameters, lr=1e-5),
     }
     stepper = optimizers[optimizer]()
+    if step_in_backward:
+
+        def step_now(parameter: torch.Tensor) -> None:
+            stepper.step()
+            parameter.grad = None
+
+        for parameter in parameters:
+            parameter.register_post_accumulate_grad_hook(step_now)
     order = list(range(len(clips))) if published else sorted(range(len(clips)), key=lambda index: len(clips[index]))
+    shape: dict[str, Any] = {"padding": True}
+    if published:
+        shape = {"padding": "max_length", "max_length": length, "truncation": True, "return_attention_mask": False}
+    counters = chain([FlopCounterMode(display=False)], repeat(None))
 
     def step() -> dict:
-        for first in range(0, len(order), batch_size):
-            part = [clips[index] for index in order[first : first + batch_size]]
-            shape: dict[str, Any] = {"padding": True}
-            if published:
-                shape = {
-                    "padding": "max_length",
-                    "max_length": length,
-                    "truncation": True,
-                    "return_attention_mask": False,
-                }
-            batch = extractor(part, sampling_rate=extractor.sampling_rate, return_tensors="pt", **shape)
-            labels = torch.arange(len(part)) % network.config.num_labels
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                loss = network(**batch, labels=labels).loss
-            loss.backward()
-            stepper.step()
-            stepper.zero_grad()
-        return {}
+        losses = []
+        counter = next(counters)
+        with counter or contextlib.nullcontext():
+            for first in range(0, len(order), batch_size):
+                part = [clips[index] for index in order[first : first + batch_size]]
+                batch = extractor(part, sampling_rate=extractor.sampling_rate, return_tensors="pt", **shape)
+                labels = torch.arange(len(part)) % network.config.num_labels
+                with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                    loss = network(**batch, labels=labels).loss
+                loss.backward()
+                stepper.step()
+                stepper.zero_grad()
+                losses.append(loss.item())
+        return {"flops": counter.get_total_flops(), "losses": losses} if counter else {}
 
     return step
 
 
 def loading(model: str, file: str, threads: int, published: bool) -> Callable[[], dict]:
     """From the start of a process to its first prediction."""
-    code = _LOAD_PICKLE if published else _LOAD_OURS
+    code = (_LOAD_PICKLE if published else _LOAD_OURS) + _TELL_PEAK
 
     def step() -> dict:
         answer = subprocess.run([sys.executable, "-c", code, model, file, str(threads)], capture_output=True, text=True)
         if answer.returncode:
             raise RuntimeError(answer.stderr[-500:])
-        return {}
+        return {"peak_mb": float(answer.stdout.split()[-1])}
 
     return step
 
 
+_TELL_PEAK = """
+from exhubert.benchmark.harness import peak_mb
+print(peak_mb())
+"""
 _LOAD_PICKLE = """
-import json, sys, torch
+import sys, torch
 torch.set_num_threads(int(sys.argv[3]))
 import soundfile
 from exhubert import ExHuBERTConfig, ExHuBERTForSequenceClassification, default_feature_extractor
+from transformers.initialization import no_init_weights
 config = ExHuBERTConfig.from_pretrained(sys.argv[1])
-model = ExHuBERTForSequenceClassification(config)
+with no_init_weights():
+    model = ExHuBERTForSequenceClassification(config)
 model.load_state_dict(torch.load(sys.argv[1] + "/pytorch_model.bin", weights_only=True))
 samples, rate = soundfile.read(sys.argv[2], dtype="float32")
 inputs = default_feature_extractor(config)(samples, sampling_rate=rate, return_tensors="pt")
@@ -157,6 +195,34 @@ torch.set_num_threads(int(sys.argv[3]))
 from exhubert.inference import load_pipeline, predict
 predict(load_pipeline(sys.argv[1], device="cpu"), sys.argv[2])
 """
+
+
+def computing(model: str, threads: int, seconds: float = 3.0, clips: int = 1) -> Callable[[], dict]:
+    """One forward pass over `clips` of `seconds` each, in one piece."""
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    network = load_classifier(model)
+    use_kernels(network)
+    values = torch.randn(clips, round(16_000 * seconds))
+
+    @torch.inference_mode()
+    def step() -> dict:
+        network(values)
+        return {}
+
+    return step
+
+
+def annotating(model: str, file: str, threads: int, times: int = 1) -> Callable[[], dict]:
+    """What `exhubert predict` does with a recording, several times over."""
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    classifier = load_pipeline(model, device="cpu")
+
+    def step() -> dict:
+        return {"seconds_of_audio": sum(predict(classifier, file).seconds for _ in range(times))}
+
+    return step
 
 
 def with_frozen_gates(model: ExHuBERTForSequenceClassification, **fields: Any) -> ExHuBERTForSequenceClassification:
@@ -173,3 +239,8 @@ def pickled(model: str, folder: Path) -> Path:
     shutil.copyfile(Path(model) / "config.json", folder / "config.json")
     torch.save(load_classifier(model).state_dict(), folder / "pytorch_model.bin")
     return folder
+
+
+def classes_of(probabilities: Sequence[Sequence[float]]) -> list[int]:
+    """The most probable class of each recording."""
+    return np.argmax(probabilities, axis=1).tolist()

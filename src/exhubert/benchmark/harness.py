@@ -14,7 +14,10 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from ..kernels import has_onednn, multiply
+
 _ROOF_SIZE = 2048
+Case = tuple[Callable[..., Callable[[], dict]], dict[str, Any]]
 
 
 @dataclass
@@ -23,11 +26,13 @@ class Measured:
 
     Attributes:
         seconds: Of each round.
-        found: What the case returned in its last round.
-        peak_mb: Most memory its process held at any time, loading included.
+        cpu: Seconds of the processor in each round, over all threads and finished processes of its own.
+        found: What the case returned, over all its rounds.
+        peak_mb: Most memory its process held in the rounds, in MiB; what preparing them took for a moment is left out.
     """
 
     seconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     found: dict[str, Any] = field(default_factory=dict)
     peak_mb: float = 0.0
 
@@ -37,18 +42,18 @@ class Measured:
 
     def to_dict(self) -> dict[str, Any]:
         least, most = min(self.seconds), max(self.seconds)
-        return {"median_s": self.median, "least_s": least, "most_s": most, "peak_mb": self.peak_mb} | self.found
+        facts = {"median_s": self.median, "least_s": least, "most_s": most, "cpu_s": statistics.median(self.cpu)}
+        return facts | {"peak_mb": self.peak_mb} | self.found
 
 
-def take_turns(
-    cases: Mapping[str, tuple[Callable[..., Callable[[], dict]], dict[str, Any]]], rounds: int
-) -> dict[str, Measured]:
-    """Measures cases that take turns over several rounds, after one that isn't counted.
+def take_turns(cases: Mapping[str, Case], rounds: int, warm: bool = True) -> dict[str, Measured]:
+    """Measures cases that take turns over several rounds.
 
     Args:
         cases: By name a function at the top of a module and its arguments. It is called in a new process, prepares
             everything, and returns what does a round and gives a dictionary of what it found.
         rounds: How often each one runs.
+        warm: Begin with a round that isn't counted.
 
     Raises:
         RuntimeError: A case failed; the message is its own.
@@ -63,12 +68,13 @@ def take_turns(
             process.start()
             workers[name] = (process, ours)
             _ask(name, workers[name], "prepare")
-        for counted in tqdm(range(-1, rounds), desc="rounds", unit="round"):
+        for counted in tqdm(range(-int(warm), rounds), desc="rounds", unit="round"):
             for name, worker in workers.items():
-                seconds, found = _ask(name, worker, "round")
+                seconds, cpu, found = _ask(name, worker, "round")
+                measured[name].found |= found
                 if counted >= 0:
                     measured[name].seconds.append(seconds)
-                    measured[name].found = found
+                    measured[name].cpu.append(cpu)
         for name, worker in workers.items():
             measured[name].peak_mb = _ask(name, worker, "memory")
     finally:
@@ -97,18 +103,30 @@ def _serve(pipe, prepare: Callable[..., Callable[[], dict]], arguments: dict[str
         try:
             if what == "prepare":
                 step = prepare(**arguments)
+                _forget_peak()
                 pipe.send(None)
             elif what == "round":
-                start = time.perf_counter()
+                start, cpu = time.perf_counter(), _cpu_seconds()
                 found = step()
-                pipe.send((time.perf_counter() - start, found))
+                pipe.send((time.perf_counter() - start, _cpu_seconds() - cpu, found))
             else:
-                pipe.send(_peak_mb())
+                pipe.send(peak_mb())
         except Exception as error:
             pipe.send(RuntimeError(f"{type(error).__name__}: {error}"))
 
 
-def _peak_mb() -> float:
+def _cpu_seconds() -> float:
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def _forget_peak() -> None:
+    """Makes Linux count the peak of this process from now on."""
+    switch = Path("/proc/self/clear_refs")
+    if switch.is_file():
+        switch.write_text("5", encoding="utf-8")
+
+
+def peak_mb() -> float:
     """Most memory this process has held; Linux hands a parent's `ru_maxrss` on, so that is the last resort."""
     told = Path("/proc/self/status")
     for line in told.read_text(encoding="utf-8").splitlines() if told.is_file() else ():
@@ -118,27 +136,45 @@ def _peak_mb() -> float:
 
 
 def machine() -> dict[str, Any]:
-    """What this was measured on, with the rate that a large product of matrices reaches, in GFLOP/s."""
+    """What this was measured on, with the rates that a large product of matrices reaches, in GFLOP/s.
+
+    `float32` is the faster of torch's own product and oneDNN's.
+    """
     told = Path("/proc/cpuinfo")
     lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
     known = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    wide, narrow = (torch.randn(_ROOF_SIZE, _ROOF_SIZE).to(dtype) for dtype in (torch.float32, torch.bfloat16))
+    own = _roof(lambda: wide @ wide)
+    roofs = {"float32": own, "float32, torch": own, "bfloat16": _roof(lambda: narrow @ narrow)}
+    if has_onednn():
+        roofs["float32"] = max(own, _roof(lambda: multiply(wide, wide)))
+        roofs["int8"] = _roof(_product_in_8_bits())
     return {
-        "processor": platform.processor() or platform.machine(),
+        "processor": model or platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
         "features": [name for name in known if name in flags],
         "torch": torch.__version__.split("+")[0],
-        "roof_gflops": {"float32": _roof(torch.float32), "bfloat16": _roof(torch.bfloat16)},
+        "roof_gflops": roofs,
     }
 
 
-def _roof(dtype: torch.dtype) -> float:
-    """The best of five products of 2048 x 2048 matrices, in GFLOP/s."""
-    left, right = (torch.randn(_ROOF_SIZE, _ROOF_SIZE).to(dtype) for _ in range(2))
+def _product_in_8_bits() -> Callable[[], torch.Tensor]:
+    weight = torch.randint(-127, 127, (_ROOF_SIZE, _ROOF_SIZE), dtype=torch.int8)
+    packed = torch.ops.onednn.qlinear_prepack(weight, [_ROOF_SIZE, _ROOF_SIZE])
+    rows = torch.randint(0, 255, (_ROOF_SIZE, _ROOF_SIZE), dtype=torch.uint8)
+    scales, zeros = torch.ones(_ROOF_SIZE), torch.zeros(_ROOF_SIZE, dtype=torch.int32)
+    how: tuple = (None, 1.0, 0, torch.float32, "none", [], "")
+    return lambda: torch.ops.onednn.qlinear_pointwise(rows, 1.0, 128, packed, scales, zeros, *how)
+
+
+def _roof(product: Callable[[], torch.Tensor]) -> float:
+    """The best of ten products of 2048 x 2048 matrices, in GFLOP/s."""
     best = float("inf")
-    for _ in range(6):
+    for _ in range(11):
         start = time.perf_counter()
-        left @ right
+        product()
         best = min(best, time.perf_counter() - start)
     return 2 * _ROOF_SIZE**3 / best / 1e9

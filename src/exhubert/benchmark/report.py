@@ -1,30 +1,53 @@
-"""What the benchmark found, as a table, as Markdown and as a plot."""
+"""What the benchmark found, as tables, as plots, and as a section of a README."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-_HEADER = "| case | s, median (least to most) | clips/s | speed | of the roof | peak MB | same class | UAR |"
+from ..files import write_whole
+
+BEGIN, END = "<!-- performance: written by recipes/bench.py -->", "<!-- end of performance -->"
+_UNITS = {"length": "s of audio", "batch": "clips", "depth": "blocks"}
 
 
 def rows(part: Mapping[str, Any]) -> list[str]:
-    """Markdown rows of one part: each case beside the first one, which is the reference."""
+    """A Markdown table of one part: each case beside the first one, which is the reference."""
     cases: Mapping[str, Mapping[str, Any]] = part["cases"]
-    reference = next(iter(cases.values()))
-    lines = []
-    for name, case in cases.items():
-        rate = part["clips"] / case["median_s"] if part.get("clips") else None
-        cells = [
-            name,
-            f"{case['median_s']:.2f} ({case['least_s']:.2f} to {case['most_s']:.2f})",
-            f"{rate:.2f}" if rate else "",
-            f"{reference['median_s'] / case['median_s']:.2f}",
-            f"{case['roof_share']:.0%}" if case.get("roof_share") else "",
-            f"{case['peak_mb']:.0f}" if case.get("peak_mb") else "",
-            f"{case['agreement']:.1%}" if case.get("agreement") is not None else "",
-            f"{100 * case['uar']:.1f}" if case.get("uar") is not None else "",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
+    by = part.get("by", "median_s")
+    reference = next(iter(cases.values()))[by]
+    clips = part.get("clips")
+    columns: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
+        "s (least to most)": lambda case: f"{case['median_s']:.2f} ({case['least_s']:.2f} to {case['most_s']:.2f})",
+        "CPU s": lambda case: f"{case['cpu_s']:.2f}" if by == "cpu_s" else None,
+        "clips/s": lambda case: f"{clips / case['median_s']:.2f}" if clips else None,
+        "s per hour of audio": lambda case: f"{case['s_per_hour']:.1f}" if "s_per_hour" in case else None,
+        "speed": lambda case: f"{reference / case[by]:.2f}",
+        "GFLOP/s": lambda case: f"{case['gflops']:.0f}" if case.get("gflops") else None,
+        "of the roof": lambda case: f"{case['roof_share']:.0%}" if case.get("roof_share") else None,
+        "peak MiB": lambda case: f"{case['peak_mb']:,.0f}" if case.get("peak_mb") else None,
+        "difference": lambda case: f"{case['difference']:.1e}" if case.get("difference") is not None else None,
+        "same class": lambda case: f"{case['agreement']:.1%}" if case.get("agreement") is not None else None,
+        "UAR %": lambda case: f"{100 * case['uar']:.1f}" if case.get("uar") is not None else None,
+    }
+    cells = {title: [cell(case) for case in cases.values()] for title, cell in columns.items()}
+    cells = {title: found for title, found in cells.items() if any(found)}
+    lines = [f"| case | {' | '.join(cells)} |", "|" + " --- |" * (len(cells) + 1)]
+    for name, *found in zip(cases, *cells.values(), strict=True):
+        lines.append(f"| {name} | {' | '.join(cell or '' for cell in found)} |")
+    return lines
+
+
+def growth_rows(growth: Mapping[str, Any]) -> list[str]:
+    """A line for each way to grow: seconds and peak memory at each point, and the power between the last two."""
+    lines = ["| grows with | s | peak MiB | power of time |", "| --- | --- | --- | --- |"]
+    for kind, found in growth.items():
+        unit = _UNITS[kind]
+        seconds = ", ".join(
+            f"{point}: {value:.2f}" for point, value in zip(found["points"], found["seconds"], strict=True)
+        )
+        peaks = ", ".join(f"{value:,.0f}" for value in found["peak_mb"])
+        powers = ", ".join(f"{value:.2f}" for value in found["exponent"])
+        lines.append(f"| {unit} | {seconds} | {peaks} | {powers} |")
     return lines
 
 
@@ -33,35 +56,67 @@ def markdown(report: Mapping[str, Any]) -> str:
     machine = report["machine"]
     roof = ", ".join(f"{kind} {rate:.0f}" for kind, rate in machine["roof_gflops"].items())
     text = [
-        f"{machine['cores']} cores, {machine['threads']} threads, {' '.join(machine['features'])}, torch "
-        f"{machine['torch']}; a product of matrices reaches (GFLOP/s): {roof}."
+        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, "
+        f"{' '.join(machine['features'])}; torch {machine['torch']}. A product of matrices reaches (GFLOP/s): {roof}."
     ]
     for name, part in report["parts"].items():
-        text += ["", f"**{name}**: {part['what']}; {part['rounds']} rounds in turn.", "", _HEADER]
-        text += ["|" + " --- |" * (_HEADER.count("|") - 1), *rows(part)]
+        if name == "growth":
+            text += ["", "**growth**: one forward pass of 3 s where not said, fp32.", "", *growth_rows(part)]
+        else:
+            rounds = f"{part['rounds']} round{'s in turn' if part['rounds'] > 1 else ''}"
+            size = f"{part['size']} model; " if part["size"] else ""
+            text += ["", f"**{name}**: {size}{part['what']}; {rounds}.", "", *rows(part)]
     return "\n".join(text)
 
 
+def write_into(readme: str | Path, report: Mapping[str, Any]) -> None:
+    """Puts the report between the two marks of a README.
+
+    Raises:
+        ValueError: The marks aren't there.
+    """
+    text = Path(readme).read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"{readme} has no section to write into; it begins with {BEGIN} and ends with {END}.")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    write_whole(Path(readme), f"{before}{BEGIN}\n\n{markdown(report)}\n\n{END}{after}")
+
+
 def plot(report: Mapping[str, Any], path: str | Path) -> None:
-    """A bar for each case, as a multiple of the speed of the reference, with the spread over the rounds."""
+    """A bar for each case, as a multiple of the reference's speed, with the spread over the rounds; growth below."""
     from matplotlib.figure import Figure
 
-    parts = report["parts"]
-    heights = [len(part["cases"]) for part in parts.values()]
+    parts = {name: part for name, part in report["parts"].items() if name != "growth"}
+    growth = report["parts"].get("growth", {})
+    heights = [len(part["cases"]) for part in parts.values()] + [6] * bool(growth)
     figure = Figure(figsize=(8, 1.0 + 0.42 * sum(heights) + 0.5 * len(heights)), layout="constrained")
-    axes = figure.subplots(len(parts), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-    for axis, (name, part) in zip(axes, parts.items(), strict=True):
+    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
+    for number, (name, part) in enumerate(parts.items()):
+        axis = figure.add_subplot(grid[number])
         cases = part["cases"]
-        base = next(iter(cases.values()))["median_s"]
+        by = part.get("by", "median_s")
+        base = next(iter(cases.values()))
         for row, found in enumerate(cases.values()):
-            speed = base / found["median_s"]
-            spread = [[speed - base / found["most_s"]], [base / found["least_s"] - speed]]
+            speed = base[by] / found[by]
+            slowest, fastest = (speed * found["median_s"] / found[end] for end in ("most_s", "least_s"))
+            spread = [[speed - slowest], [fastest - speed]]
             axis.barh(row, speed, color="#9fb3c8" if row == 0 else "#2364aa", xerr=spread, ecolor="#1f2933", height=0.6)
-            axis.annotate(f"{speed:.2f}", (base / found["least_s"], row), xytext=(6, 0), textcoords="offset points",
+            axis.annotate(f"{speed:.2f}", (fastest, row), xytext=(6, 0), textcoords="offset points",
                           va="center", fontsize=8)  # fmt: skip
         axis.set_yticks(range(len(cases)), list(cases), fontsize=8)
         axis.set_ylim(len(cases) - 0.5, -0.5)
         axis.margins(x=0.15)
         axis.set_title(f"{name}: times the speed of {next(iter(cases))}", loc="left", fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
+    if growth:
+        below = grid[len(parts)].subgridspec(1, len(growth))
+        for number, (kind, found) in enumerate(growth.items()):
+            axis = figure.add_subplot(below[number])
+            axis.loglog(found["points"], found["seconds"], "o-", color="#2364aa")
+            axis.set_xticks(found["points"], [str(point) for point in found["points"]], fontsize=8)
+            axis.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
+            axis.set_xlabel(_UNITS[kind], fontsize=8)
+            axis.set_title(f"growth, power {found['exponent'][-1]:.2f} at the end", loc="left", fontsize=8)
+            axis.set_ylabel("s", fontsize=8)
+            axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)

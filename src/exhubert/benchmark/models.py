@@ -1,0 +1,103 @@
+"""What the benchmark runs on: a model of any size, and recordings."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from tqdm.auto import tqdm
+from transformers import HubertConfig, HubertForSequenceClassification
+
+from ..emoset import load
+from ..extension import default_feature_extractor
+from ..inference import embed, load_pipeline
+from ..labels import SIX_CLASSES
+from ..modeling_exhubert import ExHuBERTForSequenceClassification
+from ..training.collator import decode
+
+SIZES: dict[str, dict[str, Any]] = {
+    "tiny": {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 384},
+    "base": {},
+    "large": {
+        "hidden_size": 1024,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "intermediate_size": 4096,
+        "do_stable_layer_norm": True,
+        "feat_extract_norm": "layer",
+        "conv_bias": True,
+    },
+}
+
+
+def random_model(size: str, folder: Path, blocks: int | None = None) -> Path:
+    """Saves an ExHuBERT whose weights are drawn and whose gates are open, so that nothing can be left out."""
+    torch.manual_seed(0)
+    shape = SIZES[size] | ({"num_hidden_layers": blocks} if blocks else {})
+    hubert = HubertForSequenceClassification(HubertConfig(num_labels=len(SIX_CLASSES), **shape))
+    model = ExHuBERTForSequenceClassification.from_hubert(hubert, list(SIX_CLASSES))
+    for gate in model.gates.values():
+        gate.reset_parameters()
+    model.save_pretrained(folder)
+    default_feature_extractor(model.config).save_pretrained(folder)
+    return folder
+
+
+def fit_head(folder: Path, data: str, corpora: Sequence[str] | None) -> None:
+    """Gives a saved model a classifier that was fitted on the train partition, so that its answers mean something.
+
+    Logistic regression on what the projector makes of each recording; everything before it stays as it was drawn.
+    """
+    rows = load(data, corpora)["train"]
+    classifier = load_pipeline(folder, device="cpu", dtype="bfloat16")
+    means = [embed(classifier, {"array": decode(row["audio"]), "sampling_rate": 16_000}) for row in tqdm(rows, "head")]
+    model = ExHuBERTForSequenceClassification.from_pretrained(folder)
+    with torch.no_grad():
+        projected = model.projector(torch.from_numpy(np.stack(means))).numpy()
+        scaler = StandardScaler().fit(projected)
+        fitted = LogisticRegression(C=0.01, max_iter=2000).fit(scaler.transform(projected), rows["label"])
+        model.classifier.weight.zero_()
+        model.classifier.bias.fill_(-20.0)  # of classes that the data don't have
+        weight = fitted.coef_ / scaler.scale_
+        model.classifier.weight[fitted.classes_] = torch.from_numpy(weight).float()
+        model.classifier.bias[fitted.classes_] = torch.from_numpy(fitted.intercept_ - weight @ scaler.mean_).float()
+    model.save_pretrained(folder)
+
+
+def recordings(
+    folder: Path, clips: int, data: str | None, corpora: Sequence[str] | None
+) -> tuple[list[str], list[int] | None]:
+    """Writes at most `clips` utterances as wav files: of the test partition of `data`, or noise of 1 to 3 s.
+
+    Returns:
+        The files, and their class indices where they have any.
+    """
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    labels = None
+    if data:
+        rows = load(data, corpora)["test"]
+        rows = rows.select(draw.permutation(len(rows))[:clips])
+        found, labels = [decode(row["audio"]) for row in rows], list(rows["label"])
+    else:
+        found = [0.1 * draw.standard_normal(round(16_000 * seconds)) for seconds in draw.uniform(1.0, 3.0, clips)]
+    files = [folder / f"{index:05d}.wav" for index in range(len(found))]
+    for file, clip in zip(files, found, strict=True):
+        soundfile.write(file, clip, 16_000, subtype="FLOAT")
+    return [str(file) for file in files], labels
+
+
+def long_recording(path: Path, files: Sequence[str], seconds: float) -> Path:
+    """The recordings one after the other, again and again, as one 16-bit wav."""
+    clips = [soundfile.read(file, dtype="float32")[0] for file in files]
+    left, index = round(16_000 * seconds), 0
+    with soundfile.SoundFile(path, "w", 16_000, 1, "PCM_16") as out:
+        while left > 0:
+            clip = clips[index % len(clips)][:left]
+            out.write(clip)
+            left, index = left - len(clip), index + 1
+    return path
