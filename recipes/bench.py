@@ -49,6 +49,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--cases", nargs="+", help="only the cases whose names have one of these words, and the first")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--json", type=Path, help="also write the figures here, and a plot beside them")
+    parser.add_argument("--name", help="of the part in --json, to keep the same part of several models")
     parser.add_argument("--readme", type=Path, help="render: the README whose section of performance is written")
     parser.add_argument("--utterances", type=int, default=500, help="data: size of the made-up tree")
     parser.add_argument("--seconds", type=float, default=0.1, help="data: length of each made-up recording")
@@ -76,8 +77,9 @@ def main(arguments: list[str]) -> None:
             files, labels = recordings(Path(work) / "clips", options.clips, options.data, options.corpora)
         for part in wanted:
             print(f"{part} ...", file=sys.stderr)
-            report["parts"][part] = found = PARTS[part](options, model, files, labels, report["machine"])
-            print(markdown(report | {"parts": {part: found}}), flush=True)
+            found = PARTS[part](options, model, files, labels, report["machine"])
+            report["parts"][options.name or part] = found
+            print(markdown(report | {"parts": {options.name or part: found}}), flush=True)
             if options.json:
                 options.json.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(options.json, json.dumps(report, indent=2) + "\n")

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from exhubert import ExHuBERTConfig, ExHuBERTForSequenceClassification, identity_report
 from exhubert.inference import load_pipeline
-from exhubert.kernels import ChannelsLastFeatureEncoder, has_onednn, use_kernels
+from exhubert.kernels import ChannelsLastFeatureEncoder, has_onednn, round_layers, use_kernels
 
 from .conftest import tiny_hubert
 from .test_export import save
@@ -102,12 +102,26 @@ def test_under_autocast_states_and_gradients_are_the_same_bit_for_bit_also_after
             assert torch.equal(found.grad, expected.grad), name
 
 
-def test_in_bf16_the_features_stay_as_near_as_torchs(speechlike):
-    plain, fast = (model.to(torch.bfloat16) for model in both("pre_norm"))
+def test_rounded_layers_lose_less_than_a_rounded_model(layout, speechlike):
+    exact, rounded, pure = (opened(layout, frozen_gate=True) for _ in range(3))
+    assert round_layers(rounded, torch.bfloat16) is rounded
+    assert rounded.blocks[0].adapted.attention.q_proj.weight.dtype == torch.bfloat16
+    assert rounded.dtype == rounded.projector.weight.dtype == rounded.classifier.weight.dtype == torch.float32
     with torch.no_grad():
-        exact = opened("pre_norm", frozen_gate=True)(speechlike).logits
-        errors = [(m(speechlike.bfloat16()).logits.float() - exact).abs().max() for m in (fast, plain)]
-    assert errors[0] <= 2 * errors[1]
+        expected = exact(speechlike).logits
+        for kernels in ("torch", "onednn"):
+            use_kernels(rounded, kernels)
+            errors = [(found - expected).norm() for found in (rounded(speechlike).logits, pure.bfloat16()(
+                speechlike.bfloat16()).logits.float())]  # fmt: skip
+            assert 0 < errors[0] < errors[1]
+
+
+def test_channels_last_also_under_bf16(speechlike):
+    plain, fast = (model.base_model.feature_extractor.bfloat16() for model in both("pre_norm"))
+    with torch.no_grad():
+        exact = both("pre_norm")[0].base_model.feature_extractor(speechlike)
+        errors = [(encoder(speechlike.bfloat16()).float() - exact).norm() for encoder in (fast, plain)]
+    assert errors[0] < 1.1 * errors[1]
 
 
 def test_torchs_kernels_come_back_and_nothing_else_changes(layout, speechlike):

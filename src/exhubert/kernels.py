@@ -53,11 +53,11 @@ def use_kernels(model: nn.Module, kernels: str = "auto") -> str:
     return kernels
 
 
-def round_layers(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+def round_layers(model: Any, dtype: torch.dtype) -> Any:
     """Puts the linear layers of an encoder into another precision, in place.
 
-    What the layers hand on to each other, norms, convolutions and the head stay in fp32: they take little time, and the
-    sum over all layers would lose more than the products do.
+    What the blocks hand on to each other, frozen gates, norms, convolutions and the head stay in fp32: they take little
+    time, and the sum over all blocks would lose more than the products do.
 
     Args:
         model: A HuBERT or ExHuBERT in fp32, with or without head.
@@ -68,13 +68,13 @@ def round_layers(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """
     if dtype != torch.float32:
         for module in model.base_model.encoder.modules():
-            if isinstance(module, nn.Linear):
+            if isinstance(module, nn.Linear) and not isinstance(module, ExHuBERTFrozenGate):
                 module.to(dtype)
                 module.register_forward_pre_hook(_in_precision_of_weight)
     return model
 
 
-def _in_precision_of_weight(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+def _in_precision_of_weight(module: nn.Linear, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
     return tuple(value.to(module.weight.dtype) for value in inputs)
 
 
@@ -101,9 +101,12 @@ def multiply(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
 
 
-@register_flop_formula(torch.ops.mkldnn._linear_pointwise)
 def _flops(rows_shape, weight_shape, *args, out_shape=None, **kwargs) -> int:
     return 2 * weight_shape[0] * torch.Size(rows_shape).numel()
+
+
+if has_onednn():  # elsewhere torch has no such operation
+    register_flop_formula(torch.ops.mkldnn._linear_pointwise)(_flops)
 
 
 class _Product(torch.autograd.Function):

@@ -142,7 +142,8 @@ def test_fsdp2_over_our_blocks_trains_as_one_rank_and_keeps_the_frozen_halves(di
 
 SETTINGS = STILL | {
     "max_seconds": 0.3, "max_steps": 4, "logging_steps": 1, "learning_rate": 1e-3, "max_grad_norm": 0.1,
-    "warmup_steps": 0, "kernels": "onednn" if has_onednn() else "torch", "eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 2,
+    "warmup_steps": 0, "kernels": "onednn" if has_onednn() else "torch",
+    "eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 2,
 }  # fmt: skip
 
 # Accelerate keeps FSDP for GPUs and falls back to DDP without a word: told that the CPU ranks are GPUs, it doesn't.

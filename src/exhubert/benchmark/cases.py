@@ -101,8 +101,12 @@ def training(
     checkpointing: bool = False,
     step_in_backward: bool = False,
     optimizer: str = "adamw",
+    count: bool = False,
 ) -> Callable[[], dict]:
-    """An epoch over the clips: forward, backward, optimizer; without SpecAugment, with the model's dropout."""
+    """An epoch over the clips: forward, backward, optimizer; without SpecAugment, with the model's dropout.
+
+    With `count` its work is counted, which takes time and memory.
+    """
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     network = load_classifier(model)
@@ -136,11 +140,11 @@ def training(
     shape: dict[str, Any] = {"padding": True}
     if published:
         shape = {"padding": "max_length", "max_length": length, "truncation": True, "return_attention_mask": False}
-    counters = chain([FlopCounterMode(display=False)], repeat(None))
+    first_round = iter([True])
 
     def step() -> dict:
         losses = []
-        counter = next(counters)
+        counter = FlopCounterMode(display=False) if count else None
         with counter or contextlib.nullcontext():
             for first in range(0, len(order), batch_size):
                 part = [clips[index] for index in order[first : first + batch_size]]
@@ -152,14 +156,16 @@ def training(
                 stepper.step()
                 stepper.zero_grad()
                 losses.append(loss.item())
-        return {"flops": counter.get_total_flops(), "losses": losses} if counter else {}
+        if counter:
+            return {"flops": counter.get_total_flops()}
+        return {"losses": losses} if next(first_round, False) else {}
 
     return step
 
 
-def loading(model: str, file: str, threads: int, published: bool) -> Callable[[], dict]:
-    """From the start of a process to its first prediction."""
-    code = (_LOAD_PICKLE if published else _LOAD_OURS) + _TELL_PEAK
+def loading(model: str, file: str, threads: int, how: str) -> Callable[[], dict]:
+    """From the start of a process to its first prediction, in one of the ways of `LOADED`."""
+    code = LOADED[how] + _TELL_PEAK
 
     def step() -> dict:
         answer = subprocess.run([sys.executable, "-c", code, model, file, str(threads)], capture_output=True, text=True)
@@ -179,9 +185,9 @@ import sys, torch
 torch.set_num_threads(int(sys.argv[3]))
 import soundfile
 from exhubert import ExHuBERTConfig, ExHuBERTForSequenceClassification, default_feature_extractor
-from transformers.initialization import no_init_weights
+DRAW
 config = ExHuBERTConfig.from_pretrained(sys.argv[1])
-with no_init_weights():
+with drawing:
     model = ExHuBERTForSequenceClassification(config)
 model.load_state_dict(torch.load(sys.argv[1] + "/pytorch_model.bin", weights_only=True))
 samples, rate = soundfile.read(sys.argv[2], dtype="float32")
@@ -189,12 +195,27 @@ inputs = default_feature_extractor(config)(samples, sampling_rate=rate, return_t
 with torch.no_grad():
     model.eval()(inputs.input_values)
 """
+# transformers 4.31, which the published code needs, leaves out its own drawing of weights but not torch's
+_AS_PUBLISHED = """
+from contextlib import nullcontext
+drawing = nullcontext()
+ExHuBERTForSequenceClassification._init_weights = lambda *_: None
+"""
+_WITHOUT_DRAWING = """
+from transformers.initialization import no_init_weights
+drawing = no_init_weights()
+"""
 _LOAD_OURS = """
 import sys, torch
 torch.set_num_threads(int(sys.argv[3]))
 from exhubert.inference import load_pipeline, predict
 predict(load_pipeline(sys.argv[1], device="cpu"), sys.argv[2])
 """
+LOADED = {
+    "published": _LOAD_PICKLE.replace("DRAW", _AS_PUBLISHED),
+    "pickle": _LOAD_PICKLE.replace("DRAW", _WITHOUT_DRAWING),
+    "ours": _LOAD_OURS,
+}
 
 
 def computing(model: str, threads: int, seconds: float = 3.0, clips: int = 1) -> Callable[[], dict]:

@@ -147,7 +147,7 @@ def machine() -> dict[str, Any]:
     model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
     wide, narrow = (torch.randn(_ROOF_SIZE, _ROOF_SIZE).to(dtype) for dtype in (torch.float32, torch.bfloat16))
     own = _roof(lambda: wide @ wide)
-    roofs = {"float32": own, "float32, torch": own, "bfloat16": _roof(lambda: narrow @ narrow)}
+    roofs = {"float32": own, "float32 in torch": own, "bfloat16": _roof(lambda: narrow @ narrow)}
     if has_onednn():
         roofs["float32"] = max(own, _roof(lambda: multiply(wide, wide)))
         roofs["int8"] = _roof(_product_in_8_bits())

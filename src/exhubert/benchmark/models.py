@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegressionCV
+from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 from transformers import HubertConfig, HubertForSequenceClassification
@@ -50,7 +51,8 @@ def random_model(size: str, folder: Path, blocks: int | None = None) -> Path:
 def fit_head(folder: Path, data: str, corpora: Sequence[str] | None) -> None:
     """Gives a saved model a classifier that was fitted on the train partition, so that its answers mean something.
 
-    Logistic regression on what the projector makes of each recording; everything before it stays as it was drawn.
+    Logistic regression on what the projector makes of each recording, regularised as is best for speakers it hasn't
+    heard; everything before it stays as it was drawn.
     """
     rows = load(data, corpora)["train"]
     classifier = load_pipeline(folder, device="cpu", dtype="bfloat16")
@@ -59,7 +61,12 @@ def fit_head(folder: Path, data: str, corpora: Sequence[str] | None) -> None:
     with torch.no_grad():
         projected = model.projector(torch.from_numpy(np.stack(means))).numpy()
         scaler = StandardScaler().fit(projected)
-        fitted = LogisticRegression(C=0.01, max_iter=2000).fit(scaler.transform(projected), rows["label"])
+        inputs, labels = scaler.transform(projected), np.array(rows["label"])
+        parts = GroupKFold(min(5, len(set(rows["speaker"])))).split(inputs, labels, rows["speaker"])
+        fitted = LogisticRegressionCV(
+            Cs=np.logspace(-4, 0, 5), cv=list(parts), scoring="balanced_accuracy", max_iter=2000,
+            l1_ratios=(0.0,), use_legacy_attributes=False,
+        ).fit(inputs, labels)  # fmt: skip
         model.classifier.weight.zero_()
         model.classifier.bias.fill_(-20.0)  # of classes that the data don't have
         weight = fitted.coef_ / scaler.scale_

@@ -70,12 +70,18 @@ def train(options: Namespace, model: str, files: Sequence[str], labels, machine:
         "bf16": {"bf16": True},
     }
     measured = _in_pairs(settings, common, options)
+    for published in (True, False):
+        counted = take_turns({"": (cases.training, common | {"published": published, "count": True})}, 1, warm=False)
+        for name, case in measured.items():
+            if name.startswith("published") == published:
+                case.found["flops"] = counted[""].found["flops"]
     losses = {name: np.array(case.found.pop("losses")) for name, case in measured.items()}
     alike = [name for name in ("fp32, torch's kernels", "fp32") if name in losses]  # both draw the same dropout
     for name, case in measured.items():
         if name in alike:
             case.found["difference"] = float(np.abs(losses[name] - losses[alike[0]]).max())
         _share_of_roof(name, case, machine)
+        case.peak_mb = 0.0  # has a part of its own, at one length
     seconds = sum(len(clip) for clip in clips) / 16_000
     what = f"{len(clips)} clips, {seconds:.0f} s of audio, batches of {options.batch_size}, AdamW; difference of losses"
     return _part(measured, what, len(clips), options)
@@ -101,7 +107,7 @@ def memory(options: Namespace, model: str, files: Sequence[str], labels, machine
     for case in measured.values():
         case.found.pop("losses")
     what = f"one training step with {MEMORY_BATCH} clips of {MEMORY_SECONDS:g} s, AdamW in fp32 where not said"
-    return _part(measured, what, MEMORY_BATCH, options)
+    return _part(measured, what, 0, options) | {"by": "peak_mb"}
 
 
 def loading(options: Namespace, model: str, files: Sequence[str], labels, machine) -> dict:
@@ -110,8 +116,9 @@ def loading(options: Namespace, model: str, files: Sequence[str], labels, machin
     with tempfile.TemporaryDirectory() as folder:
         pickle = str(cases.pickled(model, Path(folder) / "pickled"))
         jobs: dict[str, Case] = {
-            "pickle, as published": (cases.loading, common | {"model": pickle, "published": True}),
-            "safetensors": (cases.loading, common | {"model": model, "published": False}),
+            "pickle, as published": (cases.loading, common | {"model": pickle, "how": "published"}),
+            "pickle, no weights drawn first": (cases.loading, common | {"model": pickle, "how": "pickle"}),
+            "safetensors": (cases.loading, common | {"model": model, "how": "ours"}),
         }
         measured = take_turns(jobs, options.rounds)
     return _part(measured, "from the start of a process to its first prediction, warm disk", 0, options)

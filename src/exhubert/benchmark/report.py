@@ -25,12 +25,14 @@ def rows(part: Mapping[str, Any]) -> list[str]:
         "GFLOP/s": lambda case: f"{case['gflops']:.0f}" if case.get("gflops") else None,
         "of the roof": lambda case: f"{case['roof_share']:.0%}" if case.get("roof_share") else None,
         "peak MiB": lambda case: f"{case['peak_mb']:,.0f}" if case.get("peak_mb") else None,
+        "of the reference": lambda case: f"{case['peak_mb'] / reference:.0%}",
         "difference": lambda case: f"{case['difference']:.1e}" if case.get("difference") is not None else None,
         "same class": lambda case: f"{case['agreement']:.1%}" if case.get("agreement") is not None else None,
         "UAR %": lambda case: f"{100 * case['uar']:.1f}" if case.get("uar") is not None else None,
     }
     cells = {title: [cell(case) for case in cases.values()] for title, cell in columns.items()}
-    cells = {title: found for title, found in cells.items() if any(found)}
+    unwanted = {"s (least to most)", "speed"} if by == "peak_mb" else {"of the reference"}
+    cells = {title: found for title, found in cells.items() if any(found) and title not in unwanted}
     lines = [f"| case | {' | '.join(cells)} |", "|" + " --- |" * (len(cells) + 1)]
     for name, *found in zip(cases, *cells.values(), strict=True):
         lines.append(f"| {name} | {' | '.join(cell or '' for cell in found)} |")
@@ -99,14 +101,16 @@ def plot(report: Mapping[str, Any], path: str | Path) -> None:
         for row, found in enumerate(cases.values()):
             speed = base[by] / found[by]
             slowest, fastest = (speed * found["median_s"] / found[end] for end in ("most_s", "least_s"))
-            spread = [[speed - slowest], [fastest - speed]]
+            spread = [[max(0.0, speed - slowest)], [max(0.0, fastest - speed)]] if by != "peak_mb" else None
+            fastest = fastest if spread else speed
             axis.barh(row, speed, color="#9fb3c8" if row == 0 else "#2364aa", xerr=spread, ecolor="#1f2933", height=0.6)
             axis.annotate(f"{speed:.2f}", (fastest, row), xytext=(6, 0), textcoords="offset points",
                           va="center", fontsize=8)  # fmt: skip
         axis.set_yticks(range(len(cases)), list(cases), fontsize=8)
         axis.set_ylim(len(cases) - 0.5, -0.5)
         axis.margins(x=0.15)
-        axis.set_title(f"{name}: times the speed of {next(iter(cases))}", loc="left", fontsize=10)
+        what = "this many times less memory than" if by == "peak_mb" else "times the speed of"
+        axis.set_title(f"{name}: {what} {next(iter(cases))}", loc="left", fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
     if growth:
         below = grid[len(parts)].subgridspec(1, len(growth))

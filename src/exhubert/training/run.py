@@ -36,7 +36,7 @@ _REPORTED = (
     "seed", "learning_rate", "gate_learning_rate", "adapted_learning_rate", "head_learning_rate", "lr_scheduler_type",
     "warmup_steps", "weight_decay", "num_train_epochs", "max_steps", "per_device_train_batch_size",
     "gradient_accumulation_steps", "label_smoothing_factor", "logit_adjustment", "ema_decay", "max_grad_norm", "bf16",
-    "gradient_checkpointing", "metric_for_best_model", "patience", "optim",
+    "kernels", "step_in_backward", "gradient_checkpointing", "metric_for_best_model", "patience", "optim",
 )  # fmt: skip
 
 
