@@ -34,12 +34,12 @@ demo: install ## synthesise, build, extend, fine-tune, evaluate, write the card,
 	$(BIN)/python recipes/build_emoset.py --corpus demo=$(RUN)/speech --output $(RUN)/emoset
 	$(BIN)/python recipes/demo_hubert.py --data $(RUN)/emoset --output $(RUN)/hubert --languages $(SEEN)
 	$(ACCELERATE) recipes/train.py recipes/configs/demo_foundation.yaml --model $(RUN)/hubert --data $(RUN)/emoset \
-		--output_dir $(RUN)/foundation --languages $(SEEN) $(TRAIN)
+		--output_dir $(RUN)/foundation --languages $(SEEN) --resume true $(TRAIN)
 	$(BIN)/python recipes/extend.py $(RUN)/foundation $(RUN)/extended
 	$(ACCELERATE) recipes/train.py recipes/configs/demo.yaml --model $(RUN)/extended --data $(RUN)/emoset \
-		--output_dir $(RUN)/exhubert $(TRAIN)
+		--output_dir $(RUN)/exhubert --resume true $(TRAIN)
 	$(ACCELERATE) recipes/train.py recipes/configs/demo_plain.yaml --model $(RUN)/foundation --data $(RUN)/emoset \
-		--output_dir $(RUN)/plain $(TRAIN)
+		--output_dir $(RUN)/plain --resume true $(TRAIN)
 	$(BIN)/python recipes/evaluate.py $(RUN)/foundation --data $(RUN)/emoset --output $(RUN)/evaluation/foundation
 	$(BIN)/python recipes/evaluate.py $(RUN)/plain --data $(RUN)/emoset --output $(RUN)/evaluation/plain
 	$(BIN)/python recipes/evaluate.py $(RUN)/exhubert --data $(RUN)/emoset --output $(RUN)/evaluation/exhubert \
