@@ -140,7 +140,6 @@ def training(
     shape: dict[str, Any] = {"padding": True}
     if published:
         shape = {"padding": "max_length", "max_length": length, "truncation": True, "return_attention_mask": False}
-    first_round = iter([True])
 
     def step() -> dict:
         losses = []
@@ -156,9 +155,7 @@ def training(
                 stepper.step()
                 stepper.zero_grad()
                 losses.append(loss.item())
-        if counter:
-            return {"flops": counter.get_total_flops()}
-        return {"losses": losses} if next(first_round, False) else {}
+        return {"losses": losses} | ({"flops": counter.get_total_flops()} if counter else {})
 
     return step
 

@@ -27,7 +27,7 @@ class Measured:
     Attributes:
         seconds: Of each round.
         cpu: Seconds of the processor in each round, over all threads and finished processes of its own.
-        found: What the case returned, over all its rounds.
+        found: What the case returned; of what several rounds returned, the first.
         peak_mb: Most memory its process held in the rounds, in MiB; what preparing them took for a moment is left out.
     """
 
@@ -71,7 +71,7 @@ def take_turns(cases: Mapping[str, Case], rounds: int, warm: bool = True) -> dic
         for counted in tqdm(range(-int(warm), rounds), desc="rounds", unit="round"):
             for name, worker in workers.items():
                 seconds, cpu, found = _ask(name, worker, "round")
-                measured[name].found |= found
+                measured[name].found = found | measured[name].found
                 if counted >= 0:
                     measured[name].seconds.append(seconds)
                     measured[name].cpu.append(cpu)

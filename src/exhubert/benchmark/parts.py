@@ -162,7 +162,7 @@ def annotate(options: Namespace, model: str, files: Sequence[str], labels, machi
 
 
 def growth(options: Namespace, model: str, files, labels, machine) -> dict:
-    """Seconds and peak memory against length, batch and depth, with exponents of the last two points."""
+    """Seconds and peak memory against length, batch and depth, with the power of growth between the points."""
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for kind, (what, points) in GROWTH.items():

@@ -7,32 +7,33 @@ from typing import Any
 from ..files import write_whole
 
 BEGIN, END = "<!-- performance: written by recipes/bench.py -->", "<!-- end of performance -->"
-_UNITS = {"length": "s of audio", "batch": "clips", "depth": "blocks"}
 
 
 def rows(part: Mapping[str, Any]) -> list[str]:
     """A Markdown table of one part: each case beside the first one, which is the reference."""
     cases: Mapping[str, Mapping[str, Any]] = part["cases"]
     by = part.get("by", "median_s")
+    timed = by != "peak_mb"
     reference = next(iter(cases.values()))[by]
     clips = part.get("clips")
     columns: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
-        "s (least to most)": lambda case: f"{case['median_s']:.2f} ({case['least_s']:.2f} to {case['most_s']:.2f})",
+        "s (least to most)": lambda case: (
+            f"{case['median_s']:.2f} ({case['least_s']:.2f} to {case['most_s']:.2f})" if timed else None
+        ),
         "CPU s": lambda case: f"{case['cpu_s']:.2f}" if by == "cpu_s" else None,
         "clips/s": lambda case: f"{clips / case['median_s']:.2f}" if clips else None,
         "s per hour of audio": lambda case: f"{case['s_per_hour']:.1f}" if "s_per_hour" in case else None,
-        "speed": lambda case: f"{reference / case[by]:.2f}",
+        "speed": lambda case: f"{reference / case[by]:.2f}" if timed else None,
         "GFLOP/s": lambda case: f"{case['gflops']:.0f}" if case.get("gflops") else None,
         "of the roof": lambda case: f"{case['roof_share']:.0%}" if case.get("roof_share") else None,
         "peak MiB": lambda case: f"{case['peak_mb']:,.0f}" if case.get("peak_mb") else None,
-        "of the reference": lambda case: f"{case['peak_mb'] / reference:.0%}",
+        "of the reference": lambda case: None if timed else f"{case['peak_mb'] / reference:.0%}",
         "difference": lambda case: f"{case['difference']:.1e}" if case.get("difference") is not None else None,
         "same class": lambda case: f"{case['agreement']:.1%}" if case.get("agreement") is not None else None,
         "UAR %": lambda case: f"{100 * case['uar']:.1f}" if case.get("uar") is not None else None,
     }
     cells = {title: [cell(case) for case in cases.values()] for title, cell in columns.items()}
-    unwanted = {"s (least to most)", "speed"} if by == "peak_mb" else {"of the reference"}
-    cells = {title: found for title, found in cells.items() if any(found) and title not in unwanted}
+    cells = {title: found for title, found in cells.items() if any(found)}
     lines = [f"| case | {' | '.join(cells)} |", "|" + " --- |" * (len(cells) + 1)]
     for name, *found in zip(cases, *cells.values(), strict=True):
         lines.append(f"| {name} | {' | '.join(cell or '' for cell in found)} |")
@@ -40,16 +41,15 @@ def rows(part: Mapping[str, Any]) -> list[str]:
 
 
 def growth_rows(growth: Mapping[str, Any]) -> list[str]:
-    """A line for each way to grow: seconds and peak memory at each point, and the power between the last two."""
+    """A line for each way to grow: seconds and peak memory at each point, and the power of time between them."""
     lines = ["| grows with | s | peak MiB | power of time |", "| --- | --- | --- | --- |"]
-    for kind, found in growth.items():
-        unit = _UNITS[kind]
+    for found in growth.values():
         seconds = ", ".join(
             f"{point}: {value:.2f}" for point, value in zip(found["points"], found["seconds"], strict=True)
         )
         peaks = ", ".join(f"{value:,.0f}" for value in found["peak_mb"])
         powers = ", ".join(f"{value:.2f}" for value in found["exponent"])
-        lines.append(f"| {unit} | {seconds} | {peaks} | {powers} |")
+        lines.append(f"| {found['what']} | {seconds} | {peaks} | {powers} |")
     return lines
 
 
@@ -114,12 +114,12 @@ def plot(report: Mapping[str, Any], path: str | Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
     if growth:
         below = grid[len(parts)].subgridspec(1, len(growth))
-        for number, (kind, found) in enumerate(growth.items()):
+        for number, found in enumerate(growth.values()):
             axis = figure.add_subplot(below[number])
             axis.loglog(found["points"], found["seconds"], "o-", color="#2364aa")
             axis.set_xticks(found["points"], [str(point) for point in found["points"]], fontsize=8)
             axis.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
-            axis.set_xlabel(_UNITS[kind], fontsize=8)
+            axis.set_xlabel(found["what"], fontsize=8)
             axis.set_title(f"growth, power {found['exponent'][-1]:.2f} at the end", loc="left", fontsize=8)
             axis.set_ylabel("s", fontsize=8)
             axis.spines[["top", "right"]].set_visible(False)
