@@ -8,7 +8,7 @@ The same as `exhubert emoset build`, whose `--help` explains the options.
 
 import sys
 
-from exhubert.cli import main
+from exhubert.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["emoset", "build", *sys.argv[1:]]))

@@ -28,10 +28,10 @@ from exhubert.emoset import load
 from exhubert.evaluation.baselines import baseline_predictions
 from exhubert.evaluation.comparison import compare_arms, cross_corpus_matrix, markdown, read_arm
 from exhubert.evaluation.plots import plot_arms
-from exhubert.evaluation.predict import KEPT, predict_rows
+from exhubert.evaluation.predictions import KEPT, predict_rows
 from exhubert.evaluation.protocols import PROTOCOLS, apply_protocol, folds, table_of
-from exhubert.extension import feature_extractor_of, load_classifier
-from exhubert.kernels import use_kernels
+from exhubert.conversion.extension import feature_extractor_of, load_classifier
+from exhubert.cpu import use_kernels
 from exhubert.training import fine_tune, parse_arguments
 
 

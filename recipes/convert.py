@@ -16,8 +16,8 @@ import argparse
 import torch
 
 from exhubert import ExHuBERTForSequenceClassification, card
-from exhubert.extension import feature_extractor_of, signal_like_speech
-from exhubert.published import published_logits
+from exhubert.conversion.extension import feature_extractor_of, signal_like_speech
+from exhubert.conversion.published import published_logits
 
 TOLERANCE = 2e-5
 

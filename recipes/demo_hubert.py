@@ -13,8 +13,8 @@ import argparse
 
 from exhubert import SIX_CLASSES, default_feature_extractor
 from exhubert.emoset import load
-from exhubert.emoset.demo.filterbank import filterbank_hubert
-from exhubert.training.collator import decode
+from exhubert.demo.filterbank import filterbank_hubert
+from exhubert.emoset.batches import decode
 
 CALIBRATION_CLIPS = 200
 

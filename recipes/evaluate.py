@@ -26,14 +26,14 @@ from exhubert.evaluation.baselines import baseline_predictions
 from exhubert.evaluation.calibration import fit_temperature
 from exhubert.evaluation.paired import compare_all, paired_table, read_predictions
 from exhubert.evaluation.plots import plot_confidence, plot_confusion, plot_groups
-from exhubert.evaluation.predict import predict_rows
+from exhubert.evaluation.predictions import predict_rows
 from exhubert.evaluation.protocols import apply_protocol, hash_of_seen
 from exhubert.evaluation.report import markdown_table, results, uar_text, write_results
-from exhubert.extension import feature_extractor_of, load_classifier
+from exhubert.conversion.extension import feature_extractor_of, load_classifier
 from exhubert.files import write_whole
-from exhubert.kernels import KERNELS, keep_freed_memory, use_kernels
+from exhubert.cpu import KERNELS, keep_freed_memory, use_kernels
 from exhubert.labels import names_by_index
-from exhubert.onnx_model import OnnxModel, is_exported
+from exhubert.conversion.session import OnnxModel, is_exported
 
 
 def main(arguments: list[str]) -> None:

@@ -7,7 +7,7 @@ import argparse
 import sys
 
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, identity_report
-from exhubert.extension import feature_extractor_of, load_hubert, signal_like_speech
+from exhubert.conversion.extension import feature_extractor_of, load_hubert, signal_like_speech
 
 
 def main(arguments: list[str]) -> None:

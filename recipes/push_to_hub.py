@@ -20,7 +20,7 @@ sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__fi
 import argparse
 
 from exhubert import hub
-from exhubert.space import plan_space
+from exhubert.hub.space import plan_space
 
 
 def main(arguments: list[str]) -> None:

@@ -15,9 +15,9 @@ import soundfile
 from datasets import load_dataset
 
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, default_feature_extractor
-from exhubert.annotate import main, read_annotations
-from exhubert.inference import load_pipeline, predict
-from exhubert.shards import escaped, read_settings, shards_of, unescaped
+from exhubert.cli.annotate import main, read_annotations
+from exhubert.inference.recordings import load_pipeline, predict
+from exhubert.inference.shards import escaped, read_settings, shards_of, unescaped
 
 from .conftest import tiny_hubert, write_tone
 

@@ -21,7 +21,7 @@ from exhubert.benchmark.models import fit_head, recordings
 from exhubert.benchmark.report import BEGIN, END, markdown, write_into
 from exhubert.emoset import load
 from exhubert.evaluation import ser_metrics
-from exhubert.inference import load_pipeline, predict
+from exhubert.inference.recordings import load_pipeline, predict
 
 from .conftest import load_recipe, write_tone
 from .test_export import save

@@ -11,9 +11,9 @@ import soundfile
 import torch
 
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, default_feature_extractor
-from exhubert.cli import main
-from exhubert.export import export
-from exhubert.inference import embed, load_pipeline, predict, predict_all
+from exhubert.cli.main import main
+from exhubert.export.steps import export
+from exhubert.inference.recordings import embed, load_pipeline, predict, predict_all
 
 from .conftest import load_recipe, write_tone
 from .test_folding import opened
@@ -59,7 +59,7 @@ def test_onnx_gives_the_same_scores_and_embeddings_for_any_length(folder, export
 
 
 def test_padding_is_masked_in_the_exported_model_too(exported, recordings):
-    from exhubert.exhubert_onnx import OnnxClassifier
+    from exhubert.export.exhubert_onnx import OnnxClassifier
 
     classifier = OnnxClassifier(exported[0])
     clips = [soundfile.read(path, dtype="float32")[0][:16_000] for path in recordings]

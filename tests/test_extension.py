@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from transformers import HubertForCTC, HubertForSequenceClassification, HubertModel, Wav2Vec2FeatureExtractor
 
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, ExHuBERTModel, identity_report
-from exhubert.extension import default_feature_extractor, load_classifier
-from exhubert.published import published_logits
+from exhubert.conversion.extension import default_feature_extractor, load_classifier
+from exhubert.conversion.published import published_logits
 
 from .conftest import PUBLISHED, tiny_config, tiny_hubert
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from exhubert import ExHuBERTConfig, ExHuBERTForSequenceClassification
-from exhubert.folding import added_shares, fold
+from exhubert.conversion.folding import added_shares, fold
 
 from .conftest import tiny_hubert
 

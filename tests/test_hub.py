@@ -19,7 +19,7 @@ import yaml
 from huggingface_hub import parse_eval_result_entries
 
 from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor, hub
-from exhubert.space import plan_space
+from exhubert.hub.space import plan_space
 
 from .conftest import load_recipe
 from .hub_server import TOKEN, Hub, Storage

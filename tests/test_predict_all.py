@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from exhubert.audio import AudioError
-from exhubert.cli import main
-from exhubert.inference import load_pipeline, predict, predict_all
-from exhubert.timeline_plot import envelope
+from exhubert.cli.main import main
+from exhubert.inference.recordings import load_pipeline, predict, predict_all
+from exhubert.inference.plot import envelope
 
 from .conftest import LAYOUTS, write_tone
 from .test_export import save

@@ -13,8 +13,8 @@ import pytest
 
 from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
 from exhubert.audio import AudioError, stream_audio
-from exhubert.cli import main
-from exhubert.inference import load_pipeline, predict_all
+from exhubert.cli.main import main
+from exhubert.inference.recordings import load_pipeline, predict_all
 
 from .conftest import tiny_hubert, write_tone
 

@@ -13,8 +13,8 @@ from transformers import AutoModelForAudioClassification, HubertForSequenceClass
 
 from exhubert import ExHuBERTForSequenceClassification
 from exhubert.emoset import load
-from exhubert.evaluation.predict import predict_rows
-from exhubert.extension import feature_extractor_of
+from exhubert.evaluation.predictions import predict_rows
+from exhubert.conversion.extension import feature_extractor_of
 
 from .conftest import PUBLISHED, load_recipe, tiny_hubert
 

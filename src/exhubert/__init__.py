@@ -14,7 +14,7 @@ from transformers.pipelines import PIPELINE_REGISTRY as _PIPELINES
 
 from ._version import __version__
 from .configuration_exhubert import SIX_CLASSES, ExHuBERTConfig
-from .extension import IdentityReport, default_feature_extractor, identity_report
+from .conversion.extension import IdentityReport, default_feature_extractor, identity_report
 from .modeling_exhubert import ExHuBERTForSequenceClassification, ExHuBERTModel
 
 _LAZY = {"ExHuBERTPipeline": "pipeline_exhubert", "load_audio": "audio"}

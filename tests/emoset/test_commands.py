@@ -12,9 +12,9 @@ from huggingface_hub import DatasetCard
 
 from exhubert import load_audio
 from exhubert.audio import AudioError, read_audio
-from exhubert.cli import main
+from exhubert.cli.main import main
 from exhubert.emoset import EmoSetPlusPlus, build, load
-from exhubert.emoset.publish import refuse_unless_allowed
+from exhubert.hub.dataset import refuse_unless_allowed
 from exhubert.emoset.sources import ROOT_VARIABLE, find_corpora
 
 from ..conftest import load_recipe, write_tone

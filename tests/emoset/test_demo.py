@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from exhubert.emoset.demo import LANGUAGES, synthesise
-from exhubert.emoset.demo.__main__ import main
-from exhubert.emoset.demo.channel import record
-from exhubert.emoset.demo.corpus import COLUMNS, load_sentences
-from exhubert.emoset.demo.rules import EMOTIONS, POINTS, Effects, plan_utterance
-from exhubert.emoset.demo.speakers import draw_speaker
+from exhubert.demo import LANGUAGES, synthesise
+from exhubert.demo.__main__ import main
+from exhubert.demo.channel import record
+from exhubert.demo.corpus import COLUMNS, load_sentences
+from exhubert.demo.rules import EMOTIONS, POINTS, Effects, plan_utterance
+from exhubert.demo.speakers import draw_speaker
 
 SETTINGS = {"seed": 3, "languages": ("de", "nl", "he"), "speakers": 3, "utterances_per_class": 2, "progress": False}
 CLIPS = 3 * 3 * 2 * 6

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForAudioClassification, HubertForSequenceClassification
 
-from exhubert.emoset.demo.filterbank import filterbank_hubert
+from exhubert.demo.filterbank import filterbank_hubert
 
 RATE = 16_000
 LABELS = ("low_negative", "low_neutral", "low_positive", "high_negative", "high_neutral", "high_positive")

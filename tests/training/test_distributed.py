@@ -23,7 +23,7 @@ from torch.distributed.tensor import DTensor
 from transformers import HubertModel
 
 from exhubert import ExHuBERTForSequenceClassification
-from exhubert.kernels import has_onednn
+from exhubert.cpu import has_onednn
 from exhubert.training import last_complete_checkpoint
 
 from ..conftest import LAYOUTS, load_recipe, tiny_hubert

@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 
 from exhubert.audio import cut_windows
 from exhubert.emoset import load
-from exhubert.folding import added_shares
+from exhubert.conversion.folding import added_shares
 from exhubert.training import (
     DataArguments,
     GateReportCallback,
@@ -22,9 +22,9 @@ from exhubert.training import (
     fine_tune,
     load_for_training,
 )
-from exhubert.training.augment import AUGMENTATIONS, augment
+from exhubert.emoset.augment import AUGMENTATIONS, augment
 from exhubert.training.callbacks import DisjointSpeakersCallback, gate_norms
-from exhubert.training.models import base_hubert
+from exhubert.training.model import base_hubert
 from exhubert.training.sampler import SpeechSampler, sampling_weights
 
 from .test_trainer import new_model, new_trainer, real_batch

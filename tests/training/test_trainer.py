@@ -12,7 +12,7 @@ from transformers import HubertModel, TrainerCallback
 
 from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
 from exhubert.emoset import load
-from exhubert.evaluation.predict import predict_rows
+from exhubert.evaluation.predictions import predict_rows
 from exhubert.training import (
     ElapsedTimeCallback,
     FrozenWeightsCallback,
@@ -28,8 +28,8 @@ from exhubert.training import (
     refuse_used_folder,
 )
 from exhubert.training.callbacks import frozen_hash
-from exhubert.training.collator import decode
-from exhubert.training.models import base_hubert
+from exhubert.emoset.batches import decode
+from exhubert.training.model import base_hubert
 
 from ..conftest import tiny_hubert
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from ..kernels import has_onednn, multiply
+from ..cpu import has_onednn, multiply
 
 _ROOF_SIZE = 2048
 Case = tuple[Callable[..., Callable[[], dict]], dict[str, Any]]

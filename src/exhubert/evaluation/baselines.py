@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
 from ..audio import SAMPLING_RATE
-from ..training.collator import decode
+from ..emoset.batches import decode
 
 _BANDS = 48
 

@@ -9,9 +9,9 @@ from .callbacks import (
     InvariantError,
     ZeroInitIdentityCallback,
 )
-from .collator import SpeechCollator
-from .models import load_for_training
-from .run import fine_tune
+from ..emoset.batches import SpeechCollator
+from .model import load_for_training
+from .fine_tune import fine_tune
 from .trainer import SERTrainer, class_weights, last_complete_checkpoint, refuse_used_folder
 
 __all__ = [

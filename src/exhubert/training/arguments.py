@@ -14,8 +14,8 @@ from transformers import HfArgumentParser, TrainingArguments
 from transformers.integrations import unset_hf_deepspeed_config
 
 from ..evaluation.protocols import PROTOCOLS
-from ..kernels import KERNELS
-from .augment import AUGMENTATIONS
+from ..cpu import KERNELS
+from ..emoset.augment import AUGMENTATIONS
 
 
 @dataclass

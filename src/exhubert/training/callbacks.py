@@ -13,8 +13,8 @@ from transformers.trainer_callback import ExportableState
 from transformers.utils import logging
 
 from ..emoset.partition import LeakageError, check_leakage
-from ..extension import IdentityReport, identity_report
-from ..folding import added_shares
+from ..conversion.extension import IdentityReport, identity_report
+from ..conversion.folding import added_shares
 from .sharding import kept_parameters, whole
 
 logger = logging.get_logger(__name__)

@@ -22,7 +22,7 @@ from ..labels import names_by_index
 from .arguments import SERTrainingArguments
 from .averaging import WeightAverageCallback
 from .callbacks import FiniteCallback
-from .collator import UTTERANCES, CropEpochCallback, SpeechCollator, pooled_logits
+from ..emoset.batches import UTTERANCES, CropEpochCallback, SpeechCollator, pooled_logits
 from .sampler import SpeechSampler
 
 logger = logging.get_logger(__name__)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..catalog import CatalogEntry, catalog, entry
 from ..record import Record
-from .annotated import read_fau_aibo, read_iemocap, read_meld, read_shemo, read_smartkom
+from .by_annotation import read_fau_aibo, read_iemocap, read_meld, read_shemo, read_smartkom
 from .by_name import LAYOUTS, read_by_name
 from .emofilm import read_emofilm
 from .esd import read_esd

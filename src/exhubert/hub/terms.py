@@ -17,7 +17,7 @@ from typing import Any
 
 from huggingface_hub import CardData
 
-from .emoset.catalog import catalog
+from ..emoset.catalog import catalog
 
 UNKNOWN = "unknown"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from ._version import __version__
-from .hub import HubFile, Plan
+from .._version import __version__
+from .upload import HubFile, Plan
 
 _PACKAGE = Path(__file__).parent
 _PROGRAM = '''"""The page of `exhubert app` for one model."""

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from .audio import cut_windows
-from .evaluation import ser_metrics
-from .extension import align, feature_extractor_of, load_classifier, signal_like_speech
-from .files import write_whole
-from .folding import added_shares, fold
-from .labels import names_by_index
-from .modeling_exhubert import ExHuBERTForSequenceClassification
-from .onnx_model import EXPORTED, OnnxModel
+from ..audio import cut_windows
+from ..evaluation import ser_metrics
+from ..conversion.extension import align, feature_extractor_of, load_classifier, signal_like_speech
+from ..files import write_whole
+from ..conversion.folding import added_shares, fold
+from ..labels import names_by_index
+from ..modeling_exhubert import ExHuBERTForSequenceClassification
+from ..conversion.session import EXPORTED, OnnxModel
 
 FORMATS = ("onnx", "safetensors")
 _INLINE_LIMIT = 1_500_000_000  # bytes; one file of ONNX holds less than 2 GB

@@ -8,12 +8,12 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from .configuration_exhubert import ExHuBERTConfig
-from .emoset import catalog
-from .evaluation.paired import paired_table, read_predictions
-from .evaluation.plots import plot_gate_history, plot_gates, plot_training
-from .evaluation.report import confidence_table, gender_text, markdown_table, speaker_text, uar_text
-from .evaluation.report import results as summaries
+from ..configuration_exhubert import ExHuBERTConfig
+from ..emoset import catalog
+from ..evaluation.paired import paired_table, read_predictions
+from ..evaluation.plots import plot_gate_history, plot_gates, plot_training
+from ..evaluation.report import confidence_table, gender_text, markdown_table, speaker_text, uar_text
+from ..evaluation.report import results as summaries
 
 _PLOTS = "plots"
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from .audio import AudioError, stream_audio
+from ..audio import AudioError, stream_audio
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from .pipeline_exhubert import ExHuBERTPipeline
+    from ..pipeline_exhubert import ExHuBERTPipeline
 
 _SWEEP_S = 60
 KEPT_S = 3600  # recordings and results stay in the temporary folder for so long, so that a page can be read in peace
@@ -102,7 +102,7 @@ def serve(
         import numpy as np
         from transformers.utils import logging
 
-        from .inference import load_pipeline, predict
+        from ..inference.recordings import load_pipeline, predict
 
         for kind in (signal.SIGINT, signal.SIGTERM):
             signal.signal(kind, lambda *_: stop.set())
@@ -162,7 +162,7 @@ def build(classifier: "ExHuBERTPipeline", folder: Path, limits: Limits, model: s
     """
     import gradio
 
-    from .app_drawing import message_html, note_html, title_html
+    from .drawing import message_html, note_html, title_html
 
     def analyse(upload: str | None, progress=gradio.Progress()):  # noqa: B008 (gradio looks for it there)
         if upload is None:
@@ -214,9 +214,9 @@ def result_of(
     Raises:
         AudioError: The recording can't be used or is too long.
     """
-    from .annotation import csv_lines, textgrid
-    from .app_drawing import Recording, peaks_of, result_html
-    from .inference import predict
+    from ..inference.formats import csv_lines, textgrid
+    from .drawing import Recording, peaks_of, result_html
+    from ..inference.recordings import predict
 
     rate = classifier.feature_extractor.sampling_rate
     made = Path(tempfile.mkdtemp(prefix="result-", dir=folder))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from transformers import HubertForSequenceClassification
 
-from ..extension import checkpoint_kind, feature_extractor_of, hubert_of, load_hubert
-from ..folding import closed_gates
+from ..conversion.extension import checkpoint_kind, feature_extractor_of, hubert_of, load_hubert
+from ..conversion.folding import closed_gates
 from ..labels import label_maps, names_by_index
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 from .arguments import ModelArguments

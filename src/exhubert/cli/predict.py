@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from .annotation import PER_RECORDING, csv_lines
-from .audio import AudioError
-from .files import write_whole
+from ..inference.formats import PER_RECORDING, csv_lines
+from ..audio import AudioError
+from ..files import write_whole
 
 UNUSABLE_FILES = 2
 _ENDINGS = "wav flac ogg oga opus mp3 aiff aif aifc au snd caf w64 rf64 sph wv m4a mp4 mov avi mkv webm"
@@ -128,8 +128,8 @@ def _classify(options: argparse.Namespace, files: list[str]) -> list[str]:
     from tqdm.auto import tqdm
     from transformers.utils import logging
 
-    from .inference import Prediction, load_pipeline, predict_all
-    from .kernels import keep_freed_memory
+    from ..inference.recordings import Prediction, load_pipeline, predict_all
+    from ..cpu import keep_freed_memory
 
     logging.disable_progress_bar()
     keep_freed_memory()
@@ -216,7 +216,7 @@ class _Writer:
 
 def _plot(options: argparse.Namespace, file: str, prediction) -> list[str]:
     """Draws the timeline; why it couldn't be drawn, if so."""
-    from .timeline_plot import plot_timeline
+    from ..inference.plot import plot_timeline
 
     path = options.plot if _is_picture(options.plot) else options.plot / _own_name(file, ".png")
     try:

@@ -21,9 +21,9 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from .configuration_exhubert import SIX_CLASSES, ExHuBERTConfig, is_published_layout, read_config
-from .labels import label_maps, names_by_index
-from .modeling_exhubert import ExHuBERTForSequenceClassification, ExHuBERTPreTrainedModel
+from ..configuration_exhubert import SIX_CLASSES, ExHuBERTConfig, is_published_layout, read_config
+from ..labels import label_maps, names_by_index
+from ..modeling_exhubert import ExHuBERTForSequenceClassification, ExHuBERTPreTrainedModel
 
 logger = logging.get_logger(__name__)
 

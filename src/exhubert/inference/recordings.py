@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from .audio import AudioError, AudioSource, source_name
-from .extension import feature_extractor_of, load_classifier
-from .kernels import round_layers, use_kernels
-from .labels import AROUSALS, SIX_CLASSES, VALENCES, arousal_valence, names_by_index
-from .onnx_model import OnnxModel, is_exported
-from .pipeline_exhubert import ExHuBERTPipeline
+from ..audio import AudioError, AudioSource, source_name
+from ..conversion.extension import feature_extractor_of, load_classifier
+from ..cpu import round_layers, use_kernels
+from ..labels import AROUSALS, SIX_CLASSES, VALENCES, arousal_valence, names_by_index
+from ..conversion.session import OnnxModel, is_exported
+from ..pipeline_exhubert import ExHuBERTPipeline
 
 _FILES_AT_ONCE = 4
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from transformers.utils import logging
 
-from .extension import load_classifier
-from .folding import closed_gates
-from .labels import names_by_index
-from .modeling_exhubert import ExHuBERTForSequenceClassification
+from ..conversion.extension import load_classifier
+from ..conversion.folding import closed_gates
+from ..labels import names_by_index
+from ..modeling_exhubert import ExHuBERTForSequenceClassification
 
 
 def describe(model: str | Path) -> str:

@@ -32,7 +32,7 @@ class OnnxModel:
 
     def __init__(self, folder: str | Path):
         try:
-            from .exhubert_onnx import OnnxClassifier
+            from ..export.exhubert_onnx import OnnxClassifier
         except ImportError as error:
             raise ValueError("An exported model needs onnxruntime: pip install 'exhubert[onnx]'.") from error
         self.config = AutoConfig.from_pretrained(folder)

@@ -10,9 +10,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import HubertConfig, HubertForSequenceClassification
 
-from .configuration_exhubert import SIX_CLASSES, ExHuBERTConfig, read_config
+from ..configuration_exhubert import SIX_CLASSES, ExHuBERTConfig, read_config
 from .extension import LAYER, SPEC
-from .labels import label_maps, names_by_index
+from ..labels import label_maps, names_by_index
 
 PUBLISHED_REPOSITORY = "amiriparian/ExHuBERT"
 PUBLISHED_LICENSE = "cc-by-nc-sa-4.0"

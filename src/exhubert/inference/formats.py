@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 
-from .inference import Prediction, Window
+from .recordings import Prediction, Window
 
 SILENT = "silent"
 _SCHEMA = "http://www.w3.org/2001/XMLSchema-instance"

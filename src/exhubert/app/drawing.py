@@ -9,9 +9,9 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from .annotation import SILENT
-from .inference import Prediction, Window, place
-from .labels import SIX_CLASSES, arousal_valence
+from ..inference.formats import SILENT
+from ..inference.recordings import Prediction, Window, place
+from ..labels import SIX_CLASSES, arousal_valence
 
 BARS = 1000  # of the waveform, at most
 ROWS = 1000  # of the table, at most

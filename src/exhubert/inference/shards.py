@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from .audio import AudioError
-from .files import write_whole
-from .inference import predict_all
-from .labels import AROUSALS, VALENCES
-from .pipeline_exhubert import ExHuBERTPipeline
+from ..audio import AudioError
+from ..files import write_whole
+from .recordings import predict_all
+from ..labels import AROUSALS, VALENCES
+from ..pipeline_exhubert import ExHuBERTPipeline
 
 SETTINGS, RESULTS, ERRORS = "settings.json", "results", "errors"
 _WORK = "work"

@@ -5,8 +5,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from .catalog import SCHEMES, catalog, entry
-from .sources import ROOT_VARIABLE, find_corpora
+from ..emoset.catalog import SCHEMES, catalog, entry
+from ..emoset.sources import ROOT_VARIABLE, find_corpora
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +83,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from .verify import verify
+    from ..emoset.verify import verify
 
     sources = find_corpora(options.root)
     corpora = {name: facts for name, facts in catalog().items() if name not in ("manifest", "demo")}
@@ -95,7 +95,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from .dataset import build
+    from ..emoset.dataset import build
 
     roots: dict[str, str | Path] = {}
     for item in options.corpus:
@@ -127,14 +127,14 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _stats(options: argparse.Namespace) -> int:
-    from .statistics import write_statistics
+    from ..emoset.card import write_statistics
 
     print(f"card: {write_statistics(options.dataset)}")
     return 0
 
 
 def _push(options: argparse.Namespace) -> int:
-    from .publish import push
+    from ..hub.dataset import push
 
     print(push(options.dataset, options.repository, private=not options.public))
     return 0

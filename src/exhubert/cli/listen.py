@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .predict_command import add_window_options, window_settings
+from .predict import add_window_options, window_settings
 
 _SAMPLE_TYPES = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4", "u8": "u1"}
 _BLOCK_SECONDS = 0.1
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from transformers.utils import logging
 
-    from .inference import follow, load_pipeline
+    from ..inference.recordings import follow, load_pipeline
 
     if options.sampling_rate < 1 or options.channels < 1:
         raise ValueError("--sampling_rate and --channels must be at least 1.")

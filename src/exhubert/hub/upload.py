@@ -23,8 +23,8 @@ from huggingface_hub import (
 from huggingface_hub.errors import HTTPError
 from huggingface_hub.utils import validate_repo_id
 
-from .configuration_exhubert import ExHuBERTConfig
-from .visibility import Terms, terms
+from ..configuration_exhubert import ExHuBERTConfig
+from .terms import Terms, terms
 
 CODE = ("configuration_exhubert.py", "modeling_exhubert.py", "pipeline_exhubert.py", "audio.py")
 RESULTS = "evaluation/results.json"

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 
 import torch
 
-from .configuration_exhubert import ExHuBERTConfig
-from .modeling_exhubert import ExHuBERTBlock, ExHuBERTPreTrainedModel
+from ..configuration_exhubert import ExHuBERTConfig
+from ..modeling_exhubert import ExHuBERTBlock, ExHuBERTPreTrainedModel
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from ..emoset import load
 from ..evaluation.protocols import apply_protocol, hash_of_seen
 from ..files import write_whole
-from ..kernels import keep_freed_memory, use_kernels
+from ..cpu import keep_freed_memory, use_kernels
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 from .arguments import DataArguments, ModelArguments, SERTrainingArguments
 from .averaging import WeightAverageCallback
@@ -25,9 +25,9 @@ from .callbacks import (
     ZeroInitIdentityCallback,
     gate_norms,
 )
-from .collator import SpeechCollator
+from ..emoset.batches import SpeechCollator
 from .dry_run import dry_run, peak_memory_mb
-from .models import base_hubert, load_for_training
+from .model import base_hubert, load_for_training
 from .sampler import sampling_weights
 from .trainer import SERTrainer, class_weights, last_complete_checkpoint, refuse_used_folder
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from .statistics import write_statistics
+from ..emoset.card import write_statistics
 
 
 def refuse_unless_allowed(folder: str | Path) -> None:

@@ -24,12 +24,12 @@ from filelock import Timeout
 from tqdm.auto import tqdm
 from transformers.utils import logging
 
-from .audio import SAMPLING_RATE
-from .inference import load_pipeline
-from .kernels import keep_freed_memory
-from .labels import names_by_index
-from .pipeline_exhubert import ExHuBERTPipeline
-from .predict_command import (
+from ..audio import SAMPLING_RATE
+from ..inference.recordings import load_pipeline
+from ..cpu import keep_freed_memory
+from ..labels import names_by_index
+from ..pipeline_exhubert import ExHuBERTPipeline
+from .predict import (
     SUFFIXES,
     UNUSABLE_FILES,
     add_computing_options,
@@ -37,7 +37,7 @@ from .predict_command import (
     find_recordings,
     window_settings,
 )
-from .shards import ERRORS, RESULTS, Shard, open_folder, read_settings, shards_of, unescaped
+from ..inference.shards import ERRORS, RESULTS, Shard, open_folder, read_settings, shards_of, unescaped
 
 _SHARDS_PER_RANK, _SHARD_SIZE = 16, 1000
 _SHOWN = 10

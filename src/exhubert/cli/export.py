@@ -33,9 +33,9 @@ def run(options: argparse.Namespace) -> int:
     """
     from transformers.utils import logging
 
-    from .audio import AudioError, load_audio
-    from .export import export, table
-    from .predict_command import find_recordings
+    from ..audio import AudioError, load_audio
+    from ..export.steps import export, table
+    from .predict import find_recordings
 
     logging.disable_progress_bar()
     if options.check and options.data:
@@ -50,8 +50,8 @@ def run(options: argparse.Namespace) -> int:
         if not clips:
             raise ValueError(f"--check found no recordings that can be used in {', '.join(options.check)}.")
     if options.data:
-        from .emoset import load
-        from .training.collator import decode
+        from ..emoset import load
+        from ..emoset.batches import decode
 
         data = load(options.data)
         if options.partition not in data:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from . import app, export_command, listen_command, predict_command
-from .emoset.commands import add_commands
+from .emoset import add_commands
 
 INTERRUPTED = 130  # as shells count it
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .audio import SAMPLING_RATE, AudioSource, stream_audio
-from .inference import Prediction, place
+from ..audio import SAMPLING_RATE, AudioSource, stream_audio
+from .recordings import Prediction, place
 
 # the hue is the valence, the dark one of each pair high arousal; as on the web page
 CLASS_COLOURS = {

@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from ...files import write_whole
+from ..files import write_whole
 from . import LANGUAGES
 from .channel import SAMPLE_RATE, record
 from .engine import SpeechEngine

@@ -6,7 +6,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from ..training.collator import SpeechCollator, pooled_logits
+from ..emoset.batches import SpeechCollator, pooled_logits
 
 KEPT = ["utterance_id", "corpus", "language", "speaker", "gender", "duration", "label"]
 
