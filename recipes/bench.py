@@ -13,13 +13,9 @@ doesn't depend on what they hold. Parts are added to an existing --json, so that
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
-
-# this folder's evaluate.py would hide the library of that name
-sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
 
 import torch
 
@@ -27,7 +23,8 @@ from exhubert.benchmark.harness import machine
 from exhubert.benchmark.models import SIZES, fit_head, random_model, recordings
 from exhubert.benchmark.parts import PARTS
 from exhubert.benchmark.report import markdown, plot, write_into
-from exhubert.files import write_whole
+from exhubert.cli.program import run_program
+from exhubert.files import read_json, write_json
 
 ALL = ("predict", "train", "memory", "load", "data")
 
@@ -60,7 +57,7 @@ def main(arguments: list[str]) -> None:
     if options.part == "render":
         if not (options.json and options.readme):
             raise ValueError("render puts the figures of --json into --readme; give both.")
-        write_into(options.readme, json.loads(options.json.read_text(encoding="utf-8")))
+        write_into(options.readme, read_json(options.json))
         return
     torch.set_num_threads(options.threads)
     if options.keep_model:
@@ -68,7 +65,7 @@ def main(arguments: list[str]) -> None:
         return
     report: dict = {"machine": machine(), "parts": {}}
     if options.json and options.json.is_file():
-        report["parts"] = json.loads(options.json.read_text(encoding="utf-8"))["parts"]
+        report["parts"] = read_json(options.json)["parts"]
     wanted = ALL if options.part == "all" else (options.part,)
     with tempfile.TemporaryDirectory() as work:
         model, files, labels = "", [], None
@@ -82,7 +79,7 @@ def main(arguments: list[str]) -> None:
             print(markdown(report | {"parts": {options.name or part: found}}), flush=True)
             if options.json:
                 options.json.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(options.json, json.dumps(report, indent=2) + "\n")
+                write_json(options.json, report)
     if options.json:
         plot(report, options.json.with_suffix(".png"))
 
@@ -96,7 +93,4 @@ def made_up_model(options: argparse.Namespace, folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"bench.py: {error}")
+    run_program(lambda: main(sys.argv[1:]))

@@ -5,19 +5,18 @@
 Writes safetensors, configuration, feature extractor, code for use without this package, and a card.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
-# this folder's evaluate.py would hide the library of that name
-sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
-
-import argparse
-
 import torch
 
-from exhubert import ExHuBERTForSequenceClassification, card
-from exhubert.conversion.extension import feature_extractor_of, signal_like_speech
+from exhubert import ExHuBERTForSequenceClassification
+from exhubert.cli.program import run_program
+from exhubert.conversion.identity import signal_like_speech
+from exhubert.conversion.loading import feature_extractor_of
 from exhubert.conversion.published import published_logits
+from exhubert.hub.card import write_converted_card
 
 TOLERANCE = 2e-5
 
@@ -43,7 +42,7 @@ def main(arguments: list[str]) -> None:
     with torch.inference_mode():
         difference = (converted(signal).logits - published_logits(options.source, signal)).abs().max().item()
     template = Path(__file__).resolve().parents[1] / "model_card" / "converted.md"
-    card.write_converted_card(options.target, template, converted.config, str(options.source), difference)
+    write_converted_card(options.target, template, converted.config, str(options.source), difference)
     names = ", ".join(converted.config.id2label.values())
     print(f"{len(converted.blocks)} blocks, {kept} of them with a frozen gate; classes {names}")
     print(f"largest logit difference between source and target on a test signal: {difference:.2g}")
@@ -53,7 +52,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"convert.py: {error}")
+    run_program(lambda: main(sys.argv[1:]))

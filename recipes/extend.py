@@ -7,7 +7,9 @@ import argparse
 import sys
 
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, identity_report
-from exhubert.conversion.extension import feature_extractor_of, load_hubert, signal_like_speech
+from exhubert.cli.program import run_program
+from exhubert.conversion.identity import signal_like_speech
+from exhubert.conversion.loading import feature_extractor_of, load_hubert
 
 
 def main(arguments: list[str]) -> None:
@@ -21,8 +23,7 @@ def main(arguments: list[str]) -> None:
     report = identity_report(model, hubert, {"input_values": signal_like_speech()})
     model.save_pretrained(options.output)
     feature_extractor_of(options.base, model.config).save_pretrained(options.output)
-    total = sum(p.numel() for p in model.parameters())
-    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    total, trainable = model.num_parameters(), model.num_parameters(only_trainable=True)
     print(f"{len(model.blocks)} blocks, {total:,} parameters, {trainable:,} of them trainable")
     print(f"difference to the HuBERT: {report.hidden_states:g} in hidden states, {report.logits:g} in logits")
     print(f"saved in {options.output}")
@@ -31,7 +32,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"extend.py: {error}")
+    run_program(lambda: main(sys.argv[1:]))

@@ -11,23 +11,19 @@ the model. The token is the one that `hf auth login` stored or HF_TOKEN holds, a
 Hub only.
 """
 
-import sys
-from pathlib import Path
-
-# this folder's evaluate.py would hide the library of that name
-sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
-
 import argparse
+import sys
 
-from exhubert import hub
+from exhubert.cli.program import run_program
 from exhubert.hub.space import plan_space
+from exhubert.hub.upload import plan, push
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="folder of a run, with its card")
     parser.add_argument("repository", help="owner/name on the Hub; made if it isn't there")
-    parser.add_argument("--evaluation", help="folder that evaluate.py wrote; MODEL/evaluation by default")
+    parser.add_argument("--evaluation", help="folder that evaluate_model.py wrote; MODEL/evaluation by default")
     parser.add_argument("--public", action="store_true", help="let everybody see it")
     parser.add_argument(
         "--accept_corpora",
@@ -46,7 +42,7 @@ def main(arguments: list[str]) -> None:
         "--dry-run", "--dry_run", action="store_true", help="list what would go where, and send nothing"
     )
     options = parser.parse_args(arguments)
-    planned = hub.plan(
+    planned = plan(
         options.model,
         options.repository,
         options.evaluation,
@@ -63,11 +59,8 @@ def main(arguments: list[str]) -> None:
         print("nothing was sent")
     else:
         for each in plans:
-            print(f"sent: {hub.push(each)}", flush=True)
+            print(f"sent: {push(each)}", flush=True)
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"push_to_hub.py: {error}")
+    run_program(lambda: main(sys.argv[1:]))

@@ -19,9 +19,9 @@ import requests
 import soundfile
 
 from exhubert import ExHuBERTForSequenceClassification, app, default_feature_extractor
-from exhubert.inference.formats import csv_lines, textgrid
 from exhubert.app.drawing import BARS, ROWS, Recording, in_words, peaks_of, result_html
 from exhubert.cli.main import main
+from exhubert.inference.formats import csv_lines, textgrid
 from exhubert.inference.recordings import Prediction, Window, load_pipeline, predict
 from exhubert.labels import SIX_CLASSES
 

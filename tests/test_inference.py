@@ -13,8 +13,8 @@ from transformers import pipeline
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, default_feature_extractor, load_audio
 from exhubert.audio import AudioError
 from exhubert.cli.main import main
-from exhubert.inference.recordings import Prediction, Window, embed, load_pipeline, predict
 from exhubert.cli.predict import find_recordings
+from exhubert.inference.recordings import Prediction, Window, embed, load_pipeline, predict
 
 from .conftest import PUBLISHED, tiny_hubert, write_tone
 from .test_audio import bad_files

@@ -7,8 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from exhubert import ExHuBERTConfig, ExHuBERTForSequenceClassification, identity_report
-from exhubert.inference.recordings import load_pipeline
 from exhubert.cpu import ChannelsLastFeatureEncoder, has_onednn, round_layers, use_kernels
+from exhubert.inference.recordings import load_pipeline
 
 from .conftest import tiny_hubert
 from .test_export import save

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from exhubert.cli.listen import pcm_blocks
 from exhubert.cli.main import main
 from exhubert.inference.recordings import follow, load_pipeline, predict
-from exhubert.cli.listen import pcm_blocks
 
 from .conftest import write_tone
 from .test_export import save

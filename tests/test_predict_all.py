@@ -9,8 +9,8 @@ import torch
 
 from exhubert.audio import AudioError
 from exhubert.cli.main import main
-from exhubert.inference.recordings import load_pipeline, predict, predict_all
 from exhubert.inference.plot import envelope
+from exhubert.inference.recordings import load_pipeline, predict, predict_all
 
 from .conftest import LAYOUTS, write_tone
 from .test_export import save

@@ -12,9 +12,9 @@ from huggingface_hub import ModelCard
 from transformers import AutoModelForAudioClassification, HubertForSequenceClassification
 
 from exhubert import ExHuBERTForSequenceClassification
+from exhubert.conversion.extension import feature_extractor_of
 from exhubert.emoset import load
 from exhubert.evaluation.predictions import predict_rows
-from exhubert.conversion.extension import feature_extractor_of
 
 from .conftest import PUBLISHED, load_recipe, tiny_hubert
 

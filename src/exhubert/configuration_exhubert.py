@@ -1,6 +1,7 @@
 """Configuration of ExHuBERT: HuBERT's fields plus the few that describe its blocks."""
 
 import difflib
+from collections.abc import Mapping
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
@@ -8,6 +9,8 @@ from transformers.models.hubert.configuration_hubert import HubertConfig
 from transformers.utils import logging
 
 logger = logging.get_logger(__name__)
+
+DEFAULT_WINDOW_SECONDS = 3.0  # the clips of the paper
 
 # Logit order of the published model: low arousal first, valence negative, neutral, positive in each half.
 SIX_CLASSES = ("low_negative", "low_neutral", "low_positive", "high_negative", "high_neutral", "high_positive")
@@ -38,7 +41,7 @@ class ExHuBERTConfig(HubertConfig):
         frozen_gate (`bool` or `list[int]`, defaults to `False`): Whether a linear follows each frozen copy too, or
             the indices of the blocks where one does. Only for converted published checkpoints; identity when new.
         closed_blocks (`list[int]`, *optional*): Indices of the blocks without adapted copy and gate, which hand on what
-            their frozen copy gives. Made by [`exhubert.folding.fold`]; none when new.
+            their frozen copy gives. Made by [`exhubert.conversion.fold`]; none when new.
         frozen_dropout (`bool`, defaults to `False`): Whether frozen copies follow `model.train()` and apply dropout,
             as in the published code. By default they stay in eval mode.
         layerdrop (`float`, defaults to 0.0): Probability with which a training step leaves out what an adapted copy
@@ -136,11 +139,43 @@ class ExHuBERTConfig(HubertConfig):
 
     @property
     def samples_per_frame(self) -> int:
-        """Fewest input samples that make one frame: what the feature encoder sees at once (400 in HuBERT's layout)."""
-        samples = 1
-        for kernel, stride in zip(reversed(self.conv_kernel), reversed(self.conv_stride), strict=True):
-            samples = (samples - 1) * stride + kernel
-        return samples
+        """Fewest input samples that make one frame, see [`samples_per_frame`]."""
+        return samples_per_frame(self)
+
+    @property
+    def sees_padding(self) -> bool:
+        """Whether padding changes the result in spite of the attention mask, see [`sees_padding`]."""
+        return sees_padding(self)
+
+
+def samples_per_frame(config: HubertConfig) -> int:
+    """Fewest input samples that make one frame, the receptive field of the feature encoder (400 in HuBERT's layout).
+
+    >>> samples_per_frame(HubertConfig())
+    400
+    """
+    samples = 1
+    for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
+        samples = (samples - 1) * stride + kernel
+    return samples
+
+
+def sees_padding(config: HubertConfig) -> bool:
+    """Whether padding changes the result in spite of the attention mask.
+
+    True for HuBERT's group-norm layout (base size): its first convolution normalises over time.
+    """
+    return getattr(config, "feat_extract_norm", "layer") == "group"
+
+
+def window_seconds(config: HubertConfig) -> float:
+    """Length in seconds of the windows that longer recordings are cut into: that of the training, or 3 s."""
+    return getattr(config, "window_seconds", None) or DEFAULT_WINDOW_SECONDS
+
+
+def logit_temperature(config: HubertConfig) -> float:
+    """Divisor of the logits that calibrates the probabilities; 1 for a model that isn't calibrated."""
+    return getattr(config, "logit_temperature", None) or 1.0
 
 
 def read_config(source, **options) -> dict[str, Any]:
@@ -162,7 +197,7 @@ def read_config(source, **options) -> dict[str, Any]:
     return values
 
 
-def is_published_layout(values: dict[str, Any]) -> bool:
+def is_published_layout(values: Mapping[str, Any]) -> bool:
     """Whether a raw configuration is that of the published checkpoint, which calls itself a HuBERT."""
     names = [*(values.get("architectures") or []), *(values.get("auto_map") or {}).values()]
     return values.get("model_type") == "hubert" and any(str(name).split(".")[-1] == "ExHuBERT" for name in names)

@@ -1,12 +1,12 @@
-"""Arousal, valence, and the six classes they make."""
+"""Arousal, valence, and the six classes that combine them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .configuration_exhubert import SIX_CLASSES
-
 AROUSALS = ("low", "high")
 VALENCES = ("negative", "neutral", "positive")
+# In logit order. configuration_exhubert.py has the same tuple, since it travels alone and imports transformers.
+SIX_CLASSES = tuple(f"{arousal}_{valence}" for arousal in AROUSALS for valence in VALENCES)
 
 # The project's reading of emotion words, for corpora that have no map of their own. The published source names one
 # emotion for each class (disgust, neutral, kind, anger, surprise, joy); the rest is judgement.

@@ -31,6 +31,9 @@ from transformers.utils.output_capturing import OutputRecorder
 
 from .configuration_exhubert import ExHuBERTConfig, is_published_layout, read_config
 
+HEAD_PREFIXES = ("projector.", "classifier.", "layer_weights")  # weights of the classification head
+SPEC_AUGMENT_VECTOR = "masked_spec_embed"  # exists only in models that SpecAugment masks, so it may be missing
+
 _AUTO_MAP = {
     "AutoConfig": "configuration_exhubert.ExHuBERTConfig",
     "AutoModel": "modeling_exhubert.ExHuBERTModel",
@@ -275,18 +278,19 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
         model.freeze_og_encoder()  # loading makes every parameter trainable
         if output_loading_info:
             return model, info
-        head = ("projector.", "classifier.", "layer_weights")
-        new_head_wanted = kwargs["ignore_mismatched_sizes"]
-        spec = "masked_spec_embed"  # SpecAugment's vector, there or not as the configuration masks or not
-        missing = {
-            k for k in info["missing_keys"] if not (new_head_wanted and k.startswith(head)) and not k.endswith(spec)
-        }
-        unexpected = {
-            k
-            for k in info["unexpected_keys"]
-            if not (model is model.base_model and k.startswith(head)) and not k.endswith(spec)
-        }
-        mismatched = {k for k, *_ in info["mismatched_keys"] if not (new_head_wanted and k.startswith(head))}
+        new_head_wanted, headless = kwargs["ignore_mismatched_sizes"], model is model.base_model
+
+        def relevant(keys, head_may_differ):
+            return {
+                key
+                for key in keys
+                if not key.endswith(SPEC_AUGMENT_VECTOR) and not (head_may_differ and key.startswith(HEAD_PREFIXES))
+            }
+
+        missing = relevant(info["missing_keys"], new_head_wanted)
+        unexpected = relevant(info["unexpected_keys"], headless)
+        head = HEAD_PREFIXES if new_head_wanted else ()
+        mismatched = {key for key, *_ in info["mismatched_keys"] if not key.startswith(head)}
         if missing or unexpected or mismatched:
             raise RuntimeError(
                 f"{pretrained_model_name_or_path} does not hold a complete {cls.__name__}: "
@@ -298,13 +302,13 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
 
     @classmethod
     def from_hubert(cls, source, labels=None, **config_fields):
-        """Extends a HuBERT: see [`exhubert.extension.extend_hubert`] for arguments, result and errors."""
-        return _package("extension").extend_hubert(cls, source, labels, **config_fields)
+        """Extends a HuBERT: see [`exhubert.conversion.extend_hubert`] for arguments, result and errors."""
+        return _package("conversion.extension").extend_hubert(cls, source, labels, **config_fields)
 
     @classmethod
     def from_published(cls, source, **options):
-        """Reads the published layout: see [`exhubert.published.load_published`] for arguments, result and errors."""
-        return _package("published").load_published(cls, source, **options)
+        """Reads the published layout: see [`exhubert.conversion.load_published`] for arguments, result and errors."""
+        return _package("conversion.published").load_published(cls, source, **options)
 
 
 class ExHuBERTModel(ExHuBERTPreTrainedModel, HubertModel):

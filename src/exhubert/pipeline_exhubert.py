@@ -1,6 +1,6 @@
 """The pipeline that `pipeline("audio-classification", model=...)` picks for an ExHuBERT: any recording, any length.
 
-It travels to the Hub beside the model, so it imports only `audio.py`, torch and transformers.
+It travels to the Hub beside the model, so it imports only the other travelling files, torch and transformers.
 """
 
 import math
@@ -14,8 +14,7 @@ from transformers import AudioClassificationPipeline
 from transformers.pipelines.base import ChunkPipeline
 
 from .audio import AudioError, is_silent, source_name, stream_audio, stream_samples, windows_of
-
-DEFAULT_WINDOW = 3.0
+from .configuration_exhubert import logit_temperature, samples_per_frame, sees_padding, window_seconds
 
 
 class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
@@ -76,14 +75,13 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
     def preprocess(self, inputs, window_s=None, hop_s=None, skip_silence=False) -> Iterator[dict[str, Any]]:
         rate = self.feature_extractor.sampling_rate
         config = self.model.config
-        if window_s is None:
-            window_s = getattr(config, "window_seconds", None) or DEFAULT_WINDOW
+        window_s = window_seconds(config) if window_s is None else window_s
         if not 0 < window_s < math.inf:
             raise ValueError(f"window_s is {window_s:g}, expected seconds above 0.")
         hop_s = window_s if hop_s is None else hop_s
         if not 0 < hop_s <= window_s:
             raise ValueError(f"hop_s is {hop_s:g} s, expected above 0 and at most window_s, {window_s:g} s.")
-        fewest = getattr(config, "samples_per_frame", 400)
+        fewest = samples_per_frame(config)
         window, hop = max(fewest, round(window_s * rate)), max(1, round(hop_s * rate))
         name, blocks = _blocks_of(inputs, rate)
         found = windows_of(blocks, window, hop)
@@ -105,8 +103,7 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
     def _forward(self, model_inputs):
         inputs = {key: model_inputs.pop(key) for key in ("input_values", "attention_mask") if key in model_inputs}
         lengths = np.atleast_1d(model_inputs["samples"]).tolist()
-        sees_padding = getattr(self.model.config, "feat_extract_norm", "layer") == "group"
-        if len(set(lengths)) > 1 and (sees_padding or "attention_mask" not in inputs):
+        if len(set(lengths)) > 1 and (sees_padding(self.model.config) or "attention_mask" not in inputs):
             # nothing tells the model what is padding, so clips of different lengths go one by one
             clips = [values[None, :length] for values, length in zip(inputs["input_values"], lengths, strict=True)]
             logits = torch.cat([self.model(clip).logits for clip in clips])
@@ -117,7 +114,7 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
     def postprocess(self, windows, top_k=None, function_to_apply=None, timeline=False):
         logits = torch.cat([window["logits"].reshape(1, -1) for window in windows])
         if function_to_apply != "none":
-            logits = logits / (getattr(self.model.config, "logit_temperature", None) or 1.0)
+            logits = logits / logit_temperature(self.model.config)
         silent = [bool(np.all(window["silent"])) for window in windows]
         heard = [index for index, quiet in enumerate(silent) if not quiet] or list(range(len(windows)))
         top_k = top_k or self.model.config.num_labels
@@ -136,6 +133,18 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
             ordered = {names[i]: found[names[i]] for i in sorted(names) if names[i] in found} if found else None
             parts.append({"start": window["start"], "end": window["end"], "silent": silent[index], "scores": ordered})
         return {"scores": pooled, "seconds": parts[-1]["end"], "windows": parts}
+
+
+class AudioClassification(AudioClassificationPipeline):
+    """Makes `pipeline("audio-classification")` return an `ExHuBERTPipeline` for ExHuBERT models.
+
+    Every other model gets transformers' own pipeline. `exhubert/__init__.py` registers this class for the task.
+    """
+
+    def __new__(cls, model, *args, **kwargs):
+        if getattr(getattr(model, "config", None), "model_type", None) == "exhubert":
+            return ExHuBERTPipeline(model, *args, **kwargs)
+        return AudioClassificationPipeline(model, *args, **kwargs)
 
 
 def _blocks_of(inputs: Any, rate: int) -> tuple[str, Iterator[np.ndarray]]:

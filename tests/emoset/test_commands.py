@@ -14,8 +14,8 @@ from exhubert import load_audio
 from exhubert.audio import AudioError, read_audio
 from exhubert.cli.main import main
 from exhubert.emoset import EmoSetPlusPlus, build, load
-from exhubert.hub.dataset import refuse_unless_allowed
 from exhubert.emoset.sources import ROOT_VARIABLE, find_corpora
+from exhubert.hub.dataset import refuse_unless_allowed
 
 from ..conftest import load_recipe, write_tone
 

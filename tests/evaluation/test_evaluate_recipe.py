@@ -11,10 +11,10 @@ from huggingface_hub import ModelCard
 from transformers import HubertModel
 
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification
-from exhubert.hub.card import write_card
+from exhubert.conversion.extension import load_classifier
 from exhubert.emoset import load
 from exhubert.evaluation.protocols import apply_protocol, hash_of_seen
-from exhubert.conversion.extension import load_classifier
+from exhubert.hub.card import write_card
 from exhubert.inference.recordings import load_pipeline, predict
 
 from ..conftest import load_recipe, tiny_hubert

@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from exhubert.audio import cut_windows
-from exhubert.emoset import load
 from exhubert.conversion.folding import added_shares
+from exhubert.emoset import load
+from exhubert.emoset.augment import AUGMENTATIONS, augment
 from exhubert.training import (
     DataArguments,
     GateReportCallback,
@@ -22,7 +23,6 @@ from exhubert.training import (
     fine_tune,
     load_for_training,
 )
-from exhubert.emoset.augment import AUGMENTATIONS, augment
 from exhubert.training.callbacks import DisjointSpeakersCallback, gate_norms
 from exhubert.training.model import base_hubert
 from exhubert.training.sampler import SpeechSampler, sampling_weights

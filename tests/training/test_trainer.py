@@ -12,6 +12,7 @@ from transformers import HubertModel, TrainerCallback
 
 from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
 from exhubert.emoset import load
+from exhubert.emoset.batches import decode
 from exhubert.evaluation.predictions import predict_rows
 from exhubert.training import (
     ElapsedTimeCallback,
@@ -28,7 +29,6 @@ from exhubert.training import (
     refuse_used_folder,
 )
 from exhubert.training.callbacks import frozen_hash
-from exhubert.emoset.batches import decode
 from exhubert.training.model import base_hubert
 
 from ..conftest import tiny_hubert

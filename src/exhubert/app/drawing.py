@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from ..inference.formats import SILENT
-from ..inference.recordings import Prediction, Window, place
+from ..inference.prediction import Prediction, Window, place
 from ..labels import SIX_CLASSES, arousal_valence
 
 BARS = 1000  # of the waveform, at most

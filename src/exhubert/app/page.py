@@ -1,6 +1,5 @@
-"""`exhubert app`: a web page that takes a recording and shows its emotion through time. Nothing leaves the machine."""
+"""The page of `exhubert app`: a recording goes in, its emotion through time comes out. Nothing leaves the machine."""
 
-import argparse
 import contextlib
 import os
 import re
@@ -48,26 +47,6 @@ class Limits:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"--{name} is {value:g}, expected a number above 0.")
-
-
-def add_command(commands) -> None:
-    command = commands.add_parser("app", help="a web page to try a model", description="Serves a web page.")
-    command.add_argument("model", help="folder or hub id of an ExHuBERT")
-    command.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets other machines in")
-    command.add_argument("--port", type=int, help="by default the first free one from 7860")
-    command.add_argument("--device", help="such as cpu or cuda:0; by default the fastest there is")
-    command.add_argument("--window_s", type=float, help="length of a window in s; by default that of the training")
-    command.add_argument("--hop_s", type=float, help="s from one window to the next; by default a window")
-    command.add_argument("--max_mb", type=float, default=Limits.max_mb, help="largest file, in MB")
-    command.add_argument("--max_minutes", type=float, default=Limits.max_minutes, help="longest recording")
-    command.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> int:
-    """Serves the page until it is stopped."""
-    limits = Limits(options.max_mb, options.max_minutes, options.window_s, options.hop_s)
-    serve(options.model, options.host, options.port, options.device, limits)
-    return 0
 
 
 def serve(
@@ -215,8 +194,8 @@ def result_of(
         AudioError: The recording can't be used or is too long.
     """
     from ..inference.formats import csv_lines, textgrid
-    from .drawing import Recording, peaks_of, result_html
     from ..inference.recordings import predict
+    from .drawing import Recording, peaks_of, result_html
 
     rate = classifier.feature_extractor.sampling_rate
     made = Path(tempfile.mkdtemp(prefix="result-", dir=folder))

@@ -9,7 +9,7 @@ import soundfile
 
 from ..audio import encode_flac, read_audio, resample
 from ..emoset import build
-from ..emoset.builder import list_corpus
+from ..emoset.listing import list_corpus
 
 
 def bare_loop(roots: Mapping[str, str]) -> Callable[[], dict]:
@@ -33,8 +33,8 @@ def building(roots: Mapping[str, str], num_proc: int | None) -> Callable[[], dic
             summary = build({name: Path(root) for name, root in roots.items()}, folder, num_proc=num_proc)
         facts = list(summary.values())
         return {
-            "utterances": sum(corpus["utterances"] for corpus in facts),
-            "hours": sum(corpus["hours"] for corpus in facts),
+            "utterances": sum(corpus.utterances for corpus in facts),
+            "hours": sum(corpus.hours for corpus in facts),
         }
 
     return step

@@ -19,9 +19,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..audio import load_audio
-from ..conversion.extension import default_feature_extractor, load_classifier
-from ..inference.recordings import load_pipeline, predict, predict_all
+from ..conversion.loading import default_feature_extractor, load_classifier
 from ..cpu import keep_freed_memory, use_kernels
+from ..inference.recordings import load_pipeline, predict, predict_all
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 
 PUBLISHED_SECONDS = 3.0

@@ -13,12 +13,11 @@ from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 from transformers import HubertConfig, HubertForSequenceClassification
 
-from ..emoset import load
-from ..conversion.extension import default_feature_extractor
+from ..conversion.loading import default_feature_extractor
+from ..emoset.dataset import decode, load
 from ..inference.recordings import embed, load_pipeline
 from ..labels import SIX_CLASSES
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
-from ..emoset.batches import decode
 
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 384},

@@ -1,7 +1,6 @@
 """The parts of the benchmark: which cases take turns, and what is made of what they find."""
 
 import json
-import math
 import tempfile
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -11,8 +10,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from ..evaluation import ser_metrics
-from ..labels import SIX_CLASSES
+from ..evaluation.metrics import uar
 from . import cases
 from .building import bare_loop, building, made_up_tree
 from .harness import Case, Measured, take_turns
@@ -51,7 +49,7 @@ def predict(options: Namespace, model: str, files: Sequence[str], labels: Sequen
         answers = cases.classes_of(found)
         case.found["agreement"] = float(np.mean([a == b for a, b in zip(answers, classes, strict=True)]))
         case.found["difference"] = float(np.abs(np.array(found) - expected).max())
-        case.found["uar"] = None if labels is None else ser_metrics(labels, answers, list(SIX_CLASSES))["uar"]
+        case.found["uar"] = None if labels is None else uar(labels, answers)
         case.found.setdefault("flops", work)  # an exported model computes the same
         _share_of_roof(name, case, machine)
     seconds = sum(soundfile.info(file).duration for file in files[:timed])
@@ -180,14 +178,7 @@ def growth(options: Namespace, model: str, files, labels, machine) -> dict:
                 "seconds": [case.median for case in measured.values()],
                 "peak_mb": [case.peak_mb for case in measured.values()],
             }
-            found[kind]["exponent"] = _exponents(points, found[kind]["seconds"])
     return found
-
-
-def _exponents(points: Sequence[float], values: Sequence[float]) -> list[float]:
-    """The power of growth between each two points."""
-    pairs = zip(points, points[1:], values, values[1:], strict=False)
-    return [math.log(after / before) / math.log(b / a) for a, b, before, after in pairs]
 
 
 def _in_pairs(settings: Mapping[str, dict], common: dict[str, Any], options: Namespace) -> dict[str, Measured]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..files import write_whole
+from ..files import ACCENT, INK, PALE, save_figure, write_whole
 
 BEGIN, END = "<!-- performance: written by recipes/bench.py -->", "<!-- end of performance -->"
 
@@ -41,15 +41,14 @@ def rows(part: Mapping[str, Any]) -> list[str]:
 
 
 def growth_rows(growth: Mapping[str, Any]) -> list[str]:
-    """A line for each way to grow: seconds and peak memory at each point, and the power of time between them."""
-    lines = ["| grows with | s | peak MiB | power of time |", "| --- | --- | --- | --- |"]
+    """A line for each way to grow: seconds and peak memory at each point."""
+    lines = ["| grows with | s | peak MiB |", "| --- | --- | --- |"]
     for found in growth.values():
         seconds = ", ".join(
             f"{point}: {value:.2f}" for point, value in zip(found["points"], found["seconds"], strict=True)
         )
         peaks = ", ".join(f"{value:,.0f}" for value in found["peak_mb"])
-        powers = ", ".join(f"{value:.2f}" for value in found["exponent"])
-        lines.append(f"| {found['what']} | {seconds} | {peaks} | {powers} |")
+        lines.append(f"| {found['what']} | {seconds} | {peaks} |")
     return lines
 
 
@@ -103,7 +102,7 @@ def plot(report: Mapping[str, Any], path: str | Path) -> None:
             slowest, fastest = (speed * found["median_s"] / found[end] for end in ("most_s", "least_s"))
             spread = [[max(0.0, speed - slowest)], [max(0.0, fastest - speed)]] if by != "peak_mb" else None
             fastest = fastest if spread else speed
-            axis.barh(row, speed, color="#9fb3c8" if row == 0 else "#2364aa", xerr=spread, ecolor="#1f2933", height=0.6)
+            axis.barh(row, speed, color=PALE if row == 0 else ACCENT, xerr=spread, ecolor=INK, height=0.6)
             axis.annotate(f"{speed:.2f}", (fastest, row), xytext=(6, 0), textcoords="offset points",
                           va="center", fontsize=8)  # fmt: skip
         axis.set_yticks(range(len(cases)), list(cases), fontsize=8)
@@ -116,11 +115,11 @@ def plot(report: Mapping[str, Any], path: str | Path) -> None:
         below = grid[len(parts)].subgridspec(1, len(growth))
         for number, found in enumerate(growth.values()):
             axis = figure.add_subplot(below[number])
-            axis.loglog(found["points"], found["seconds"], "o-", color="#2364aa")
+            axis.loglog(found["points"], found["seconds"], "o-", color=ACCENT)
             axis.set_xticks(found["points"], [str(point) for point in found["points"]], fontsize=8)
             axis.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
             axis.set_xlabel(found["what"], fontsize=8)
-            axis.set_title(f"growth, power {found['exponent'][-1]:.2f} at the end", loc="left", fontsize=8)
+            axis.set_title("growth", loc="left", fontsize=8)
             axis.set_ylabel("s", fontsize=8)
             axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)

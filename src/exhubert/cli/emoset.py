@@ -1,4 +1,4 @@
-"""The `exhubert emoset ...` commands."""
+"""`exhubert emoset ...`: emotional speech corpora, and the dataset built from them."""
 
 import argparse
 import dataclasses
@@ -9,8 +9,9 @@ from ..emoset.catalog import SCHEMES, catalog, entry
 from ..emoset.sources import ROOT_VARIABLE, find_corpora
 
 
-def add_commands(parser: argparse.ArgumentParser) -> None:
+def add_command(top_commands) -> None:
     """Adds the sub-commands and their options; each sets `run` to a function of the parsed options."""
+    parser = top_commands.add_parser("emoset", help="emotional speech corpora and the dataset built from them")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     place = argparse.ArgumentParser(add_help=False)
     place.add_argument("--root", help=f"folder with corpora, or YAML of their folders (default: ${ROOT_VARIABLE})")
@@ -112,14 +113,14 @@ def _build(options: argparse.Namespace) -> int:
         raise ValueError(f"No corpus was recognised; unknown folders: {', '.join(map(str, unknown)) or 'none'}.")
     chosen = {"seed": options.seed, "num_proc": options.num_proc, "scheme": options.scheme, "strict": options.strict}
     for facts in build(roots, options.output, **chosen).values():
-        parts = ", ".join(f"{part['utterances']} {name}" for name, part in facts["partitions"].items())
-        rule = "" if facts["speaker_independent"] else " (NOT speaker-independent: speakers without names)"
-        size = f"{facts['utterances']} utterances, {facts['hours']} h"
-        print(f"{facts['name']}: {size}; {parts}; by {facts['partition_rule']}{rule}")
-        if facts["dropped_labels"]:
-            print(f"  labels that map to no class, dropped: {facts['dropped_labels']}")
-        if facts["rejected"]:
-            print(f"  {facts['rejected']} recordings set aside, each with its reason in rejected.jsonl")
+        parts = ", ".join(f"{part['utterances']} {name}" for name, part in facts.partitions.items())
+        rule = "" if facts.speaker_independent else " (NOT speaker-independent: speakers without names)"
+        size = f"{facts.utterances} utterances, {facts.hours} h"
+        print(f"{facts.name}: {size}; {parts}; by {facts.partition_rule}{rule}")
+        if facts.dropped_labels:
+            print(f"  labels that map to no class, dropped: {facts.dropped_labels}")
+        if facts.rejected:
+            print(f"  {facts.rejected} recordings set aside, each with its reason in rejected.jsonl")
     for folder in unknown:
         print(f"{folder}: no known layout; to use it, put a manifest.csv there (file,label,speaker)")
     print(f"dataset in {options.output}")

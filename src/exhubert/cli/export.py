@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
     from ..audio import AudioError, load_audio
     from ..export.steps import export, table
-    from .predict import find_recordings
+    from .options import find_recordings
 
     logging.disable_progress_bar()
     if options.check and options.data:
@@ -50,8 +50,7 @@ def run(options: argparse.Namespace) -> int:
         if not clips:
             raise ValueError(f"--check found no recordings that can be used in {', '.join(options.check)}.")
     if options.data:
-        from ..emoset import load
-        from ..emoset.batches import decode
+        from ..emoset.dataset import decode, load
 
         data = load(options.data)
         if options.partition not in data:

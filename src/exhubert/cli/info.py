@@ -1,15 +1,23 @@
-"""What a model is: where it is from, how far its gates are open, what it was trained on, and what was checked."""
+"""`exhubert info`: where a model is from, how far its gates are open, what it was trained on, and what was checked."""
 
-import json
+import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from transformers.utils import logging
+if TYPE_CHECKING:
+    from ..records import Run
 
-from ..conversion.extension import load_classifier
-from ..conversion.folding import closed_gates
-from ..labels import names_by_index
-from ..modeling_exhubert import ExHuBERTForSequenceClassification
+
+def add_command(commands) -> None:
+    command = commands.add_parser("info", help="what a model is", description="Prints what a model is.")
+    command.add_argument("model", help="folder or hub id of an ExHuBERT")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the description and returns 0."""
+    print(describe(options.model))
+    return 0
 
 
 def describe(model: str | Path) -> str:
@@ -19,14 +27,23 @@ def describe(model: str | Path) -> str:
         model: Folder or hub id.
 
     Raises:
-        ValueError, RuntimeError, OSError: It can't be loaded, see `exhubert.extension.load_classifier`.
+        ValueError, RuntimeError, OSError: It can't be loaded, see `exhubert.conversion.load_classifier`.
     """
+    from transformers.utils import logging
+
+    from ..conversion.folding import closed_gates
+    from ..conversion.loading import load_classifier
+    from ..conversion.session import OnnxModel
+    from ..labels import names_by_index
+    from ..modeling_exhubert import ExHuBERTForSequenceClassification
+    from ..records import Run
+
     logging.disable_progress_bar()
     network = load_classifier(model)
     config = network.config
-    parameters = sum(p.numel() for p in network.parameters())
+    size = "exported to ONNX" if isinstance(network, OnnxModel) else f"{network.num_parameters():,} parameters"
     lines = [
-        f"{model}: {type(network).__name__}, {parameters:,} parameters",
+        f"{model}: {type(network).__name__}, {size}",
         f"classes         {', '.join(names_by_index(config.id2label))}",
         f"window          {getattr(config, 'window_seconds', None) or 'unknown'} s",
         f"temperature     {getattr(config, 'logit_temperature', None) or 'not calibrated'}",
@@ -44,17 +61,18 @@ def describe(model: str | Path) -> str:
             f"gates           {len(norms) - closed} open, {closed} closed{folded}; norms "
             + " ".join(f"{norm:.2f}" for norm in norms),
         ]
-    path = Path(model) / "run.json"
-    return "\n".join(lines + (_training(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []))
+    if (Path(model) / Run.file).is_file():
+        lines += _training(Run.load(model))
+    return "\n".join(lines)
 
 
-def _training(run: dict[str, Any]) -> list[str]:
+def _training(run: "Run") -> list[str]:
     lines = [
-        f"trained on      {', '.join(run.get('corpora', ['unknown']))}: {run['utterances']['train']} utterances, "
-        f"{run['steps']} steps, {run['parameters']['trainable']:,} parameters",
-        f"validation      UAR {100 * run['validation']['uar']:.1f} %",
+        f"trained on      {', '.join(run.corpora) or 'unknown'}: {run.utterances['train']} utterances, "
+        f"{run.steps} steps, {run.parameters['trainable']:,} parameters",
+        f"validation      UAR {100 * run.validation['uar']:.1f} %",
     ]
-    checked = run["invariants"]
+    checked = run.invariants
     if identity := checked.get("ZeroInitIdentityCallback"):
         found = "identical to the HuBERT" if identity.get("identical") else f"not checked ({identity['reference']})"
         lines.append(f"step 0          {found}")

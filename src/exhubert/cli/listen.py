@@ -5,10 +5,11 @@ import json
 import queue
 import sys
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 
-from .predict import add_window_options, window_settings
+from .options import add_window_options, window_settings
 
 _SAMPLE_TYPES = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4", "u8": "u1"}
 _BLOCK_SECONDS = 0.1
@@ -53,7 +54,11 @@ def run(options: argparse.Namespace) -> int:
             raise ValueError(f"The microphone can't be used at {options.sampling_rate} Hz: {error}.") from error
     logging.disable_progress_bar()
     classifier = load_pipeline(options.model, options.device)
-    blocks = microphone_blocks(options.sampling_rate) if microphone else pcm_blocks(options)
+    blocks = (
+        microphone_blocks(options.sampling_rate)
+        if microphone
+        else pcm_blocks(sys.stdin.buffer, options.pcm, options.sampling_rate, options.channels)
+    )
     try:
         for window in follow(classifier, blocks, options.sampling_rate, **window_settings(options)):
             if options.format == "jsonl":
@@ -67,18 +72,18 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def pcm_blocks(options: argparse.Namespace, stream=None) -> Iterator[np.ndarray]:
+def pcm_blocks(stream: BinaryIO, pcm: str, sampling_rate: int, channels: int) -> Iterator[np.ndarray]:
     """Blocks `(channels, samples)` of raw PCM, as soon as they are there."""
-    stream = stream or sys.stdin.buffer
-    kind = np.dtype(_SAMPLE_TYPES[options.pcm])
-    frame = kind.itemsize * options.channels
+    kind = np.dtype(_SAMPLE_TYPES[pcm])
+    frame = kind.itemsize * channels
     rest = b""
-    while content := stream.read1(max(frame, round(_BLOCK_SECONDS * options.sampling_rate) * frame)):
+    size = max(frame, round(_BLOCK_SECONDS * sampling_rate) * frame)
+    while content := stream.read1(size):  # type: ignore[attr-defined]
         content = rest + content
         whole = len(content) // frame * frame
         rest = content[whole:]
         if whole:
-            yield np.frombuffer(content[:whole], dtype=kind).reshape(-1, options.channels).T
+            yield np.frombuffer(content[:whole], dtype=kind).reshape(-1, channels).T
     if rest:
         print(f"exhubert: the stream ended in the middle of a sample; {len(rest)} bytes are left out.", file=sys.stderr)
 

@@ -2,24 +2,26 @@
 
 import argparse
 import csv
-import glob
 import hashlib
 import io
 import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from ..inference.formats import PER_RECORDING, csv_lines
-from ..audio import AudioError
 from ..files import write_whole
-
-UNUSABLE_FILES = 2
-_ENDINGS = "wav flac ogg oga opus mp3 aiff aif aifc au snd caf w64 rf64 sph wv m4a mp4 mov avi mkv webm"
-SUFFIXES = tuple(f".{ending}" for ending in _ENDINGS.split(" "))
+from ..inference.formats import PER_RECORDING, csv_lines
+from ..inference.prediction import Prediction
+from .options import (
+    SUFFIXES,
+    UNUSABLE_FILES,
+    add_computing_options,
+    add_window_options,
+    find_recordings,
+    window_settings,
+)
 
 
 def add_command(commands) -> None:
@@ -42,26 +44,6 @@ def add_command(commands) -> None:
     add_computing_options(command)
     command.add_argument("--backend", choices=["torch", "onnx"], help="by default what the model's folder holds")
     command.set_defaults(run=run)
-
-
-def add_window_options(command: argparse.ArgumentParser) -> None:
-    """The options that say how recordings are cut into windows, for every command that classifies."""
-    command.add_argument("--window_s", type=float, help="length of a window in s; by default that of the training")
-    command.add_argument("--hop_s", type=float, help="s from one window to the next; by default a window")
-    command.add_argument("--keep_silence", action="store_true", help="classify silent windows (below -60 dB) too")
-
-
-def add_computing_options(command: argparse.ArgumentParser) -> None:
-    """The options that say how to compute, for every command that classifies many recordings."""
-    command.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
-    command.add_argument(
-        "--kernels", default="auto", choices=["auto", "onednn", "torch"], help="of a processor; results equal to 1e-5"
-    )
-
-
-def window_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """What those options mean to `ExHuBERTPipeline`."""
-    return {"window_s": options.window_s, "hop_s": options.hop_s, "skip_silence": not options.keep_silence}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -98,38 +80,12 @@ def run(options: argparse.Namespace) -> int:
     return UNUSABLE_FILES if failures else 0
 
 
-def find_recordings(paths: Sequence[str]) -> Iterator[str]:
-    """The files among `paths`, those in folders below them (by their ending, in order), and those that patterns match.
-
-    A path that is neither is given back as it is, to be reported as missing. Nothing comes twice; links to folders are
-    not followed.
-    """
-    seen = set()
-    for path in paths:
-        found: list[str]
-        if Path(path).is_dir():
-            found = sorted(
-                str(Path(folder, name))
-                for folder, _, names in os.walk(path)
-                for name in names
-                if Path(name).suffix.lower() in SUFFIXES and not name.startswith("._")
-            )
-        elif not Path(path).exists() and glob.has_magic(path):
-            found = sorted(glob.glob(path, recursive=True)) or [path]  # noqa: PTH207 (takes absolute patterns)
-        else:
-            found = [path]
-        for name in found:
-            if name not in seen:
-                seen.add(name)
-                yield name
-
-
 def _classify(options: argparse.Namespace, files: list[str]) -> list[str]:
     from tqdm.auto import tqdm
     from transformers.utils import logging
 
-    from ..inference.recordings import Prediction, load_pipeline, predict_all
     from ..cpu import keep_freed_memory
+    from ..inference.recordings import load_pipeline, predict_all
 
     logging.disable_progress_bar()
     keep_freed_memory()
@@ -141,7 +97,7 @@ def _classify(options: argparse.Namespace, files: list[str]) -> list[str]:
         for file, result in tqdm(
             predict_all(classifier, files, **settings), total=len(files), unit="recording", disable=quiet
         ):
-            if isinstance(result, AudioError):
+            if not isinstance(result, Prediction):
                 failures.append(str(result))
             writer.write(file, result)
             if options.plot and isinstance(result, Prediction):
@@ -181,7 +137,7 @@ class _Writer:
 
     def write(self, file: str, result) -> None:
         form, timeline = self.options.format, self.options.timeline
-        failed = isinstance(result, AudioError)
+        failed = not isinstance(result, Prediction)
         if form in ("json", "jsonl"):
             facts = {"file": file, "error": str(result)} if failed else result.to_dict(timeline)
             if form == "json":
@@ -216,6 +172,7 @@ class _Writer:
 
 def _plot(options: argparse.Namespace, file: str, prediction) -> list[str]:
     """Draws the timeline; why it couldn't be drawn, if so."""
+    from ..audio import AudioError
     from ..inference.plot import plot_timeline
 
     path = options.plot if _is_picture(options.plot) else options.plot / _own_name(file, ".png")

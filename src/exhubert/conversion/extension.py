@@ -1,37 +1,30 @@
-"""Extending a HuBERT to an ExHuBERT, the way back, and the proof that both compute the same."""
+"""Extends a HuBERT to an ExHuBERT, and takes the HuBERT out of an ExHuBERT again."""
 
-import contextlib
 import copy
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    AutoFeatureExtractor,
-    HubertConfig,
-    HubertForCTC,
-    HubertForSequenceClassification,
-    HubertModel,
-    Wav2Vec2FeatureExtractor,
-)
+from transformers import HubertConfig, HubertForSequenceClassification
 from transformers.utils import logging
 
-from ..configuration_exhubert import SIX_CLASSES, ExHuBERTConfig, is_published_layout, read_config
-from ..labels import label_maps, names_by_index
-from ..modeling_exhubert import ExHuBERTForSequenceClassification, ExHuBERTPreTrainedModel
+from ..configuration_exhubert import ExHuBERTConfig
+from ..labels import SIX_CLASSES, label_maps, names_by_index
+from ..modeling_exhubert import (
+    HEAD_PREFIXES,
+    SPEC_AUGMENT_VECTOR,
+    ExHuBERTForSequenceClassification,
+    ExHuBERTPreTrainedModel,
+)
+from .loading import HUBERT_CLASSES, load_hubert
 
 logger = logging.get_logger(__name__)
 
-_HUBERT_CLASSES = {c.__name__: c for c in (HubertModel, HubertForSequenceClassification, HubertForCTC)}
-LAYER = "encoder.layers."
-SPEC = "masked_spec_embed"  # SpecAugment's vector: there or not as the configuration masks or not
-_HEAD = ("projector.", "classifier.", "layer_weights")
-# What an extended model may set otherwise than its HuBERT; all else would make it compute something else.
+LAYER_PREFIX = "encoder.layers."
+# Fields that may differ from the HuBERT's; any other would change what the model computes.
 _FREE = {
     "activation_dropout", "apply_spec_augment", "attention_dropout", "attn_implementation", "base_checkpoint",
     "classifier_proj_size", "feat_proj_dropout", "final_dropout", "frozen_dropout", "hidden_dropout",
@@ -39,29 +32,6 @@ _FREE = {
     "mask_feature_min_masks", "mask_feature_prob", "mask_time_length", "mask_time_min_masks", "mask_time_prob",
     "output_hidden_states", "problem_type", "tie_last_hidden_states", "use_weighted_layer_sum", "window_seconds",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class IdentityReport:
-    """Largest absolute differences between an ExHuBERT and a HuBERT on one batch, over all of it.
-
-    Attributes:
-        hidden_states: Over the block inputs, block outputs and last hidden state, frozen outputs included.
-        logits: Over the logits, of the ExHuBERT's own head where the HuBERT has none; None for models without head.
-        logit_tolerance: 0.0; 1e-6 for a weighted sum of layers, which adds twice as many equal states.
-        identical: The hidden states are equal bit for bit, and the logits within their tolerance.
-    """
-
-    hidden_states: float
-    logits: float | None
-    logit_tolerance: float = 0.0
-
-    @property
-    def identical(self) -> bool:
-        return self.hidden_states == 0.0 and (self.logits or 0.0) <= self.logit_tolerance
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"identical": self.identical}
 
 
 def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, **config_fields):
@@ -88,10 +58,10 @@ def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, *
         OSError: The source can't be read or reached.
     """
     hubert: Any = load_hubert(source) if isinstance(source, (str, os.PathLike)) else source
-    kinds: Any = tuple(_HUBERT_CLASSES.values())
+    kinds: Any = tuple(HUBERT_CLASSES.values())
     if not isinstance(hubert, kinds) or isinstance(hubert, ExHuBERTPreTrainedModel):
         raise ValueError(
-            f"from_hubert() extends a {', '.join(_HUBERT_CLASSES)} or a folder that holds one, "
+            f"from_hubert() extends a {', '.join(HUBERT_CLASSES)} or a folder that holds one, "
             f"not a {type(source).__name__}. An ExHuBERT loads with from_pretrained()."
         )
     config, keep_head = _extended_config(hubert, labels, config_fields)
@@ -103,7 +73,7 @@ def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, *
         for key, value in hubert.base_model.state_dict().items()
         for target in _extended_keys(key)
     }
-    head = {key for key in model.state_dict() if key.startswith(_HEAD)}
+    head = {key for key in model.state_dict() if key.startswith(HEAD_PREFIXES)}
     if keep_head:
         state |= {key: value for key, value in hubert.state_dict().items() if key in head}
         if "layer_weights" in state:
@@ -111,9 +81,9 @@ def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, *
     elif has_head:
         logger.warning("A new classification head is drawn for the classes %s.", ", ".join(config.id2label.values()))
 
-    expected_new = {prefix + SPEC} | (set() if keep_head else head)
-    if prefix + SPEC not in model.state_dict():
-        state.pop(prefix + SPEC, None)
+    expected_new = {prefix + SPEC_AUGMENT_VECTOR} | (set() if keep_head else head)
+    if prefix + SPEC_AUGMENT_VECTOR not in model.state_dict():
+        state.pop(prefix + SPEC_AUGMENT_VECTOR, None)
     result = model.load_state_dict(state, strict=False)
     missing = {key for key in result.missing_keys if key not in expected_new and "gate." not in key}
     if missing or result.unexpected_keys:
@@ -124,44 +94,14 @@ def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, *
     return model.eval()
 
 
-def load_hubert(source: str | os.PathLike[str]):
-    """Loads the HuBERT in a folder or hub id, as the class that saved it and completely.
-
-    Args:
-        source: Folder or hub id of a `HubertModel`, `HubertForSequenceClassification` or `HubertForCTC`.
-
-    Raises:
-        ValueError: The checkpoint is of another kind.
-        RuntimeError: It lacks weights or holds others.
-        OSError: It can't be read or reached.
-    """
-    config = read_config(source)
-    kind, architectures = config.get("model_type"), config.get("architectures") or ["HubertModel"]
-    if kind == ExHuBERTConfig.model_type:
-        raise ValueError(f"{source} already is an ExHuBERT: load it with from_pretrained().")
-    if is_published_layout(config):
-        raise ValueError(f"{source} is an ExHuBERT in the published layout: load it with from_published().")
-    if kind != "hubert" or architectures[0] not in _HUBERT_CLASSES:
-        raise ValueError(
-            f"{source} holds {architectures[0]} of type {kind!r}, not a HuBERT that can be extended "
-            f"({', '.join(_HUBERT_CLASSES)})."
-        )
-    model, info = _HUBERT_CLASSES[architectures[0]].from_pretrained(source, output_loading_info=True)
-    problems = {name: sorted(k for k in map(str, keys) if not k.endswith(SPEC)) for name, keys in info.items()}
-    problems = {name: keys for name, keys in problems.items() if keys}
-    if problems:
-        raise RuntimeError(f"{source} is not a complete {architectures[0]}: {problems}.")
-    return model
-
-
 def hubert_of(model: ExHuBERTForSequenceClassification) -> HubertForSequenceClassification:
     """The plain HuBERT in an ExHuBERT: its frozen copies and all that isn't in a block, with its own head.
 
     For a model at step 0, or one that trained with everything but blocks and head frozen, these are the weights of the
     HuBERT it was extended from.
     """
-    own = set(HubertConfig.__dataclass_fields__) - {"architectures", "transformers_version", "dtype"}
-    fields = {key: copy.deepcopy(getattr(model.config, key)) for key in own - {"tie_last_hidden_states"}}
+    fields = {key: copy.deepcopy(getattr(model.config, key)) for key in hubert_fields() - {"tie_last_hidden_states"}}
+    fields["layerdrop"] = model.config.layerdrop
     if fields["use_weighted_layer_sum"]:
         raise ValueError("A weighted layer sum over an ExHuBERT's states has no counterpart in a HuBERT.")
     hubert = HubertForSequenceClassification(HubertConfig(**(fields | {"num_hidden_layers": len(model.blocks)})))
@@ -174,116 +114,14 @@ def hubert_of(model: ExHuBERTForSequenceClassification) -> HubertForSequenceClas
     return hubert.to(model.dtype).eval()
 
 
-def checkpoint_kind(source: str | Path) -> str:
-    """What a folder or hub id holds: `exhubert`, `hubert`, `published`, or transformers' name of another model."""
-    config = read_config(source)
-    return "published" if is_published_layout(config) else str(config.get("model_type"))
+def hubert_fields() -> set[str]:
+    """Names of the `HubertConfig` fields that a conversion carries over.
 
-
-def load_classifier(source: str | Path):
-    """Loads a finished classifier, an ExHuBERT or a plain HuBERT with a head, completely or not at all.
-
-    `AutoModelForAudioClassification` would read the published layout as a plain HuBERT without its gates, and would
-    draw a head for a model that has none.
-
-    Args:
-        source: Folder or hub id.
-
-    Raises:
-        ValueError: It is in the published layout, has no head, or is another model.
-        RuntimeError: It is incomplete.
-        OSError: It can't be read or reached.
+    Left out: the fields that describe the file rather than the model, and `layerdrop`, which has another meaning in an
+    ExHuBERT.
     """
-    kind = checkpoint_kind(source)
-    if kind == ExHuBERTConfig.model_type:
-        return ExHuBERTForSequenceClassification.from_pretrained(source)
-    if kind == "published":
-        raise ValueError(
-            f"{source} is an ExHuBERT in the published layout: convert it first, with recipes/convert.py or "
-            "ExHuBERTForSequenceClassification.from_published(...).save_pretrained(FOLDER)."
-        )
-    model = load_hubert(source)
-    if not isinstance(model, HubertForSequenceClassification):
-        raise ValueError(f"{source} is a {type(model).__name__} without a classification head: fine-tune it first.")
-    return model
-
-
-@torch.no_grad()
-def identity_report(
-    model: ExHuBERTPreTrainedModel, hubert, batch: Mapping[str, torch.Tensor] | torch.Tensor
-) -> IdentityReport:
-    """Compares an ExHuBERT with the HuBERT it came from, in eval mode, on one batch.
-
-    Args:
-        model: The ExHuBERT, with or without head.
-        hubert: The HuBERT, with or without head.
-        batch: `input_values` `(batch, samples)` and where used `attention_mask`; other keys are left out. Or just the
-            input values.
-
-    Returns:
-        The largest absolute differences. At step 0 both are 0.0 in fp32.
-
-    Raises:
-        ValueError: The two don't have the same number of HuBERT layers.
-    """
-    blocks, layers = len(model.blocks), hubert.config.num_hidden_layers
-    if blocks != layers:
-        raise ValueError(f"An ExHuBERT of {blocks} blocks can't come from a HuBERT of {layers} layers.")
-    if isinstance(batch, torch.Tensor):
-        batch = {"input_values": batch}
-    inputs = {key: value for key, value in batch.items() if key in ("input_values", "attention_mask")}
-    align(model)
-    align(hubert)
-    with _evaluating(model, hubert):
-        ours = model.base_model(**inputs, output_hidden_states=True)
-        theirs = hubert.base_model(**inputs, output_hidden_states=True)
-        pairs = [(ours.last_hidden_state, theirs.last_hidden_state)]
-        for index, state in enumerate(theirs.hidden_states):
-            pairs += [(ours.hidden_states[own], state) for own in (2 * index - 1, 2 * index) if 0 <= own < 2 * layers]
-        hidden = max((a - b).abs().max().item() for a, b in pairs)
-        logits = None
-        if isinstance(model, ExHuBERTForSequenceClassification):
-            has_head = isinstance(hubert, HubertForSequenceClassification)
-            if has_head and hubert.config.id2label == model.config.id2label:
-                expected = hubert(**inputs).logits
-            else:
-                expected = model.classify(theirs.last_hidden_state, inputs.get("attention_mask"))
-            # not model(...): under mixed precision the Trainer wraps that in autocast, and the rest is compared bare
-            logits = (type(model).forward(model, **inputs).logits - expected).abs().max().item()
-    return IdentityReport(hidden, logits, 1e-6 if model.config.use_weighted_layer_sum else 0.0)
-
-
-def signal_like_speech(seconds: float = 3.0, seed: int = 0) -> torch.Tensor:
-    """A test signal `(1, samples)` at 16 kHz: gliding harmonics in noise, zero mean and unit variance."""
-    time = torch.arange(round(seconds * 16_000)) / 16_000
-    phase = 2 * math.pi * (120 * time + 15 * torch.sin(2 * math.pi * 0.7 * time))
-    voiced = sum(torch.sin(k * phase) / k for k in range(1, 20)) * (0.6 + 0.4 * torch.sin(2 * math.pi * 4 * time))
-    signal = voiced + 0.1 * torch.randn(len(time), generator=torch.Generator().manual_seed(seed))
-    return ((signal - signal.mean()) / signal.std())[None]
-
-
-def default_feature_extractor(config: HubertConfig) -> Wav2Vec2FeatureExtractor:
-    """The feature extractor a HuBERT of this configuration wants: 16 kHz, each clip to zero mean and unit variance.
-
-    Layer-norm models get an attention mask. Group-norm models don't, as in HuBERT: their first convolution normalises
-    over time and sees padding whatever the mask says.
-    """
-    return Wav2Vec2FeatureExtractor(
-        feature_size=1,
-        sampling_rate=16_000,
-        padding_value=0.0,
-        do_normalize=True,
-        return_attention_mask=config.feat_extract_norm == "layer",
-    )
-
-
-def feature_extractor_of(source: str | Path, config: HubertConfig) -> Wav2Vec2FeatureExtractor:
-    """The feature extractor saved with a model, or the one its configuration wants."""
-    try:
-        return AutoFeatureExtractor.from_pretrained(source)
-    except OSError:
-        logger.info("%s has no feature extractor of its own; HuBERT's usual one is used.", source)
-        return default_feature_extractor(config)
+    left_out = {"architectures", "dtype", "layerdrop", "model_type", "transformers_version"}
+    return set(HubertConfig.__dataclass_fields__) - left_out
 
 
 def _extended_config(hubert, labels, config_fields) -> tuple[ExHuBERTConfig, bool]:
@@ -294,10 +132,7 @@ def _extended_config(hubert, labels, config_fields) -> tuple[ExHuBERTConfig, boo
             f"It can set {', '.join(sorted(_FREE))}; class names go into `labels`."
         )
     source = hubert.config
-    own = set(HubertConfig.__dataclass_fields__) - {
-        "architectures", "dtype", "layerdrop", "model_type", "transformers_version",
-    }  # fmt: skip
-    fields = {key: copy.deepcopy(getattr(source, key)) for key in own - {"tie_last_hidden_states"}}
+    fields = {key: copy.deepcopy(getattr(source, key)) for key in hubert_fields() - {"tie_last_hidden_states"}}
     if getattr(source, "adapter_attn_dim", None) is not None:
         fields["adapter_attn_dim"] = source.adapter_attn_dim
     fields["num_hidden_layers"] = 2 * source.num_hidden_layers
@@ -335,10 +170,10 @@ def _class_names(labels: Any, known: list[str]) -> list[str]:
 
 def _extended_keys(key: str) -> Iterator[str]:
     """Where a weight of `HubertModel` goes: layers into both copies, under either weight-norm name."""
-    if key.startswith(LAYER):
-        index, rest = key.removeprefix(LAYER).split(".", 1)
-        yield f"{LAYER}{index}.frozen.{rest}"
-        yield f"{LAYER}{index}.adapted.{rest}"
+    if key.startswith(LAYER_PREFIX):
+        index, rest = key.removeprefix(LAYER_PREFIX).split(".", 1)
+        yield f"{LAYER_PREFIX}{index}.frozen.{rest}"
+        yield f"{LAYER_PREFIX}{index}.adapted.{rest}"
     else:
         yield key
 
@@ -347,23 +182,3 @@ def _spread_layer_weights(weights: torch.Tensor) -> torch.Tensor:
     """Shares each state's weight between the two that equal it at step 0, so that the weighted sum stays as it is."""
     halves = (weights[1:] - math.log(2)).repeat_interleave(2)
     return torch.cat([weights[:1], halves])
-
-
-def align(model: torch.nn.Module):
-    """Moves weights that safetensors mapped to odd addresses: CPU kernels round differently there (2e-7)."""
-    for parameter in model.parameters():
-        if parameter.data_ptr() % 64:
-            parameter.data = parameter.data.clone()
-
-
-@contextlib.contextmanager
-def _evaluating(*models: torch.nn.Module):
-    """Puts models into eval mode, and back."""
-    modes = [model.training for model in models]
-    for model in models:
-        model.eval()
-    try:
-        yield
-    finally:
-        for model, mode in zip(models, modes, strict=True):
-            model.train(mode)

@@ -10,9 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import HubertConfig, HubertForSequenceClassification
 
-from ..configuration_exhubert import SIX_CLASSES, ExHuBERTConfig, read_config
-from .extension import LAYER, SPEC
-from ..labels import label_maps, names_by_index
+from ..configuration_exhubert import ExHuBERTConfig, read_config
+from ..labels import SIX_CLASSES, label_maps, names_by_index
+from ..modeling_exhubert import SPEC_AUGMENT_VECTOR
+from .extension import LAYER_PREFIX, hubert_fields
 
 PUBLISHED_REPOSITORY = "amiriparian/ExHuBERT"
 PUBLISHED_LICENSE = "cc-by-nc-sa-4.0"
@@ -43,7 +44,7 @@ def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity
         for block in [block for block in frozen_gates if _is_identity(state, block)]:
             frozen_gates.remove(block)
             for name in ("weight", "bias"):
-                del state[f"hubert.{LAYER}{block}.frozen_gate.{name}"]
+                del state[f"hubert.{LAYER_PREFIX}{block}.frozen_gate.{name}"]
     num_blocks = fields["num_hidden_layers"] // 2
     fields["frozen_gate"] = True if len(frozen_gates) == num_blocks else frozen_gates or False
     fields["license"] = PUBLISHED_LICENSE
@@ -52,7 +53,9 @@ def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity
         model = cls(config)
     if model is model.base_model:
         state = {key.removeprefix("hubert."): value for key, value in state.items() if key.startswith("hubert.")}
-    state = {key: value for key, value in state.items() if not key.endswith(SPEC) or key in model.state_dict()}
+    state = {
+        key: value for key, value in state.items() if not key.endswith(SPEC_AUGMENT_VECTOR) or key in model.state_dict()
+    }
     try:
         model.load_state_dict(state, assign=True)
     except RuntimeError as error:
@@ -70,7 +73,7 @@ def read_published(source: str | Path) -> tuple[dict[str, Any], dict[str, torch.
     values = read_config(source)
     state = _read_weights(source)
     state = {key.removeprefix("module."): value for key, value in state.items()}
-    layers = {int(key.split(".")[3]) for key in state if key.startswith(f"hubert.{LAYER}")}
+    layers = {int(key.split(".")[3]) for key in state if key.startswith(f"hubert.{LAYER_PREFIX}")}
     gates = {int(key.split(".")[3]) for key in state if ".gate_bb_linear.weight" in key}
     if values.get("model_type") != "hubert" or not gates or len(layers) % 2 or layers != set(range(len(layers))):
         raise ValueError(
@@ -84,10 +87,7 @@ def read_published(source: str | Path) -> tuple[dict[str, Any], dict[str, torch.
             f"{source} is not complete: every layer of the published layout carries a `gate_bb_linear`, and layers "
             f"{sorted(layers - gates)} have none."
         )
-    known = set(HubertConfig.__dataclass_fields__) - {
-        "architectures", "dtype", "layerdrop", "model_type", "transformers_version",
-    }  # fmt: skip
-    fields = {key: value for key, value in values.items() if key in known}
+    fields = {key: value for key, value in values.items() if key in hubert_fields()}
     fields["num_hidden_layers"] = len(layers)
     fields["base_checkpoint"] = values.get("_name_or_path")
     names = names_by_index(values.get("id2label") or {})
@@ -96,7 +96,7 @@ def read_published(source: str | Path) -> tuple[dict[str, Any], dict[str, torch.
     if len(names) != count or names == placeholders:
         names = list(SIX_CLASSES) if count == len(SIX_CLASSES) else placeholders
     fields |= label_maps(names)
-    if not any(key.endswith(SPEC) for key in state):
+    if not any(key.endswith(SPEC_AUGMENT_VECTOR) for key in state):
         fields["mask_time_prob"] = fields["mask_feature_prob"] = 0.0
     return fields, state
 
@@ -115,18 +115,20 @@ def published_logits(source: str | Path, input_values: torch.Tensor, attention_m
         Logits `(batch, labels)`.
     """
     fields, state = read_published(source)
-    hubert_fields = {key: value for key, value in fields.items() if key in HubertConfig.__dataclass_fields__}
-    hubert_fields["tie_last_hidden_states"] = True  # the published code weighs the last state after the final norm
+    stock_fields = {key: value for key, value in fields.items() if key in HubertConfig.__dataclass_fields__}
+    stock_fields["tie_last_hidden_states"] = True  # the published code weighs the last state after the final norm
     gates = {key: value for key, value in state.items() if ".gate_bb_linear." in key}
     with torch.device("meta"):
-        stock = HubertForSequenceClassification(HubertConfig(**hubert_fields)).eval()
+        stock = HubertForSequenceClassification(HubertConfig(**stock_fields)).eval()
     plain = {_modern_weight_norm(key): value for key, value in state.items() if key not in gates}
-    plain = {key: value for key, value in plain.items() if not key.endswith(SPEC) or key in stock.state_dict()}
+    plain = {
+        key: value for key, value in plain.items() if not key.endswith(SPEC_AUGMENT_VECTOR) or key in stock.state_dict()
+    }
     stock.load_state_dict(plain, assign=True)
 
     def apply_gate(index):
         def hook(_, args, output):
-            name = f"hubert.{LAYER}{index}.gate_bb_linear"
+            name = f"hubert.{LAYER_PREFIX}{index}.gate_bb_linear"
             gated = torch.nn.functional.linear(output, gates[f"{name}.weight"], gates[f"{name}.bias"])
             return gated + args[0] if index % 2 else gated
 
@@ -152,7 +154,7 @@ def _own_memory(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _from_published_key(key: str) -> str:
-    prefix = f"hubert.{LAYER}"
+    prefix = f"hubert.{LAYER_PREFIX}"
     if key.startswith(prefix):
         index, rest = key.removeprefix(prefix).split(".", 1)
         block, adapted = divmod(int(index), 2)
@@ -175,7 +177,7 @@ def _frozen_gates(state: Mapping[str, torch.Tensor]) -> list[int]:
 
 
 def _is_identity(state: Mapping[str, torch.Tensor], block: int) -> bool:
-    weight, bias = (state[f"hubert.{LAYER}{block}.frozen_gate.{name}"] for name in ("weight", "bias"))
+    weight, bias = (state[f"hubert.{LAYER_PREFIX}{block}.frozen_gate.{name}"] for name in ("weight", "bias"))
     return torch.equal(weight, torch.eye(len(weight), dtype=weight.dtype)) and not bias.any()
 
 

@@ -1,4 +1,4 @@
-"""An exported folder in place of a model, so that the pipeline and the evaluation run on onnxruntime."""
+"""An ONNX model in the place of a torch one, so that pipeline and evaluation also run on onnxruntime."""
 
 import json
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ class OnnxOutput:
 
 
 class OnnxModel:
-    """A folder that `exhubert export` wrote, called like the model it was.
+    """An exported classifier, called like the torch model it was made from.
 
     Args:
-        folder: Where `model.onnx` and `config.json` are. It computes with as many threads as torch.
+        folder: Folder written by `exhubert export`. The session uses as many threads as torch.
 
     Raises:
         ValueError: onnxruntime isn't installed.
@@ -32,21 +32,25 @@ class OnnxModel:
 
     def __init__(self, folder: str | Path):
         try:
-            from ..export.exhubert_onnx import OnnxClassifier
+            import onnxruntime
         except ImportError as error:
             raise ValueError("An exported model needs onnxruntime: pip install 'exhubert[onnx]'.") from error
         self.config = AutoConfig.from_pretrained(folder)
         self.name_or_path = str(folder)
         self.device, self.dtype = torch.device("cpu"), torch.float32
-        told = Path(folder) / "export.json"
+        report = Path(folder) / "export.json"
         # in 8 bits activations are scaled over the whole batch, so that a clip would depend on the others
-        self._alone = told.is_file() and json.loads(told.read_text(encoding="utf-8"))["int8"]
-        self.session = OnnxClassifier(folder, torch.get_num_threads()).session
+        self._one_by_one = report.is_file() and json.loads(report.read_text(encoding="utf-8"))["int8"]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self.session = onnxruntime.InferenceSession(
+            str(Path(folder) / EXPORTED), options, providers=["CPUExecutionProvider"]
+        )
 
     def __call__(self, input_values: torch.Tensor, attention_mask: torch.Tensor | None = None, **_: Any) -> OnnxOutput:
         """Runs a batch `(batch, samples)`; `attention_mask` is 1 on speech and 0 on padding."""
         mask = torch.ones_like(input_values) if attention_mask is None else attention_mask
-        if self._alone and len(input_values) > 1:
+        if self._one_by_one and len(input_values) > 1:
             lengths = mask.sum(dim=1).long().tolist()
             rows = [self(input_values[row : row + 1, :length]) for row, length in enumerate(lengths)]
             return OnnxOutput(torch.cat([row.logits for row in rows]), torch.cat([row.embedding for row in rows]))
@@ -54,11 +58,11 @@ class OnnxModel:
         return OnnxOutput(*map(torch.from_numpy, self.session.run(None, inputs)))
 
     def to(self, *_: Any, **__: Any) -> "OnnxModel":
-        """Stays where it is: on the processor, in single precision."""
+        """Does nothing: an ONNX model stays on the processor, in single precision."""
         return self
 
     def eval(self) -> "OnnxModel":
-        """It never trains."""
+        """Does nothing: an ONNX model never trains."""
         return self
 
     def can_generate(self) -> bool:
@@ -66,5 +70,5 @@ class OnnxModel:
 
 
 def is_exported(model: str | Path) -> bool:
-    """Whether this is a folder that `exhubert export` wrote."""
+    """Whether a folder was written by `exhubert export`."""
     return (Path(model) / EXPORTED).is_file()

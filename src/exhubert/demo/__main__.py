@@ -1,18 +1,16 @@
-"""``python -m exhubert.emoset.demo OUTPUT``: make the synthetic demo corpus."""
+"""``python -m exhubert.demo OUTPUT``: make the synthetic demo corpus."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 
+from ..cli.program import run_program
 from . import LANGUAGES, synthesise
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m exhubert.emoset.demo", description="Make the synthetic demo corpus."
-    )
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m exhubert.demo", description="Make the synthetic demo corpus.")
     parser.add_argument("output", help="folder for the corpus; an interrupted one is completed")
     parser.add_argument("--seed", type=int, default=0, help="of speakers and utterances (default: %(default)s)")
     parser.add_argument("--languages", help=f"comma-separated, of {','.join(LANGUAGES)} (default: all)")
@@ -21,23 +19,15 @@ def main(arguments: list[str] | None = None) -> int:
         "--utterances-per-class", type=int, default=4, help="per speaker, in each of six classes (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
-    try:
-        manifest = synthesise(
-            options.output,
-            seed=options.seed,
-            languages=options.languages.split(",") if options.languages else None,
-            speakers=options.speakers,
-            utterances_per_class=options.utterances_per_class,
-        )
-    except (ValueError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped; the same command goes on from the last complete language.", file=sys.stderr)
-        return 130
+    manifest = synthesise(
+        options.output,
+        seed=options.seed,
+        languages=options.languages.split(",") if options.languages else None,
+        speakers=options.speakers,
+        utterances_per_class=options.utterances_per_class,
+    )
     print(manifest)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main, "exhubert.demo")

@@ -16,7 +16,8 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from ..files import write_whole
+from .. import records
+from ..files import write_json, write_whole
 from . import LANGUAGES
 from .channel import SAMPLE_RATE, record
 from .engine import SpeechEngine
@@ -106,19 +107,10 @@ def _write_wav(path: Path, samples: np.ndarray) -> None:
         file.writeframes(samples.astype("<i2").tobytes())
 
 
-def _as_json(content: dict) -> str:
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-def _require_same(where: Path, found: dict, expected: dict) -> None:
-    differing = [
-        f"{key} {found.get(key)!r} instead of {value!r}" for key, value in expected.items() if found.get(key) != value
-    ]
-    if differing:
-        raise ValueError(
-            f"{where} belongs to a demo corpus with other settings: found {', '.join(differing)}. "
-            "Choose another output folder, or delete this one."
-        )
+def _require_same(where: Path, settings: dict, now: dict) -> None:
+    records.Settings(settings).require_same(
+        records.Settings(now), f"The demo corpus of {where}", "Choose another output folder, or delete this one."
+    )
 
 
 def _read_language(folder: Path, settings: Settings) -> dict | None:
@@ -169,7 +161,7 @@ def _make_language(output: Path, language: str, sentences: list[str], settings: 
             "samples": samples,
             "rows": rows,
         }
-    write_whole(part / _RECORD, _as_json(content))
+    write_json(part / _RECORD, content, ensure_ascii=False)
     part.rename(output / language)
     return content
 
@@ -219,18 +211,17 @@ def write_corpus(output: Path, languages: tuple[str, ...], settings: Settings, p
     writer.writeheader()
     writer.writerows(rows)
     write_whole(output / "manifest.csv", table.getvalue())
-    write_whole(
+    write_json(
         summary,
-        _as_json(
-            {
-                "synthetic": True,
-                "notice": _NOTICE,
-                "settings": wanted,
-                "engine": engine,
-                "sampling_rate": SAMPLE_RATE,
-                "clips": len(rows),
-                "seconds": round(sum(records[language]["samples"] for language in languages) / SAMPLE_RATE, 3),
-            }
-        ),
+        {
+            "synthetic": True,
+            "notice": _NOTICE,
+            "settings": wanted,
+            "engine": engine,
+            "sampling_rate": SAMPLE_RATE,
+            "clips": len(rows),
+            "seconds": round(sum(records[language]["samples"] for language in languages) / SAMPLE_RATE, 3),
+        },
+        ensure_ascii=False,
     )
     return output / "manifest.csv"

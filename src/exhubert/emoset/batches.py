@@ -1,17 +1,16 @@
 """Rows of a built dataset become a batch: decode, crop or cut into windows, normalise, pad."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
-from transformers import SequenceFeatureExtractor, TrainerCallback
+from transformers import SequenceFeatureExtractor
 
 from ..audio import cut_windows
 from .augment import augment
+from .dataset import decode
 
 UTTERANCES, WINDOWS = "utterance_ids", "windows"
 
@@ -31,8 +30,8 @@ class SpeechCollator:
         random_crop: Crop for training. What is cut out and how it is augmented depends on seed, epoch and utterance
             only, so that a resumed run goes on with the same clips whatever was prefetched.
         seed: Of crops and augmentations.
-        epoch: Counted by the callback below.
-        augmentations: Names in `exhubert.training.augment.AUGMENTATIONS`, for training.
+        epoch: Set by `exhubert.training.callbacks.CropEpochCallback`.
+        augmentations: Names in `exhubert.emoset.augment.AUGMENTATIONS`, for training.
         augmentation_probability: Of each one.
     """
 
@@ -94,19 +93,3 @@ def pooled_logits(model, batch: Mapping[str, Any], clips_at_once: int) -> torch.
         for first in range(0, int(windows.sum()), clips_at_once)
     ]
     return torch.segment_reduce(torch.cat(parts), "mean", lengths=windows, axis=0)
-
-
-class CropEpochCallback(TrainerCallback):
-    """Tells a collator which epoch it is; needs its batches made in the main process or workers started each epoch."""
-
-    def __init__(self, collator: SpeechCollator):
-        self.collator = collator
-
-    def on_epoch_begin(self, args, state, control, **kwargs):
-        self.collator.epoch = int(state.epoch or 0)
-
-
-def decode(audio: Mapping[str, Any]) -> np.ndarray:
-    """Decodes the `audio` cell of a built dataset: `(samples,)`, float32, 16 kHz."""
-    samples, _ = soundfile.read(io.BytesIO(audio["bytes"]), dtype="float32")
-    return samples

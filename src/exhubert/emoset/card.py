@@ -1,14 +1,16 @@
 """Tables, plots and a dataset card of a built dataset, all from its own files."""
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from matplotlib.figure import Figure
 
-from ..evaluation.plots import plot_class_table, plot_durations, plot_hours
+from ..files import ACCENT, INK, PALE, markdown_table, save_figure
 from ..labels import SIX_CLASSES
+from ..records import BuildSummary
 
 _COLUMNS = ["corpus", "label", "language", "duration"]
 
@@ -20,9 +22,7 @@ def write_statistics(folder: str | Path) -> Path:
         FileNotFoundError: The folder holds no finished dataset.
     """
     folder = Path(folder)
-    if not (folder / "summary.json").is_file():
-        raise FileNotFoundError(f"{folder} holds no finished dataset; build it first.")
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    summary = BuildSummary.load_all(folder)
     rows = pd.concat(
         pq.read_table(path, columns=_COLUMNS).to_pandas()
         for corpus in summary
@@ -40,9 +40,9 @@ def write_statistics(folder: str | Path) -> Path:
     return card
 
 
-def _card(summary: dict[str, Any], counts: pd.DataFrame) -> str:
-    utterances = sum(facts["utterances"] for facts in summary.values())
-    hours = sum(facts["hours"] for facts in summary.values())
+def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame) -> str:
+    utterances = sum(facts.utterances for facts in summary.values())
+    hours = sum(facts.hours for facts in summary.values())
     head = [
         "---",
         "pretty_name: EmoSet++ build",
@@ -62,15 +62,15 @@ def _card(summary: dict[str, Any], counts: pd.DataFrame) -> str:
     ]
     corpora = []
     for facts in summary.values():
-        parts = " / ".join(str(part["utterances"]) for part in facts["partitions"].values())
-        rule = facts["partition_rule"] + ("" if facts["speaker_independent"] else " (not speaker-independent)")
-        terms = (facts["name"], facts["licence"], facts["redistribution"])
-        corpora.append((*terms, facts["utterances"], facts["hours"], parts, rule, facts["rejected"]))
-    refused = [facts["name"] for facts in summary.values() if facts["redistribution"] != "allowed"]
+        parts = " / ".join(str(part["utterances"]) for part in facts.partitions.values())
+        rule = facts.partition_rule + ("" if facts.speaker_independent else " (not speaker-independent)")
+        terms = (facts.name, facts.licence, facts.redistribution)
+        corpora.append((*terms, facts.utterances, facts.hours, parts, rule, facts.rejected))
+    refused = [facts.name for facts in summary.values() if facts.redistribution != "allowed"]
     warning = [f"**Not to be passed on** (forbidden, or terms unknown): {', '.join(refused)}.", ""] if refused else []
     labels = [
         (
-            facts["name"],
+            facts.name,
             raw,
             label["emotion"],
             f"{label['arousal']}_{label['valence']}" if label["arousal"] else "dropped",
@@ -78,29 +78,64 @@ def _card(summary: dict[str, Any], counts: pd.DataFrame) -> str:
             label["alternative"] or "",
         )
         for facts in summary.values()
-        for raw, label in facts["label_map"].items()
+        for raw, label in facts.label_map.items()
     ]
     titles = ("corpus", "licence", "redistribution", "utterances", "hours", "train/validation/test", "by", "set aside")
     by_class = [(name, *row) for name, row in zip(counts.index, counts.to_numpy(), strict=True)]
     lines = [
         *head,
-        *_table(titles, corpora),
+        markdown_table(titles, corpora),
         "",
         *warning,
         "Partitions: a corpus's own where it keeps speakers apart, else 60/20/20 by speaker, balanced over classes.",
         "",
         *(f"![{name}](plots/{name}.png)" for name in ("classes", "languages", "durations")),
         "",
-        *_table(("corpus", *counts.columns), by_class),
+        markdown_table(("corpus", *counts.columns), by_class),
         "",
         "## Label maps",
         "",
         "The paper's map was not published; only the example emotion of each class was (basis `source`).",
         "",
-        *_table(("corpus", "raw label", "emotion", "class", "basis", "alternative"), labels),
+        markdown_table(("corpus", "raw label", "emotion", "class", "basis", "alternative"), labels),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _table(titles: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[str]:
-    return ["| " + " | ".join(map(str, row)) + " |" for row in (titles, ["---"] * len(titles), *rows)]
+def plot_class_table(counts: pd.DataFrame, path: Path, title: str) -> None:
+    """Utterances of each class (columns) in each corpus (rows), shaded by their share of the corpus."""
+    figure = Figure(figsize=(7.2, 1.4 + 0.3 * len(counts)), layout="constrained")
+    axes = figure.subplots()
+    shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(counts.shape[1]), [name.replace("_", "\n") for name in counts.columns], fontsize=8)
+    axes.set_yticks(range(len(counts)), counts.index, fontsize=8)
+    for (row, column), share in np.ndenumerate(shares):
+        colour = "white" if share > 0.55 else INK
+        axes.text(column, row, str(counts.iat[row, column]), ha="center", va="center", fontsize=8, color=colour)
+    axes.set_title(title, fontsize=11)
+    save_figure(figure, path)
+
+
+def plot_hours(hours: pd.Series, path: Path, title: str) -> None:
+    """Hours by language, most first."""
+    hours = hours.sort_values()
+    figure = Figure(figsize=(7, 1.2 + 0.28 * len(hours)), layout="constrained")
+    axes = figure.subplots()
+    axes.barh(hours.index.astype(str), hours.to_numpy(), color=ACCENT)
+    axes.set_xlabel("hours")
+    axes.set_title(title, fontsize=11)
+    save_figure(figure, path)
+
+
+def plot_durations(seconds: pd.Series, path: Path, title: str) -> None:
+    """Histogram of durations, with the 3 s crop of the paper's training as a mark."""
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.hist(seconds, bins=60, color=PALE)
+    axes.axvline(3.0, color=INK, linewidth=1, label="3 s")
+    axes.set_xlabel("seconds")
+    axes.set_ylabel("utterances")
+    axes.legend()
+    axes.set_title(title, fontsize=11)
+    save_figure(figure, path)

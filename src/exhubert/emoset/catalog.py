@@ -9,13 +9,19 @@ from typing import Any
 
 import yaml
 
-from ..configuration_exhubert import SIX_CLASSES
-from ..labels import VALENCES, arousal_valence, class_name, class_of_word
+from ..labels import SIX_CLASSES, VALENCES, arousal_valence, class_name, class_of_word
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML has it
 _FOLDER = Path(__file__).parent / "catalog"
 KINDS = ("acted", "induced", "natural", "mixed", "synthetic", "unknown")
 SCHEMES = ("default", "alternative", "corpus_valence")
+
+
+class UnknownCorpusError(KeyError):
+    """The catalog has no such corpus; the message names the nearest ids."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 @dataclass(frozen=True)
@@ -119,12 +125,14 @@ def entry(corpus: str) -> CatalogEntry:
     """The entry of a corpus.
 
     Raises:
-        KeyError: No such corpus; the message names the nearest ids.
+        UnknownCorpusError: No such corpus; the message names the nearest ids.
     """
     if corpus not in catalog():
         close = difflib.get_close_matches(corpus, catalog(), n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(catalog())}."
-        raise KeyError(f"The catalog has no corpus {corpus!r}; {hint} Read a corpus of your own as `manifest`.")
+        raise UnknownCorpusError(
+            f"The catalog has no corpus {corpus!r}; {hint} Read a corpus of your own as `manifest`."
+        )
     return catalog()[corpus]
 
 

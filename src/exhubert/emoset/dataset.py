@@ -1,6 +1,7 @@
 """Building: every corpus asked for becomes a folder of parquet shards, and together they make one dataset."""
 
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -11,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pyarrow.parquet as pq
+import soundfile
 from filelock import FileLock, Timeout
 
-from ..files import write_whole
 from ..labels import SIX_CLASSES
-from .builder import EmoSetPlusPlus, Listing
+from ..records import BuildSummary
+from .builder import EmoSetPlusPlus
+from .listing import Listing
 from .partition import PARTITIONS, check_leakage
 
-_SUMMARY = "summary.json"
 _REJECTED = "rejected.jsonl"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -32,7 +35,7 @@ def build(
     num_proc: int | None = None,
     scheme: str | Path = "default",
     strict: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, BuildSummary]:
     """Builds corpora into `output`, one folder each, and returns the summary.
 
     A corpus that is already there, built from the same files with the same labels and partitions, is kept. One that
@@ -48,11 +51,10 @@ def build(
         strict: Make anything that is set aside an error.
 
     Returns:
-        For each corpus its counts by partition and class, speakers, hours, rejected recordings, dropped labels, label
-        map and partition rule. The same is in `output/summary.json`.
+        The summary of each corpus, by its id; `output/summary.json` has the same.
 
     Raises:
-        KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.builder.list_corpus`;
+        KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.listing.list_corpus`;
             no recording of it is usable; or with `strict` one isn't.
         LeakageError: A speaker, or the same audio, stands in two partitions.
         TimeoutError: Another build is writing to the same folder.
@@ -82,16 +84,18 @@ def build(
 
 def _build_all(
     builders: Mapping[str, EmoSetPlusPlus], output: Path, num_proc: int | None, strict: bool
-) -> dict[str, Any]:
-    (output / _SUMMARY).unlink(missing_ok=True)  # it comes back when everything is checked, and `load` asks for it
+) -> dict[str, BuildSummary]:
+    (output / BuildSummary.file).unlink(
+        missing_ok=True
+    )  # it comes back when everything is checked, and `load` asks for it
     for corpus, builder in builders.items():
         _build_corpus(builder, builder.listings[corpus], output / corpus, num_proc, strict)
     shutil.rmtree(output / ".cache", ignore_errors=True)
     _check_content(output)
-    built = sorted(path.parent.name for path in output.glob(f"*/{_SUMMARY}"))
-    summary = {corpus: json.loads((output / corpus / _SUMMARY).read_text(encoding="utf-8")) for corpus in built}
-    _write_json(output / _SUMMARY, summary)
-    return {corpus: summary[corpus] for corpus in builders}
+    built = sorted(path.parent.name for path in output.glob(f"*/{BuildSummary.file}"))
+    summaries = {corpus: BuildSummary.load(output / corpus) for corpus in built}
+    BuildSummary.save_all(summaries, output)
+    return {corpus: summaries[corpus] for corpus in builders}
 
 
 def load(
@@ -109,9 +113,7 @@ def load(
         ValueError: No row is left.
     """
     folder = Path(folder)
-    if not (folder / _SUMMARY).is_file():
-        raise FileNotFoundError(f"{folder} holds no finished dataset; build it, or go on with recipes/build_emoset.py.")
-    built = sorted(json.loads((folder / _SUMMARY).read_text(encoding="utf-8")))
+    built = sorted(BuildSummary.load_all(folder))
     if missing := sorted(set(corpora or ()) - set(built)):
         raise FileNotFoundError(f"{folder} holds {', '.join(built)}, but not {', '.join(missing)}; build it first.")
     files = {
@@ -132,9 +134,9 @@ def load(
 def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_proc: int | None, strict: bool) -> None:
     work = target.with_name(target.name + ".incomplete")
     shutil.rmtree(work, ignore_errors=True)
-    if (target / _SUMMARY).is_file():
-        summary = json.loads((target / _SUMMARY).read_text(encoding="utf-8"))
-        if summary["fingerprint"] == listing.fingerprint and not (strict and summary["rejected"]):
+    if (target / BuildSummary.file).is_file():
+        summary = BuildSummary.load(target)
+        if summary.fingerprint == listing.fingerprint and not (strict and summary.rejected):
             return
     work.mkdir(parents=True)
     builder.download_and_prepare(str(work / "parquet"), file_format="parquet", num_proc=num_proc)
@@ -155,12 +157,12 @@ def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_p
         )
     if not list(work.glob("*.parquet")):
         raise ValueError(f"{listing.entry.name}: no recording can be used; the reasons are in {work / _REJECTED}.")
-    _write_json(work / _SUMMARY, _summary(listing, work, rejected))
+    _summary(listing, work, rejected).save(work)
     shutil.rmtree(target, ignore_errors=True)
     work.rename(target)
 
 
-def _summary(listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> dict[str, Any]:
+def _summary(listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> BuildSummary:
     partitions: dict[str, Any] = {}
     seconds, unnamed = 0.0, 0
     for part in PARTITIONS:
@@ -175,25 +177,21 @@ def _summary(listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> 
             "speakers": sorted({row["speaker"] for row in rows if row["speaker"]}),
             "classes": {name: counts[name] for name in SIX_CLASSES},
         }
-    return {
-        "name": listing.entry.name,
-        "licence": listing.entry.licence,
-        "redistribution": listing.entry.redistribution,
-        "kind": listing.entry.kind,
-        "utterances": sum(part["utterances"] for part in partitions.values()),
-        "hours": round(seconds / 3600, 3),
-        "partition_rule": listing.rule,
-        "speaker_independent": unnamed == 0,
-        "partitions": partitions,
-        "rejected": len(rejected),
-        "dropped_labels": listing.dropped,
-        "label_map": {raw: asdict(facts) for raw, facts in listing.entry.labels.items()},
-        "fingerprint": listing.fingerprint,
-    }
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return BuildSummary(
+        name=listing.entry.name,
+        licence=listing.entry.licence,
+        redistribution=listing.entry.redistribution,
+        kind=listing.entry.kind,
+        utterances=sum(part["utterances"] for part in partitions.values()),
+        hours=round(seconds / 3600, 3),
+        partition_rule=listing.rule,
+        speaker_independent=unnamed == 0,
+        partitions=partitions,
+        rejected=len(rejected),
+        dropped_labels=listing.dropped,
+        label_map={raw: asdict(facts) for raw, facts in listing.entry.labels.items()},
+        fingerprint=listing.fingerprint,
+    )
 
 
 def _check_content(folder: Path) -> None:
@@ -210,3 +208,9 @@ def _check_content(folder: Path) -> None:
     for digest, name in keys:
         names.setdefault(digest, name)
     check_leakage([names[digest] for digest, _ in keys], parts, "recordings with the same audio")
+
+
+def decode(audio: Mapping[str, Any]) -> np.ndarray:
+    """Decodes the `audio` cell of a built dataset: `(samples,)`, float32, 16 kHz."""
+    samples, _ = soundfile.read(io.BytesIO(audio["bytes"]), dtype="float32")
+    return samples

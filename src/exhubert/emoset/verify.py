@@ -7,8 +7,8 @@ from pathlib import Path
 
 import soundfile
 
-from .builder import corpus_entry
 from .catalog import CatalogEntry
+from .listing import corpus_entry
 from .readers import read
 from .record import Record
 

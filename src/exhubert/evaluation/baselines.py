@@ -14,9 +14,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
+from transformers.audio_utils import mel_filter_bank
 
 from ..audio import SAMPLING_RATE
-from ..emoset.batches import decode
+from ..emoset.dataset import decode
 
 _BANDS = 48
 
@@ -100,10 +101,4 @@ def _smile() -> Any:
 @cache
 def _mel_filters() -> np.ndarray:
     """Triangular filters `(48, 257)` over the bins of a 512-point transform, 60 Hz to 8 kHz, mel-spaced."""
-    low, high = (2595 * np.log10(1 + f / 700) for f in (60.0, SAMPLING_RATE / 2))
-    mel = np.linspace(low, high, _BANDS + 2)
-    edges = 700 * (10 ** (mel / 2595) - 1)
-    bins = np.fft.rfftfreq(512, 1 / SAMPLING_RATE)
-    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    return np.clip(np.minimum(rising, falling), 0, None)
+    return mel_filter_bank(257, _BANDS, 60.0, SAMPLING_RATE / 2, SAMPLING_RATE, mel_scale="htk").T

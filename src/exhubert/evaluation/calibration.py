@@ -8,7 +8,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
-from sklearn.metrics import brier_score_loss, log_loss, recall_score
+from sklearn.metrics import brier_score_loss, log_loss
+
+from .metrics import uar
 
 BINS = 15
 COVERAGES = np.arange(20, 0, -1) / 20
@@ -121,9 +123,7 @@ def abstention(
                 "coverage": float(kept.mean()),
                 "threshold": float(threshold),
                 "wa": float(right[kept].mean()),
-                "uar": float(recall_score(truth[kept], guess[kept], labels=present, average="macro", zero_division=0))
-                if whole
-                else None,
+                "uar": uar(truth[kept], guess[kept]) if whole else None,
             }
         )
     return points

@@ -1,34 +1,60 @@
 """The figures of speech emotion recognition, UAR first."""
 
-import importlib
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import evaluate
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import confusion_matrix
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
 from ..labels import arousal_valence
 
-_MODULES = {"uar": "UAR", "wa": "WA", "macro_f1": "MacroF1", "confusion_matrix": "ConfusionMatrix"}
+if TYPE_CHECKING:
+    import evaluate
+
 FEWEST_SPEAKERS = 5
 
 
-def load_metric(name: str) -> evaluate.Metric:
-    """One of the package's `evaluate` metrics: `uar`, `wa`, `macro_f1`, `confusion_matrix`.
+def load_metric() -> "evaluate.EvaluationModule":
+    """The figures as a metric of the library `evaluate`, loaded from this folder without network.
 
-    >>> load_metric("uar").compute(references=[0, 0, 0, 1], predictions=[0, 0, 0, 2])
-    {'uar': 0.5}
-
-    Raises:
-        KeyError: There is no such metric.
+    >>> results = load_metric().compute(references=[0, 0, 0, 1], predictions=[0, 0, 0, 2])
+    >>> results["uar"], results["wa"]
+    (0.5, 0.75)
     """
-    module = importlib.import_module(f".modules.{name}.{name}", __package__) if name in _MODULES else None
-    if module is None:
-        raise KeyError(f"No metric {name!r}; there are {', '.join(_MODULES)}.")
-    return getattr(module, _MODULES[name])()
+    import evaluate
+
+    return evaluate.load(str(Path(__file__).with_name("ser_metric.py")))
+
+
+def uar(references: ArrayLike, predictions: ArrayLike) -> float:
+    """Unweighted average recall, from 0 to 1: mean recall of the classes that occur in the references.
+
+    >>> uar([0, 0, 0, 1], [0, 0, 0, 2])
+    0.5
+    """
+    present = np.unique(references)
+    return float(recall_score(references, predictions, labels=present, average="macro", zero_division=0))
+
+
+def class_figures(references: ArrayLike, predictions: ArrayLike, num_classes: int | None = None) -> dict[str, Any]:
+    """UAR, WA (accuracy), macro-F1, and the confusion matrix with references in rows.
+
+    Args:
+        references: True class indices.
+        predictions: Predicted class indices.
+        num_classes: Rows and columns of the matrix; by default one for each class that occurs.
+    """
+    present = np.unique(references)
+    classes = range(num_classes) if num_classes else np.union1d(references, predictions)
+    return {
+        "uar": uar(references, predictions),
+        "wa": float(accuracy_score(references, predictions)),
+        "macro_f1": float(f1_score(references, predictions, labels=present, average="macro", zero_division=0)),
+        "confusion_matrix": confusion_matrix(references, predictions, labels=list(classes)).tolist(),
+    }
 
 
 def ser_metrics(references: ArrayLike, predictions: ArrayLike, names: Sequence[str]) -> dict[str, float]:
@@ -43,10 +69,8 @@ def ser_metrics(references: ArrayLike, predictions: ArrayLike, names: Sequence[s
         names: Class names in logit order.
     """
     truth, guess = np.asarray(references), np.asarray(predictions)
-    result: dict[str, Any] = {}
-    for name in ("uar", "wa", "macro_f1"):
-        result |= load_metric(name).compute(references=truth, predictions=guess)
-    counts = confusion_matrix(truth, guess, labels=range(len(names)))
+    result = class_figures(truth, guess, len(names))
+    counts = np.array(result.pop("confusion_matrix"))
     for index, name in enumerate(names):
         if total := counts[index].sum():
             result[f"recall_{name}"] = float(counts[index, index] / total)
@@ -54,8 +78,7 @@ def ser_metrics(references: ArrayLike, predictions: ArrayLike, names: Sequence[s
         for part, what in enumerate(("arousal", "valence")):
             folded = [arousal_valence(name)[part] for name in names]
             codes = np.array([sorted(set(folded)).index(value) for value in folded])
-            uar = load_metric("uar").compute(references=codes[truth], predictions=codes[guess])
-            result[f"uar_{what}"] = uar["uar"]
+            result[f"uar_{what}"] = uar(codes[truth], codes[guess])
     return result
 
 

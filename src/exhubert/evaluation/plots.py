@@ -6,13 +6,12 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import pandas as pd
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
-_INK, _ACCENT, _PALE = "#1f2933", "#2364aa", "#9fb3c8"
+from ..files import ACCENT, CHANCE, INK, PALE, save_figure
 
 
 def plot_confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], path: Path, title: str) -> None:
@@ -25,7 +24,7 @@ def plot_confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], path: 
     axes.set_xticks(range(len(names)), labels, fontsize=8)
     axes.set_yticks(range(len(names)), labels, fontsize=8)
     for (row, column), share in np.ndenumerate(shares):
-        colour = "white" if share > 0.55 else _INK
+        colour = "white" if share > 0.55 else INK
         axes.text(
             column,
             row,
@@ -49,12 +48,12 @@ def plot_groups(groups: Mapping[str, Mapping[str, Any]], path: Path, title: str)
     for row, name in enumerate(names):
         figures = groups[name]
         uar = 100 * figures["uar"]
-        axes.barh(row, uar, color=_PALE, height=0.7)
+        axes.barh(row, uar, color=PALE, height=0.7)
         if figures.get("uar_interval"):
             low, high = (100 * bound for bound in figures["uar_interval"])
-            axes.plot([low, high], [row, row], color=_INK, linewidth=1.5)
-        axes.plot([100 * figures["chance_uar"]] * 2, [row - 0.35, row + 0.35], color="#c0392b", linewidth=1.5)
-        axes.text(1, row, f"{uar:.1f}", va="center", fontsize=8, color=_INK)
+            axes.plot([low, high], [row, row], color=INK, linewidth=1.5)
+        axes.plot([100 * figures["chance_uar"]] * 2, [row - 0.35, row + 0.35], color=CHANCE, linewidth=1.5)
+        axes.text(1, row, f"{uar:.1f}", va="center", fontsize=8, color=INK)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set(xlim=(0, 100), ylim=(-0.6, len(names) - 0.4))
     axes.set_xlabel("UAR in %, line: 95 % interval over speakers, red: chance")
@@ -70,13 +69,13 @@ def plot_training(history: Sequence[Mapping[str, float]], path: Path, title: str
     uars = sorted(by_step.items())
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
     if losses:
-        axes.plot(*zip(*losses, strict=True), color=_PALE, label="training loss")
+        axes.plot(*zip(*losses, strict=True), color=PALE, label="training loss")
     axes.set_xlabel("step")
     axes.set_ylabel("training loss")
     if uars:
         right = axes.twinx()
-        right.plot(*zip(*uars, strict=True), color=_ACCENT, marker="o", label="validation UAR")
-        right.set_ylabel("validation UAR in %", color=_ACCENT)
+        right.plot(*zip(*uars, strict=True), color=ACCENT, marker="o", label="validation UAR")
+        right.set_ylabel("validation UAR in %", color=ACCENT)
         right.set_ylim(0, 100)
     axes.set_title(title, fontsize=11)
     _save(figure, path)
@@ -85,7 +84,7 @@ def plot_training(history: Sequence[Mapping[str, float]], path: Path, title: str
 def plot_gates(openings: Mapping[str, float], path: Path, title: str) -> None:
     """Norm of each block's gate, first block first."""
     figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
-    axes.bar(list(openings), list(openings.values()), color=_ACCENT, width=0.7)
+    axes.bar(list(openings), list(openings.values()), color=ACCENT, width=0.7)
     axes.set_xlabel("block")
     axes.set_ylabel("Frobenius norm of the gate")
     axes.set_title(title, fontsize=11)
@@ -129,18 +128,18 @@ def plot_confidence(figures: Mapping[str, Any], path: Path, title: str) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.4), layout="constrained")
     for row in figures["reliability"]:
         low, high, accuracy = (100 * row[key] for key in ("low", "high", "accuracy"))
-        left.bar(low, accuracy, high - low, align="edge", color=_PALE, edgecolor="white")
-        left.text((low + high) / 2, 1.5, row["count"], ha="center", va="bottom", rotation=90, fontsize=7, color=_INK)
-    left.plot([0, 100], [0, 100], color=_INK, linewidth=1, linestyle="--")
+        left.bar(low, accuracy, high - low, align="edge", color=PALE, edgecolor="white")
+        left.text((low + high) / 2, 1.5, row["count"], ha="center", va="bottom", rotation=90, fontsize=7, color=INK)
+    left.plot([0, 100], [0, 100], color=INK, linewidth=1, linestyle="--")
     means = [[100 * row[key] for row in figures["reliability"]] for key in ("confidence", "accuracy")]
-    left.plot(*means, color=_ACCENT, marker="o", markersize=4, linewidth=0)
+    left.plot(*means, color=ACCENT, marker="o", markersize=4, linewidth=0)
     left.set(xlim=(0, 100), ylim=(0, 100), aspect="equal")
     left.set_xlabel("confidence in %")
     left.set_ylabel("accuracy in %, with number of utterances")
     left.set_title(f"ECE {100 * figures['ece']:.1f} %; dashed: confidence is accuracy", fontsize=9)
     points = figures["abstention"]
     coverage = [100 * point["coverage"] for point in points]
-    for key, name, colour in (("uar", "UAR", _ACCENT), ("wa", "WA", _INK)):
+    for key, name, colour in (("uar", "UAR", ACCENT), ("wa", "WA", INK)):
         values = [np.nan if point[key] is None else 100 * point[key] for point in points]
         right.plot(coverage, values, color=colour, label=name, linestyle="-" if key == "uar" else "--")
     right.set(xlim=(100, 0), ylim=(0, 102))
@@ -157,13 +156,11 @@ def plot_arms(arms: Mapping[str, Mapping[str, Any]], path: Path, title: str) -> 
     figure, axes = plt.subplots(figsize=(7.2, 1.3 + 0.42 * len(arms)), layout="constrained")
     for row, found in enumerate(reversed(list(arms.values()))):
         low, high = found["uar_interval"] or (found["uar"], found["uar"])
-        axes.plot([100 * low, 100 * high], [row, row], color=_PALE, linewidth=5, solid_capstyle="butt")
-        axes.plot(
-            100 * np.array(found["uar_by_seed"]), [row] * len(found["uar_by_seed"]), "o", color=_INK, markersize=3
-        )
-        axes.plot(100 * found["uar"], row, "|", color=_ACCENT, markersize=16, markeredgewidth=2.5)
-        axes.text(101, row, f"{100 * found['uar']:.1f}", va="center", fontsize=8, color=_INK)
-    axes.axvline(100 * max(found["chance_uar"] for found in arms.values()), color="#c0392b", linewidth=1.2)
+        axes.plot([100 * low, 100 * high], [row, row], color=PALE, linewidth=5, solid_capstyle="butt")
+        axes.plot(100 * np.array(found["uar_by_seed"]), [row] * len(found["uar_by_seed"]), "o", color=INK, markersize=3)
+        axes.plot(100 * found["uar"], row, "|", color=ACCENT, markersize=16, markeredgewidth=2.5)
+        axes.text(101, row, f"{100 * found['uar']:.1f}", va="center", fontsize=8, color=INK)
+    axes.axvline(100 * max(found["chance_uar"] for found in arms.values()), color=CHANCE, linewidth=1.2)
     axes.set_yticks(range(len(arms)), [name.replace("_", " ") for name in reversed(list(arms))], fontsize=8)
     axes.set(xlim=(0, 100), ylim=(-0.6, len(arms) - 0.4))
     axes.set_xlabel("UAR in %; bar: 95 % interval over speakers, dots: seeds, red: chance")
@@ -171,43 +168,6 @@ def plot_arms(arms: Mapping[str, Mapping[str, Any]], path: Path, title: str) -> 
     _save(figure, path)
 
 
-def plot_class_table(counts: pd.DataFrame, path: Path, title: str) -> None:
-    """Utterances of each class (columns) in each corpus (rows), shaded by their share of the corpus."""
-    figure, axes = plt.subplots(figsize=(7.2, 1.4 + 0.3 * len(counts)), layout="constrained")
-    shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(counts.shape[1]), [name.replace("_", "\n") for name in counts.columns], fontsize=8)
-    axes.set_yticks(range(len(counts)), counts.index, fontsize=8)
-    for (row, column), share in np.ndenumerate(shares):
-        colour = "white" if share > 0.55 else _INK
-        axes.text(column, row, str(counts.iat[row, column]), ha="center", va="center", fontsize=8, color=colour)
-    axes.set_title(title, fontsize=11)
-    _save(figure, path)
-
-
-def plot_hours(hours: pd.Series, path: Path, title: str) -> None:
-    """Hours by language, most first."""
-    hours = hours.sort_values()
-    figure, axes = plt.subplots(figsize=(7, 1.2 + 0.28 * len(hours)), layout="constrained")
-    axes.barh(hours.index.astype(str), hours.to_numpy(), color=_ACCENT)
-    axes.set_xlabel("hours")
-    axes.set_title(title, fontsize=11)
-    _save(figure, path)
-
-
-def plot_durations(seconds: pd.Series, path: Path, title: str) -> None:
-    """Histogram of durations, with the 3 s crop of the paper's training as a mark."""
-    figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
-    axes.hist(seconds, bins=60, color=_PALE)
-    axes.axvline(3.0, color=_INK, linewidth=1, label="3 s")
-    axes.set_xlabel("seconds")
-    axes.set_ylabel("utterances")
-    axes.legend()
-    axes.set_title(title, fontsize=11)
-    _save(figure, path)
-
-
 def _save(figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130, metadata={"Software": None})
+    save_figure(figure, path)
     plt.close(figure)

@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
+from ..configuration_exhubert import logit_temperature, sees_padding
 from ..emoset.batches import SpeechCollator, pooled_logits
 
 KEPT = ["utterance_id", "corpus", "language", "speaker", "gender", "duration", "label"]
@@ -28,7 +29,7 @@ def predict_rows(
         The columns `KEPT`, `prediction` (class index) and `p_<class>` (probabilities that sum to one, calibrated if the
         model carries a temperature), in the order of `rows`.
     """
-    if getattr(model.config, "feat_extract_norm", "layer") == "group":
+    if sees_padding(model.config):
         batch_size = 1
     collate = SpeechCollator(feature_extractor, max_seconds)
     order = np.argsort(rows["duration"], kind="stable")
@@ -43,8 +44,7 @@ def predict_rows(
             bar.update(len(indices))
     table = rows.select_columns(KEPT).to_pandas()
     table["prediction"] = logits.argmax(axis=1)
-    temperature = getattr(model.config, "logit_temperature", None) or 1.0
-    probabilities = torch.from_numpy(logits / temperature).softmax(dim=-1).numpy()
+    probabilities = torch.from_numpy(logits / logit_temperature(model.config)).softmax(dim=-1).numpy()
     for index, name in model.config.id2label.items():
         table[f"p_{name}"] = probabilities[:, index]
     return table

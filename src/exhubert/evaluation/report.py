@@ -1,17 +1,14 @@
 """Results of an evaluation: figures with intervals, by corpus, language, gender and speaker, in one JSON file."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import confusion_matrix
 
-from ..files import write_whole
+from ..files import markdown_table
 from .calibration import confidence_figures
-from .metrics import bootstrap_uar, enough_speakers, ser_metrics
+from .metrics import bootstrap_uar, class_figures, enough_speakers, ser_metrics, uar
 from .ratings import rating_figures
 
 
@@ -40,20 +37,19 @@ def summarise(table: pd.DataFrame, names: list[str]) -> dict[str, Any]:
         "uar": figures.pop("uar"),
         "uar_interval": interval,
         **figures,
-        "confusion_matrix": confusion_matrix(table["label"], table["prediction"], labels=range(len(names))).tolist(),
+        "confusion_matrix": class_figures(table["label"], table["prediction"], len(names))["confusion_matrix"],
     }
 
 
 def by_speaker(table: pd.DataFrame, names: list[str]) -> dict[str, dict[str, Any]]:
     """Utterances, classes that occur and UAR of each named speaker."""
-    rows = table.assign(right=table["label"] == table["prediction"])
     return {
         str(speaker): {
             "utterances": len(part),
             "classes": [names[index] for index in sorted(part["label"].unique())],
-            "uar": float(part.groupby("label")["right"].mean().mean()),
+            "uar": uar(part["label"], part["prediction"]),
         }
-        for speaker, part in rows.groupby("speaker")
+        for speaker, part in table.groupby("speaker")
     }
 
 
@@ -99,25 +95,18 @@ def results(
     }
 
 
-def write_results(results: Mapping[str, Any], path: Path) -> None:
-    """Writes results as JSON: the file is there whole or not at all."""
-    write_whole(path, json.dumps(results, indent=2) + "\n")
-
-
 def _by(keys: pd.Series, table: pd.DataFrame, names: list[str]) -> dict[str, dict[str, Any]]:
     return {str(key): summarise(part, names) for key, part in table.groupby(keys)}
 
 
-def markdown_table(groups: Mapping[str, Mapping[str, Any]], heading: str) -> str:
+def figures_table(groups: Mapping[str, Mapping[str, Any]], heading: str) -> str:
     """A table of UAR with interval, WA, macro-F1 and chance, one line for each group."""
-    lines = [f"| {heading} | utterances | speakers | UAR % (95 % interval) | WA % | macro-F1 % | chance UAR % |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    header = [heading, "utterances", "speakers", "UAR % (95 % interval)", "WA %", "macro-F1 %", "chance UAR %"]
+    rows = []
     for name, figures in groups.items():
-        lines.append(
-            f"| {name} | {figures['utterances']} | {figures['speakers'] or 'unnamed'} | {uar_text(figures)} "
-            f"| {100 * figures['wa']:.1f} | {100 * figures['macro_f1']:.1f} | {100 * figures['chance_uar']:.1f} |"
-        )
-    return "\n".join(lines)
+        percents = [f"{100 * figures[key]:.1f}" for key in ("wa", "macro_f1", "chance_uar")]
+        rows.append([name, figures["utterances"], figures["speakers"] or "unnamed", uar_text(figures), *percents])
+    return markdown_table(header, rows)
 
 
 def uar_text(figures: Mapping[str, Any]) -> str:
@@ -131,14 +120,15 @@ def uar_text(figures: Mapping[str, Any]) -> str:
 
 def confidence_table(calibrations: Mapping[str, Mapping[str, Any] | None], heading: str) -> str:
     """A Markdown table of calibration figures, one line for each model; empty where no model has any."""
-    lines = [f"| {heading} | ECE % | Brier score | log loss | AURC % |", "|---|---|---|---|---|"]
-    for name, figures in calibrations.items():
-        if figures:
-            lines.append(
-                f"| {name} | {100 * figures['ece']:.1f} | {figures['brier']:.3f} | {figures['log_loss']:.3f} "
-                f"| {100 * figures['aurc']:.1f} |"
-            )
-    return "\n".join(lines) if len(lines) > 2 else ""
+    rows = [
+        [
+            name, f"{100 * figures['ece']:.1f}", f"{figures['brier']:.3f}", f"{figures['log_loss']:.3f}",
+            f"{100 * figures['aurc']:.1f}",
+        ]
+        for name, figures in calibrations.items()
+        if figures
+    ]  # fmt: skip
+    return markdown_table([heading, "ECE %", "Brier score", "log loss", "AURC %"], rows) if rows else ""
 
 
 def gender_text(by_gender: Mapping[str, Mapping[str, Any]]) -> str:

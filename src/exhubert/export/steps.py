@@ -15,13 +15,14 @@ import torch
 from tqdm.auto import tqdm
 
 from ..audio import cut_windows
-from ..evaluation import ser_metrics
-from ..conversion.extension import align, feature_extractor_of, load_classifier, signal_like_speech
-from ..files import write_whole
+from ..configuration_exhubert import samples_per_frame, window_seconds
 from ..conversion.folding import added_shares, fold
-from ..labels import names_by_index
-from ..modeling_exhubert import ExHuBERTForSequenceClassification
+from ..conversion.identity import align, signal_like_speech
+from ..conversion.loading import feature_extractor_of, load_classifier
 from ..conversion.session import EXPORTED, OnnxModel
+from ..evaluation.metrics import uar
+from ..files import write_json
+from ..modeling_exhubert import ExHuBERTForSequenceClassification
 
 FORMATS = ("onnx", "safetensors")
 _INLINE_LIMIT = 1_500_000_000  # bytes; one file of ONNX holds less than 2 GB
@@ -66,6 +67,8 @@ def export(
     output = Path(output)
     _check(output, format, folded, prune, int8, clips)
     network = load_classifier(model)
+    if isinstance(network, OnnxModel):
+        raise ValueError(f"{model} was exported already; give the folder it was exported from.")
     if (folded or prune is not None) and not isinstance(network, ExHuBERTForSequenceClassification):
         raise ValueError(f"{model} is a plain HuBERT; it has no gates, so --fold and --prune don't go with it.")
     align(network)
@@ -73,7 +76,7 @@ def export(
     made_up = not len(clips)
     if made_up:
         clips = [signal_like_speech(seconds, seed)[0].numpy() for seed, seconds in enumerate((0.5, 1.7, 3.0, 4.1))]
-    fewest = getattr(network.config, "samples_per_frame", 400)
+    fewest = samples_per_frame(network.config)
     kept = [index for index, clip in enumerate(clips) if len(clip) >= fewest]
     if not kept:
         raise ValueError(f"None of the {len(clips)} recordings to compare on has {fewest} samples, one frame.")
@@ -97,7 +100,7 @@ def export(
             judge.add("ONNX, fp32", OnnxModel(work), _megabytes(Path(work)))
             if int8:
                 _quantise(Path(work))
-                write_whole(Path(work) / "export.json", json.dumps({"int8": True}))
+                write_json(Path(work) / "export.json", {"int8": True})
                 judge.add("ONNX, int8", OnnxModel(work), _megabytes(Path(work)))
         report = {
             "model": str(model),
@@ -109,7 +112,7 @@ def export(
             "made_up": made_up,
             "steps": judge.steps,
         }
-        write_whole(Path(work) / "export.json", json.dumps(report, indent=2) + "\n")
+        write_json(Path(work) / "export.json", report)
         # the file that makes it a model comes last
         for path in sorted(Path(work).iterdir(), key=lambda path: path.name == EXPORTED):
             path.replace(output / path.name)
@@ -133,8 +136,8 @@ class _Judge:
 
     def __init__(self, extractor, config, clips: Sequence[np.ndarray], labels: Sequence[int] | None):
         rate = extractor.sampling_rate
-        length = round((getattr(config, "window_seconds", None) or 3.0) * rate)
-        self.labels, self.names = labels, names_by_index(config.id2label)
+        length = round(window_seconds(config) * rate)
+        self.labels = labels
         self.steps: list[dict[str, Any]] = []
         self.inputs = [
             extractor(cut_windows(clip, length), sampling_rate=rate, return_tensors="pt", padding=True)
@@ -161,7 +164,7 @@ class _Judge:
                 "megabytes": megabytes,
                 "logits": float(np.abs(logits - self.first).max()),
                 "agreement": float((guess == self.first.argmax(axis=1)).mean()),
-                "uar": None if self.labels is None else ser_metrics(self.labels, guess, self.names)["uar"],
+                "uar": None if self.labels is None else uar(self.labels, guess),
             }
         )
 
@@ -216,7 +219,7 @@ def _write_onnx(network, folder: Path) -> None:
     rate = 16_000
     example = (torch.zeros(2, rate), torch.ones(2, rate, dtype=torch.long))
     dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
-    size = sum(parameter.numel() * 4 for parameter in network.parameters())
+    size = 4 * network.num_parameters()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -232,7 +235,7 @@ def _write_onnx(network, folder: Path) -> None:
     program.save(folder / EXPORTED, external_data=size > _INLINE_LIMIT)
     config = json.loads(network.config.to_json_string())
     config.pop("auto_map", None)  # no code of the model travels along
-    write_whole(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    write_json(folder / "config.json", config)
     shutil.copyfile(Path(__file__).with_name("exhubert_onnx.py"), folder / "exhubert_onnx.py")
 
 

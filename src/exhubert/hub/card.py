@@ -1,6 +1,5 @@
 """Model cards, rendered from the files a run and an evaluation wrote: no figure is typed by hand."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,11 +8,13 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ..configuration_exhubert import ExHuBERTConfig
-from ..emoset import catalog
-from ..evaluation.paired import paired_table, read_predictions
+from ..emoset.catalog import catalog
+from ..evaluation.comparison import paired_table, read_predictions
 from ..evaluation.plots import plot_gate_history, plot_gates, plot_training
-from ..evaluation.report import confidence_table, gender_text, markdown_table, speaker_text, uar_text
-from ..evaluation.report import results as summaries
+from ..evaluation.report import confidence_table, figures_table, gender_text, speaker_text, uar_text
+from ..evaluation.report import results as figures_of
+from ..files import read_json
+from ..records import Results, Run
 
 _PLOTS = "plots"
 
@@ -28,7 +29,7 @@ def write_card(
 
     Args:
         model: Folder of the model, with the `run.json` and `trainer_state.json` that training wrote.
-        evaluation: Folder with what recipes/evaluate.py wrote.
+        evaluation: Folder with what recipes/evaluate_model.py wrote.
         template: Jinja template of the card.
         comparisons: Folders of evaluations of other models on the same utterances, by the name they get in the table.
 
@@ -40,39 +41,36 @@ def write_card(
         ValueError: A comparison was made on other utterances.
     """
     model, evaluation = Path(model), Path(evaluation)
-    run = _read(model / "run.json", "recipes/train.py")
-    state = _read(model / "trainer_state.json", "recipes/train.py")
-    results = _read(evaluation / "results.json", "recipes/evaluate.py")
-    config = _read(model / "config.json", "recipes/train.py")
-    alike = {key: results[key] for key in ("utterances_sha256", "max_seconds")}
-    unseen_languages = results["languages_not_trained_on"]
+    run, results = Run.load(model), Results.load(evaluation)
+    state = read_json(model / "trainer_state.json", "recipes/train.py writes it")
+    config = read_json(model / "config.json", "recipes/train.py writes it")
+    same = {"utterances_sha256": results.utterances_sha256, "max_seconds": results.max_seconds}
+    unseen_languages = results.languages_not_trained_on
     others = {
-        name: summaries(table, results["class_names"], unseen_languages=unseen_languages)
-        for name, table in read_predictions(comparisons or {}, alike).items()
+        name: figures_of(table, results.class_names, unseen_languages=unseen_languages)
+        for name, table in read_predictions(comparisons or {}, same).items()
     }
-    history = run["invariants"].get("GateReportCallback", {}).get("history")
-    calibrated = bool(results.get("calibration"))
+    history = run.invariants.get("GateReportCallback", {}).get("history")
+    calibrated = bool(results.calibration)
 
     plots = model / _PLOTS
     plots.mkdir(exist_ok=True)
     for name in ("confusion.png", "groups.png", *["confidence.png"] * calibrated):
         shutil.copy(evaluation / name, plots / name)
     plot_training(state["log_history"], plots / "training.png", "Training")
-    if "gate_norms" in run:
-        plot_gates(run["gate_norms"], plots / "gates.png", "How far training opened each gate")
+    if run.gate_norms:
+        plot_gates(run.gate_norms, plots / "gates.png", "How far training opened each gate")
     if history:
         plot_gate_history(history, plots / "gate_history.png", "How training opened the gates, on one batch")
 
-    this = _what_was_trained(run["model"])
-    compared = {this: results} | others
-    overall = {name: item["overall"] for name, item in compared.items()} | results["baselines"]
-    unseen = {name: item["unseen_languages"] for name, item in compared.items() if item["unseen_languages"]} | results[
-        "baselines_unseen"
-    ]
+    this = _what_was_trained(run.model)
+    compared = {this: results.to_dict()} | others
+    overall = {name: item["overall"] for name, item in compared.items()} | results.baselines
+    unseen = {name: item["unseen_languages"] for name, item in compared.items() if item["unseen_languages"]}
+    unseen |= results.baselines_unseen
     calibrations = {name: item.get("calibration") for name, item in compared.items()}
     calibrations |= {f"{name}, unseen languages": item.get("calibration_unseen") for name, item in compared.items()}
-    paired = results.get("paired", {})
-    trained_on = [catalog()[name].name if name in catalog() else name for name in run.get("corpora") or ()]
+    trained_on = [catalog()[name].name if name in catalog() else name for name in run.corpora]
     card = ModelCard.from_template(
         _metadata(model, run, results, config),
         template_path=str(template),
@@ -81,21 +79,21 @@ def write_card(
         run=run,
         config=config,
         results=results,
-        invariants=run["invariants"],
-        reference=_without_path(run["invariants"].get("ZeroInitIdentityCallback", {}).get("reference", "")),
-        comparison_table=markdown_table(overall, "on held-out speakers"),
-        paired_table=paired_table(paired),
-        unseen_table=markdown_table(unseen, "on unseen languages") if unseen else "",
-        unseen_paired_table=paired_table(paired, "unseen_languages"),
-        corpus_table=markdown_table(results["by_corpus"], "corpus"),
-        language_table=markdown_table(results["by_language"], "language"),
-        by_gender=gender_text(results.get("by_gender", {})),
-        by_speaker=speaker_text(results.get("by_speaker", {})),
+        invariants=run.invariants,
+        reference=_without_path(run.invariants.get("ZeroInitIdentityCallback", {}).get("reference", "")),
+        comparison_table=figures_table(overall, "on held-out speakers"),
+        paired_table=paired_table(results.paired),
+        unseen_table=figures_table(unseen, "on unseen languages") if unseen else "",
+        unseen_paired_table=paired_table(results.paired, "unseen_languages"),
+        corpus_table=figures_table(results.by_corpus, "corpus"),
+        language_table=figures_table(results.by_language, "language"),
+        by_gender=gender_text(results.by_gender),
+        by_speaker=speaker_text(results.by_speaker),
         confidence_table=confidence_table(calibrations, "probabilities of") if calibrated else "",
         gate_history=bool(history),
-        uar=uar_text(results["overall"]),
-        chance=100 * results["overall"]["chance_uar"],
-        classes=results["class_names"],
+        uar=uar_text(results.overall),
+        chance=100 * results.overall["chance_uar"],
+        classes=results.class_names,
         trained_on=trained_on,
     )
     path = model / "README.md"
@@ -148,33 +146,30 @@ def _what_was_trained(settings: Mapping[str, Any]) -> str:
     return "ExHuBERT" if settings.get("zero_init", True) else "ExHuBERT without zero-initialised gates"
 
 
-def _metadata(model: Path, run: dict[str, Any], results: dict[str, Any], config: dict[str, Any]) -> ModelCardData:
+def _metadata(model: Path, run: Run, results: Results, config: dict[str, Any]) -> ModelCardData:
     """What the Hub reads: the head of the card, with the figures of the model index."""
-    seen_name = (
-        "synthetic demo speech" if results["synthetic"] else ", ".join(c["name"] for c in results["corpora"].values())
-    )
+    seen_name = "synthetic demo speech" if results.synthetic else ", ".join(c["name"] for c in results.corpora.values())
     # a corpus of somebody's own, or the demo, could bear the name of another dataset on the Hub
-    known = [name for name in run.get("corpora") or () if name in catalog() and catalog()[name].kind != "synthetic"]
+    known = [name for name in run.corpora if name in catalog() and catalog()[name].kind != "synthetic"]
     return ModelCardData(
         library_name="transformers",
         pipeline_tag="audio-classification",
-        tags=["speech-emotion-recognition", "exhubert", "hubert"]
-        + (["synthetic-data"] if results["synthetic"] else []),
+        tags=["speech-emotion-recognition", "exhubert", "hubert"] + (["synthetic-data"] if results.synthetic else []),
         metrics=["recall", "accuracy", "f1"],
         base_model=_hub_id(config.get("base_checkpoint")),
         datasets=known or None,
         license=config.get("license"),
-        language=sorted(set(results["by_language"]) - {"und"}) or None,
+        language=sorted(set(results.by_language) - {"und"}) or None,
         model_name=model.name,
         eval_results=[
             EvalResult(
                 task_type="audio-classification",
                 dataset_type="emoset-plus-plus",
                 dataset_name=seen_name,
-                dataset_split=results["partition"],
+                dataset_split=results.partition,
                 metric_type=kind,
                 metric_name=name,
-                metric_value=round(results["overall"][key], 4),
+                metric_value=round(results.overall[key], 4),
             )
             for key, kind, name in (
                 ("uar", "recall", "UAR (unweighted average recall)"),
@@ -183,12 +178,6 @@ def _metadata(model: Path, run: dict[str, Any], results: dict[str, Any], config:
             )
         ],
     )
-
-
-def _read(path: Path, recipe: str) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; {recipe} writes it.")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _without_path(reference: str) -> str:

@@ -1,17 +1,17 @@
 """Pushing a built dataset to the Hub, where every licence in it allows that."""
 
-import json
 from pathlib import Path
 
 from ..emoset.card import write_statistics
+from ..records import BuildSummary
 
 
 def refuse_unless_allowed(folder: str | Path) -> None:
     """Raises `PermissionError` if a corpus in the dataset may not be passed on, naming each with its licence."""
-    summary = json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
-    refused = {name: facts for name, facts in summary.items() if facts["redistribution"] != "allowed"}
+    summaries = BuildSummary.load_all(folder)
+    refused = {name: facts for name, facts in summaries.items() if facts.redistribution != "allowed"}
     if refused:
-        names = "; ".join(f"{name} ({facts['licence']})" for name, facts in refused.items())
+        names = "; ".join(f"{name} ({facts.licence})" for name, facts in refused.items())
         raise PermissionError(
             f"{folder} is not pushed: these corpora may not be passed on, or nobody knows whether they may: {names}. "
             "Build a dataset without them."

@@ -10,7 +10,8 @@ import yaml
 from .._version import __version__
 from .upload import HubFile, Plan
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
+_FOLDERS = (".", "app", "conversion", "inference")  # what the page imports
 _PROGRAM = '''"""The page of `exhubert app` for one model."""
 
 from exhubert.app import serve
@@ -32,7 +33,7 @@ def plan_space(planned: Plan) -> Plan:
     repository.
 
     Args:
-        planned: Of the model, from `hub.plan`.
+        planned: Of the model, from `exhubert.hub.upload.plan`.
 
     Raises:
         RuntimeError: gradio isn't installed, so nobody knows which one the page was tried with.
@@ -59,13 +60,15 @@ def plan_space(planned: Plan) -> Plan:
     card = f"---\n{front}---\n{_CARD.format(model=model, version=__version__)}"
     needed = [line for line in requires("exhubert") or () if "extra ==" not in line]
     made = {"README.md": card, "app.py": _PROGRAM.format(model=model), "requirements.txt": "\n".join(needed) + "\n"}
-    modules = sorted(path for path in _PACKAGE.iterdir() if path.suffix in (".py", ".css", ".js"))
+    modules = sorted(
+        path for folder in _FOLDERS for path in (_PACKAGE / folder).iterdir() if path.suffix in (".py", ".css", ".js")
+    )
     return replace(
         planned,
         kind="space",
         files=(
             *(HubFile(path, text.encode(), "made for the Space") for path, text in made.items()),
-            *(HubFile(f"exhubert/{path.name}", path, str(path)) for path in modules),
+            *(HubFile(f"exhubert/{path.relative_to(_PACKAGE).as_posix()}", path, str(path)) for path in modules),
         ),
         staying=(),
         title=f"The page of exhubert {__version__}",

@@ -9,15 +9,15 @@ The rule. Private is always allowed, and says what stands in the way of public. 
    has to be accepted by name.
 """
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import CardData
 
 from ..emoset.catalog import catalog
+from ..files import read_json
+from ..records import Results, Run
 
 UNKNOWN = "unknown"
 
@@ -54,7 +54,7 @@ class Terms:
         return found + [why for name, why in self.corpora.items() if name not in accepted]
 
 
-def terms(model: Path, card: CardData, results: Mapping[str, Any]) -> Terms:
+def terms(model: Path, card: CardData, results: Results) -> Terms:
     """What decides about the visibility of a trained model.
 
     Args:
@@ -62,22 +62,22 @@ def terms(model: Path, card: CardData, results: Mapping[str, Any]) -> Terms:
         card: The metadata of its card.
         results: Its results.json.
     """
-    config = _read(model / "config.json")
+    config = read_json(model / "config.json")
     facts = [f"licence of the model: {card.get('license') or 'none'}"]
     trained: dict[str, str] = {}
     unknown = ""
     for folder in _lineage(model):
-        run, source = _read(folder / "run.json"), str(folder / "run.json")
-        named = run.get("corpora") or run["data"].get("corpora")
+        run, source = Run.load(folder), str(folder / Run.file)
+        named = run.corpora or run.data.get("corpora")
         if not named:
             unknown = unknown or (
                 f"{source} doesn't name the corpora that were trained on, and there may have been more than were "
                 "evaluated: train again with this version"
             )
-            named, source = (results["corpora"] if folder == model else ()), "results.json"
+            named, source = (results.corpora if folder == model else ()), "results.json"
         trained |= dict.fromkeys(named, source)
     facts += [f"trained on {name} ({_redistribution(name)}), after {source}" for name, source in trained.items()]
-    base = _read(model / "run.json")["model"]["model"]
+    base = Run.load(model).model["model"]
     if not Path(base).is_dir():
         facts.append(f"trained from {base}, which isn't on this disk: its licence and data are yours to check")
     corpora = {name: _why(name) for name in trained if _redistribution(name) != "may be passed on"}
@@ -94,9 +94,9 @@ def _lineage(model: Path) -> Iterator[Path]:
         if folder.resolve() in seen or not (folder / "config.json").is_file():
             continue
         seen.add(folder.resolve())
-        origins = [_read(folder / "config.json").get("base_checkpoint")]
-        if (folder / "run.json").is_file():
-            origins.append(_read(folder / "run.json")["model"]["model"])
+        origins = [read_json(folder / "config.json").get("base_checkpoint")]
+        if (folder / Run.file).is_file():
+            origins.append(Run.load(folder).model["model"])
             yield folder
         waiting += [Path(origin) for origin in origins if origin]
 
@@ -122,7 +122,7 @@ def _licence_problem(card: CardData, configured: str | None) -> str | None:
     if named == UNKNOWN:
         return (
             "README.md names no licence, so nobody could use the model. Set `license` in config.json to an identifier "
-            "such as cc-by-4.0 and write the card again (recipes/evaluate.py --card)."
+            "such as cc-by-4.0 and write the card again (recipes/evaluate_model.py --card)."
         )
     if named == "other" and not card.get("license_link"):
         return "README.md has the licence `other` without `license_link`: say where its text is."
@@ -131,10 +131,6 @@ def _licence_problem(card: CardData, configured: str | None) -> str | None:
     if configured and configured.lower() != named:
         return (
             f"README.md has the licence {named}, config.json has {configured}: find out which is right, then write "
-            "the card again (recipes/evaluate.py --card)."
+            "the card again (recipes/evaluate_model.py --card)."
         )
     return None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))

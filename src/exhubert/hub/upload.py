@@ -24,6 +24,8 @@ from huggingface_hub.errors import HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from ..configuration_exhubert import ExHuBERTConfig
+from ..files import read_json
+from ..records import Results, Run
 from .terms import Terms, terms
 
 CODE = ("configuration_exhubert.py", "modeling_exhubert.py", "pipeline_exhubert.py", "audio.py")
@@ -124,7 +126,7 @@ def plan(
     Args:
         model: Folder of the model that recipes/train.py wrote.
         repository: `owner/name` on the Hub.
-        evaluation: Folder that recipes/evaluate.py wrote; `evaluation` in the model's folder by default.
+        evaluation: Folder that recipes/evaluate_model.py wrote; `evaluation` in the model's folder by default.
         public: Whether everybody shall see it.
         accepted: Corpora whose terms the user has read and which allow public weights.
         benchmark: `owner/dataset:task` where the evaluated data is a benchmark on the Hub: the UAR then also goes in
@@ -140,13 +142,14 @@ def plan(
     if repository.count("/") != 1:
         raise ValueError(f"The repository is {repository!r}, expected owner/name.")
     weights = _weights(model)
-    config = _read(model / "config.json", "recipes/train.py writes it")
-    run = _read(model / "run.json", "recipes/train.py writes it, last, so this is no finished run")
-    _read(model / "trainer_state.json", "recipes/train.py writes it")
-    _read(model / "preprocessor_config.json", "recipes/train.py writes it")
-    results = _read(
-        evaluation / "results.json", "recipes/evaluate.py writes it into its --output; give that folder as --evaluation"
-    )
+    config = read_json(model / "config.json", "recipes/train.py writes it")
+    run = Run.load(model)
+    read_json(model / "trainer_state.json", "recipes/train.py writes it")
+    read_json(model / "preprocessor_config.json", "recipes/train.py writes it")
+    try:
+        results = Results.load(evaluation)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error} Give its --output as --evaluation.") from error
     card = _card(model / "README.md", results)
 
     code = _code(model, config)
@@ -172,7 +175,7 @@ def plan(
         staying=tuple(sorted({path.name + "/" * path.is_dir() for path in staying})),
         terms=decides,
         accepted=tuple(accepted),
-        title=f"{model.resolve().name}, trained with exhubert {run['versions']['exhubert']}",
+        title=f"{model.resolve().name}, trained with exhubert {run.versions['exhubert']}",
     )
 
 
@@ -260,7 +263,7 @@ def _weights(model: Path) -> list[str]:
         raise FileNotFoundError(f"{model} is no folder; give the folder of a trained model.")
     if (model / "model.safetensors").is_file():
         return ["model.safetensors"]
-    index = _read(model / _INDEX, "nor is there a model.safetensors; recipes/train.py writes one of them")
+    index = read_json(model / _INDEX, "nor is there a model.safetensors; recipes/train.py writes one of them")
     shards = sorted(set(index["weight_map"].values()))
     if missing := [name for name in shards if not (model / name).is_file()]:
         raise FileNotFoundError(f"{model / _INDEX} names {', '.join(missing)}, which is missing: save the model again.")
@@ -279,20 +282,20 @@ def _code(model: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     return CODE
 
 
-def _card(path: Path, results: Mapping[str, Any]) -> ModelCard:
+def _card(path: Path, results: Results) -> ModelCard:
     """The card, if it is of these results."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; recipes/evaluate.py --card writes it.")
+        raise FileNotFoundError(f"{path} is missing; recipes/evaluate_model.py --card writes it.")
     try:
         card = ModelCard.load(path)
     except (ValueError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: its metadata can't be read, write it again ({error}).") from error
-    uar = round(results["overall"]["uar"], 4)
+    uar = round(results.overall["uar"], 4)
     shown = [entry.metric_value for entry in card.data.eval_results or () if entry.metric_type == "recall"]
     if uar not in shown:
         raise ValueError(
             f"{path} has the UAR {', '.join(map(str, shown)) or 'nowhere in its metadata'}, results.json has {uar}: "
-            "they are of different evaluations. Write the card again (recipes/evaluate.py --card)."
+            "they are of different evaluations. Write the card again (recipes/evaluate_model.py --card)."
         )
     return card
 
@@ -320,28 +323,22 @@ def _without_folders(value: Any) -> Any:
     return re.sub(r"(?<!\S)(?:~|\.{1,2})?/\S*", lambda found: Path(found[0]).name, value)
 
 
-def _eval_results(results: Mapping[str, Any], benchmark: str, source: str) -> bytes:
+def _eval_results(results: Results, benchmark: str, source: str) -> bytes:
     """The UAR in the form of `.eval_results/`, see https://huggingface.co/docs/hub/eval-results."""
     dataset, _, task = benchmark.partition(":")
     if dataset.count("/") != 1 or not task:
         raise ValueError(
             f"--benchmark {benchmark}: expected owner/dataset:task, the task as in the dataset's eval.yaml."
         )
-    figures = results["overall"]
+    figures = results.overall
     entry = EvalResultEntry(
         dataset_id=dataset,
         task_id=task,
         value=round(figures["uar"], 4),
         source_url=source,
         source_name="results.json",
-        notes=f"UAR on {figures['utterances']} utterances of the {results['partition']} partition"
-        + ("; synthetic demo speech" if results["synthetic"] else "")
-        + ("" if results["speaker_independent"] else "; not speaker-independent"),
+        notes=f"UAR on {figures['utterances']} utterances of the {results.partition} partition"
+        + ("; synthetic demo speech" if results.synthetic else "")
+        + ("" if results.speaker_independent else "; not speaker-independent"),
     )
     return yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False).encode()
-
-
-def _read(path: Path, remedy: str) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; {remedy}.")
-    return json.loads(path.read_text(encoding="utf-8"))

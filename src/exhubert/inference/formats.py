@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 
-from .recordings import Prediction, Window
+from .prediction import Prediction, Window
 
 SILENT = "silent"
 _SCHEMA = "http://www.w3.org/2001/XMLSchema-instance"

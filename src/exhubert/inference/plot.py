@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from ..audio import SAMPLING_RATE, AudioSource, stream_audio
-from .recordings import Prediction, place
+from ..files import save_figure
+from .prediction import Prediction, place
 
 # the hue is the valence, the dark one of each pair high arousal; as on the web page
 CLASS_COLOURS = {
@@ -92,4 +93,4 @@ def plot_timeline(prediction: Prediction, source: AudioSource, path: str | Path)
     axes[-1].set_xlabel(f"time in {unit}")
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)

@@ -1,9 +1,8 @@
-"""From recordings to emotions, on transformers' own pipeline."""
+"""Classifies recordings: one, many, or a live stream, with the pipeline of transformers."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,81 +12,14 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from ..audio import AudioError, AudioSource, source_name
-from ..conversion.extension import feature_extractor_of, load_classifier
-from ..cpu import round_layers, use_kernels
-from ..labels import AROUSALS, SIX_CLASSES, VALENCES, arousal_valence, names_by_index
+from ..conversion.loading import feature_extractor_of, load_classifier
 from ..conversion.session import OnnxModel, is_exported
+from ..cpu import round_layers, use_kernels
+from ..labels import SIX_CLASSES, names_by_index
 from ..pipeline_exhubert import ExHuBERTPipeline
+from .prediction import Prediction, Window, marginals
 
 _FILES_AT_ONCE = 4
-
-
-@dataclass(frozen=True)
-class Window:
-    """A part of a recording and what the model says of it.
-
-    Attributes:
-        start: Where it begins, in seconds.
-        end: Where it ends, in seconds.
-        silent: No sound above -60 dB of full scale, and left out for that.
-        scores: Probability of each class, in logit order; None where it was left out.
-    """
-
-    start: float
-    end: float
-    silent: bool
-    scores: dict[str, float] | None
-
-    @property
-    def label(self) -> str | None:
-        """The most probable class; None where the window was left out."""
-        return max(self.scores, key=self.scores.__getitem__) if self.scores else None
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The emotion of one recording.
-
-    Attributes:
-        file: The recording.
-        label: The most probable class.
-        scores: Probability of each class, in logit order. They sum to one, unless the model is multi-label.
-        arousal: Probability of low and high arousal, summed over the six classes; None for a model with others.
-        valence: Probability of negative, neutral and positive valence, likewise.
-        seconds: Duration of the recording.
-        windows: Its windows, in order. They overlap where a hop shorter than the window was asked for, and at the end.
-    """
-
-    file: str
-    label: str
-    scores: dict[str, float]
-    arousal: dict[str, float] | None
-    valence: dict[str, float] | None
-    seconds: float
-    windows: list[Window]
-
-    def to_dict(self, timeline: bool = True) -> dict[str, Any]:
-        """For JSON; without `timeline` the windows are only counted."""
-        found = asdict(self)
-        return found if timeline else found | {"windows": len(self.windows)}
-
-    def timeline(self) -> list[Window]:
-        """The recording in steps that follow each other, each the mean of the windows that cover it.
-
-        A step begins wherever a window does. One that only silent windows cover is silent.
-        """
-        starts = [window.start for window in self.windows]
-        steps: list[Window] = []
-        first = 0
-        for start, end in zip(starts, [*starts[1:], self.seconds], strict=True):
-            while self.windows[first].end < end:
-                first += 1
-            covering = [w.scores for w in self.windows[first : len(steps) + 1] if w.scores is not None]
-            scores = (
-                {name: float(np.mean([each[name] for each in covering])) for name in covering[0]} if covering else None
-            )
-            steps.append(Window(start, end, scores is None, scores))
-        return steps
 
 
 def load_pipeline(
@@ -102,9 +34,9 @@ def load_pipeline(
     Args:
         model: Folder or hub id.
         device: Such as `cpu` or `cuda:0`; by default the fastest there is.
-        dtype: Of the encoder's linear layers, see [`exhubert.kernels.round_layers`]: `float32`, `bfloat16`, `float16`.
+        dtype: Of the encoder's linear layers, see [`exhubert.cpu.round_layers`]: `float32`, `bfloat16`, `float16`.
         backend: `torch`, or `onnx` for a folder that `exhubert export` wrote; by default what the folder holds.
-        kernels: Of the backend `torch` on a processor, see [`exhubert.kernels.use_kernels`].
+        kernels: Of the backend `torch` on a processor, see [`exhubert.cpu.use_kernels`].
 
     Raises:
         ValueError: It has no head, is in the published layout, or predicts a number; or there are no such kernels.
@@ -116,13 +48,13 @@ def load_pipeline(
     if (backend or found) != found:
         way = "give the folder it was exported from" if found == "onnx" else f"run `exhubert export {model} OUT` first"
         raise ValueError(f"The backend is {backend}, but {model} is a model for {found}; {way}.")
-    network: Any
+    if found == "onnx" and (dtype != torch.float32 or device not in (None, -1, "cpu")):
+        raise ValueError(f"{model} is an ONNX model: it runs on the processor in the precision it was exported in.")
+    network = load_classifier(model)
     if found == "onnx":
-        if dtype != torch.float32 or device not in (None, -1, "cpu"):
-            raise ValueError(f"{model} is an ONNX model: it runs on the processor in the precision it was exported in.")
-        network, device = OnnxModel(model), "cpu"
+        device = "cpu"
     else:
-        network = round_layers(load_classifier(model), dtype)
+        round_layers(network, dtype)
     if network.config.num_labels == 1:
         raise ValueError(f"{model} predicts one number, not classes; call the model itself for its output.")
     extractor = feature_extractor_of(model, network.config)
@@ -161,31 +93,6 @@ def _prediction(classifier: ExHuBERTPipeline, name: str, found: dict[str, Any]) 
     label = max(ordered, key=ordered.__getitem__)
     arousal, valence = marginals(ordered) if set(names) == set(SIX_CLASSES) else (None, None)
     return Prediction(name, label, ordered, arousal, valence, found["seconds"], windows)
-
-
-def marginals(scores: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
-    """Probabilities of low and high arousal, and of negative, neutral and positive valence, from those of six classes.
-
-    >>> arousal, valence = marginals({"low_negative": 0.5, "low_neutral": 0.25, "high_negative": 0.25})
-    >>> arousal, valence
-    ({'low': 0.75, 'high': 0.25}, {'negative': 0.75, 'neutral': 0.25, 'positive': 0.0})
-    """
-    arousal, valence = dict.fromkeys(AROUSALS, 0.0), dict.fromkeys(VALENCES, 0.0)
-    for name, score in scores.items():
-        level, tone = arousal_valence(name)
-        arousal[level] += score
-        valence[tone] += score
-    return arousal, valence
-
-
-def place(scores: Mapping[str, float]) -> tuple[float, float]:
-    """Valence from -1 (negative) to 1 (positive) and arousal from -1 (low) to 1 (high): differences of probabilities.
-
-    >>> place({"low_negative": 0.5, "low_neutral": 0.25, "high_negative": 0.25})
-    (-0.75, -0.5)
-    """
-    arousal, valence = marginals(scores)
-    return valence["positive"] - valence["negative"], arousal["high"] - arousal["low"]
 
 
 @torch.inference_mode()

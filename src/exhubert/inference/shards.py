@@ -22,9 +22,10 @@ from filelock import FileLock, Timeout
 
 from ..audio import AudioError
 from ..files import write_whole
-from .recordings import predict_all
 from ..labels import AROUSALS, VALENCES
 from ..pipeline_exhubert import ExHuBERTPipeline
+from ..records import Settings
+from .recordings import predict_all
 
 SETTINGS, RESULTS, ERRORS = "settings.json", "results", "errors"
 _WORK = "work"
@@ -154,14 +155,11 @@ def open_folder(folder: Path, options: dict[str, Any], classes: list[str], shard
     path = folder / SETTINGS
     with FileLock(folder / _WORK / "settings.lock"):
         if not path.is_file():
-            write_whole(path, json.dumps(options | {"classes": classes, "shards": shards}, indent=2) + "\n")
+            Settings(options | {"classes": classes, "shards": shards}).save(path)
     settings = read_settings(folder)
-    for name, value in options.items():
-        if settings[name] != value:
-            raise ValueError(
-                f"{path}: the results there were made with --{name} {settings[name]}, now it is {value}. Give "
-                "the same, or another --output."
-            )
+    Settings(settings).require_same(
+        Settings(options), f"{path}: the results", "Give the same options, or another --output."
+    )
     return settings
 
 
@@ -174,7 +172,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     path = folder / SETTINGS
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file. Expected the --output of exhubert.annotate.")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return dict(Settings.load(path).values)
 
 
 def shards_of(folder: Path, settings: dict[str, Any], files: Iterable[str] = ()) -> list[Shard]:

@@ -1,5 +1,6 @@
 """Fine-tuning: arguments, data, the Trainer, and the callbacks that check what the method claims."""
 
+from ..emoset.batches import SpeechCollator
 from .arguments import DataArguments, ModelArguments, SERTrainingArguments, parse_arguments
 from .callbacks import (
     DisjointSpeakersCallback,
@@ -9,10 +10,10 @@ from .callbacks import (
     InvariantError,
     ZeroInitIdentityCallback,
 )
-from ..emoset.batches import SpeechCollator
-from .model import load_for_training
+from .checkpoints import last_complete_checkpoint, refuse_used_folder
 from .fine_tune import fine_tune
-from .trainer import SERTrainer, class_weights, last_complete_checkpoint, refuse_used_folder
+from .model import load_for_training
+from .trainer import SERTrainer, class_weights
 
 __all__ = [
     "DataArguments",

@@ -13,9 +13,9 @@ import yaml
 from transformers import HfArgumentParser, TrainingArguments
 from transformers.integrations import unset_hf_deepspeed_config
 
-from ..evaluation.protocols import PROTOCOLS
 from ..cpu import KERNELS
 from ..emoset.augment import AUGMENTATIONS
+from ..evaluation.protocols import PROTOCOLS
 
 
 @dataclass
@@ -90,7 +90,7 @@ class ModelArguments:
 class DataArguments:
     """What is trained on."""
 
-    data: str = field(default="", metadata={"help": "Folder of a dataset made by recipes/build_emoset.py."})
+    data: str = field(default="", metadata={"help": "Folder of a dataset made by `exhubert emoset build`."})
     corpora: list[str] | None = field(default=None, metadata={"help": "Only these corpora."})
     languages: list[str] | None = field(default=None, metadata={"help": "Only these languages (BCP-47)."})
     max_seconds: float = field(
@@ -171,7 +171,7 @@ class SERTrainingArguments(TrainingArguments):
     )
     kernels: str = field(
         default="auto",
-        metadata={"help": "Of a processor, see exhubert.kernels; losses equal to 1e-5.", "choices": list(KERNELS)},
+        metadata={"help": "Of a processor, see exhubert.cpu; losses equal to 1e-5.", "choices": list(KERNELS)},
     )
     step_in_backward: bool = field(
         default=False,

@@ -12,9 +12,10 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 from transformers.utils import logging
 
-from ..emoset.partition import LeakageError, check_leakage
-from ..conversion.extension import IdentityReport, identity_report
 from ..conversion.folding import added_shares
+from ..conversion.identity import IdentityReport, identity_report
+from ..emoset.batches import SpeechCollator
+from ..emoset.partition import LeakageError, check_leakage
 from .sharding import kept_parameters, whole
 
 logger = logging.get_logger(__name__)
@@ -260,6 +261,16 @@ class GateReportCallback(_Findings):
         logs |= {f"gate_added/{index:02d}": share for index, share in zip(model.gates, added, strict=True)}
         for logger_ in self.loggers:
             logger_.on_log(args, state, control, logs=dict(logs), model=model)
+
+
+class CropEpochCallback(TrainerCallback):
+    """Tells a collator which epoch it is; needs its batches made in the main process or workers started each epoch."""
+
+    def __init__(self, collator: SpeechCollator):
+        self.collator = collator
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        self.collator.epoch = int(state.epoch or 0)
 
 
 def _inputs_of(batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:

@@ -42,11 +42,7 @@ def dry_run(trainer, data: datasets.DatasetDict) -> dict[str, Any]:
     trainer.optimizer.step()
     seconds = time.perf_counter() - start
     report: dict[str, Any] = {
-        "parameters": {
-            "all": sum(p.numel() for p in model.parameters()),
-            "trainable": sum(p.numel() for p in trainable),
-            "frozen": sum(p.numel() for p in model.parameters() if not p.requires_grad),
-        },
+        "parameters": {"all": model.num_parameters(), "trainable": model.num_parameters(only_trainable=True)},
         "memory_gb": {
             "weights": size / _GB,
             "gradients": gradients / _GB,
@@ -83,7 +79,6 @@ def _counts(rows: datasets.Dataset) -> dict[str, Any]:
             "utterances": len(part),
             "speakers": int(part["speaker"].nunique()),
             "classes": [int((part["label"] == index).sum()) for index in range(len(rows.features["label"].names))],
-            "by_speaker": {str(name): int(count) for name, count in part["speaker"].value_counts().items()},
         }
         for corpus, part in table.groupby("corpus")
     }
@@ -93,19 +88,19 @@ def _text(report: dict[str, Any], names: list[str]) -> str:
     parameters, memory, step = report["parameters"], report["memory_gb"], report["step"]
     lines = [
         "dry run: one step, nothing is written",
-        f"parameters      {parameters['all']:,}: {parameters['trainable']:,} trained, {parameters['frozen']:,} frozen",
+        f"parameters      {parameters['all']:,}: {parameters['trainable']:,} trained, "
+        f"{parameters['all'] - parameters['trainable']:,} frozen",
         f"memory          weights {memory['weights']:.2f} GB, gradients {memory['gradients']:.2f}, AdamW "
         f"{memory['adamw']:.2f}; with activations {memory['most_held']:.2f} GB were held at most",
         f"one step        {step['clips']} clips, {step['seconds_of_audio']:.1f} s of audio with padding: "
         f"{step['tflop']:.3f} TFLOP, {step['seconds']:.1f} s, loss {step['loss']:.4f}",
         f"steps           {report['steps']:,}, about {report['hours_at_this_speed']:.2f} h at this speed",
-        f"{'partition':11} {'corpus':16} {'utterances':>10} {'speakers':>8}  utterances a speaker  {', '.join(names)}",
+        f"{'partition':11} {'corpus':16} {'utterances':>10} {'speakers':>8}  {', '.join(names)}",
     ]
     for part, corpora in report["utterances"].items():
         for corpus, found in corpora.items():
-            each = sorted(found["by_speaker"].values()) or [0]
             lines.append(
                 f"{part:11} {corpus:16} {found['utterances']:10} {found['speakers']:8}  "
-                f"{f'{each[0]} to {each[-1]}':20}  {', '.join(map(str, found['classes']))}"
+                f"{', '.join(map(str, found['classes']))}"
             )
     return "\n".join(lines)

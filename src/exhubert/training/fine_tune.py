@@ -10,11 +10,12 @@ import torch
 from transformers import EarlyStoppingCallback, TrainerCallback, set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from ..emoset import load
-from ..evaluation.protocols import apply_protocol, hash_of_seen
-from ..files import write_whole
 from ..cpu import keep_freed_memory, use_kernels
+from ..emoset.batches import SpeechCollator
+from ..emoset.dataset import load
+from ..evaluation.protocols import apply_protocol, hash_of_seen
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
+from ..records import Run, Settings
 from .arguments import DataArguments, ModelArguments, SERTrainingArguments
 from .averaging import WeightAverageCallback
 from .callbacks import (
@@ -25,11 +26,11 @@ from .callbacks import (
     ZeroInitIdentityCallback,
     gate_norms,
 )
-from ..emoset.batches import SpeechCollator
+from .checkpoints import find_best_again, last_complete_checkpoint, refuse_used_folder
 from .dry_run import dry_run, peak_memory_mb
 from .model import base_hubert, load_for_training
 from .sampler import sampling_weights
-from .trainer import SERTrainer, class_weights, last_complete_checkpoint, refuse_used_folder
+from .trainer import SERTrainer, class_weights
 
 _LIBRARIES = ("torch", "transformers", "datasets", "accelerate", "exhubert")
 _REPORTED = (
@@ -40,13 +41,13 @@ _REPORTED = (
 )  # fmt: skip
 
 
-def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTrainingArguments) -> dict[str, Any]:
+def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTrainingArguments) -> Run | dict[str, Any]:
     """Fine-tunes a model as the arguments say; call it on every rank.
 
     `args.output_dir` ends up with the complete best model, its feature extractor, `trainer_state.json` and `run.json`.
 
     Returns:
-        What `run.json` holds; with `args.dry_run` what the run would take, and nothing is written.
+        The record that `run.json` holds; with `args.dry_run` an estimate of what the run would take, as a dictionary.
 
     Raises:
         ValueError: The data, the model and the options don't fit together; the message says how.
@@ -67,10 +68,8 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     model, extractor = load_for_training(model_args, names)
     model.config.window_seconds = data_args.max_seconds
     _use_kernels(model, args)
-    parameters = {  # counted here, since DeepSpeed and FSDP divide them
-        "all": sum(p.numel() for p in model.parameters()),
-        "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
-    }
+    # counted here, since DeepSpeed and FSDP divide the parameters
+    parameters = {"all": model.num_parameters(), "trainable": model.num_parameters(only_trainable=True)}
 
     collator = SpeechCollator(
         extractor,
@@ -115,13 +114,13 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         if args.should_save and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()  # the Trainer has made it
         return dry_run(trainer, data)
-    (folder / "run.json").unlink(missing_ok=True)  # it is written last and speaks for a whole run
+    (folder / Run.file).unlink(missing_ok=True)  # it is written last and speaks for a whole run
     checkpoint = last_complete_checkpoint(folder) if args.resume else None
     settings = {"model": asdict(model_args), "data": asdict(data_args), "training": _reported(args)}
     with args.main_process_first(desc="comparing the settings"):
-        _keep_settings(folder / "settings.json", json.loads(json.dumps(settings, default=str)), bool(checkpoint))
+        _keep_settings(folder / "settings.json", Settings(json.loads(json.dumps(settings, default=str))), checkpoint)
     if checkpoint:
-        _find_best_again(Path(checkpoint), folder)
+        find_best_again(Path(checkpoint), folder)
     if args.resume:
         print(f"resuming from {checkpoint}" if checkpoint else f"no checkpoint in {folder}: starting anew")
     trainer.train(resume_from_checkpoint=checkpoint)
@@ -130,29 +129,29 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         trainer.model = model = model.merge_and_unload()  # a finished model is one that anybody loads
     trainer.save_model()
     trainer.save_state()
-    run = {
-        "model": asdict(model_args),
-        "data": asdict(data_args) | {"sampling_temperature": str(data_args.sampling_temperature)},
-        "fold": fold,
-        "seen_sha256": hash_of_seen(data),
-        "training": _reported(args),
-        "processes": args.world_size,
-        "resumed_from": checkpoint,
-        "corpora": sorted(set(data["train"]["corpus"])),
-        "languages": sorted({language for language in data["train"]["language"] if language}),
-        "utterances": {part: len(rows) for part, rows in data.items()},
-        "parameters": parameters,
-        "steps": trainer.state.global_step,
-        "best_checkpoint": Path(trainer.state.best_model_checkpoint or "none").name,
-        "seconds": elapsed.findings["seconds"],
-        "memory_mb": peak_memory_mb(),
-        "validation": {key.removeprefix("eval_"): value for key, value in validation.items()},
-        "invariants": {type(c).__name__: c.findings for c in callbacks if hasattr(c, "findings")},
-        **_gate_norms(model),
-        "versions": {name: version(name) for name in _LIBRARIES},
-    }
+    run = Run(
+        model=asdict(model_args),
+        data=asdict(data_args) | {"sampling_temperature": str(data_args.sampling_temperature)},
+        fold=fold,
+        seen_sha256=hash_of_seen(data),
+        training=_reported(args),
+        processes=args.world_size,
+        resumed_from=checkpoint,
+        corpora=sorted(set(data["train"]["corpus"])),
+        languages=sorted({language for language in data["train"]["language"] if language}),
+        utterances={part: len(rows) for part, rows in data.items()},
+        parameters=parameters,
+        steps=trainer.state.global_step,
+        best_checkpoint=Path(trainer.state.best_model_checkpoint or "none").name,
+        seconds=elapsed.findings["seconds"],
+        memory_mb=peak_memory_mb(),
+        validation={key.removeprefix("eval_"): value for key, value in validation.items()},
+        invariants={type(c).__name__: c.findings for c in callbacks if hasattr(c, "findings")},
+        gate_norms=_gate_norms(model),
+        versions={name: version(name) for name in _LIBRARIES},
+    )
     if trainer.is_world_process_zero():
-        write_whole(folder / "run.json", json.dumps(run, indent=2) + "\n")
+        run.save(folder)
     return run
 
 
@@ -165,34 +164,17 @@ def _reported(args: SERTrainingArguments) -> dict[str, Any]:
     return {key: value for key, value in args.to_sanitized_dict().items() if key in _REPORTED}
 
 
-def _keep_settings(path: Path, settings: dict[str, Any], resumed: bool) -> None:
-    """Writes down what a run began with, or raises `ValueError` where a resumed one was given something else.
+def _keep_settings(path: Path, settings: Settings, checkpoint: str | None) -> None:
+    """Writes the settings a run begins with; raises `ValueError` if a resumed run was given others.
 
-    Optimizer and scheduler of a checkpoint would win over new options without a word.
+    Otherwise optimizer and scheduler of the checkpoint would silently win over new options.
     """
-    if not resumed or not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(settings, indent=2) + "\n")
-        return
-    begun = json.loads(path.read_text(encoding="utf-8"))
-    for group, fields in settings.items():
-        for name, value in fields.items():
-            before = begun[group].get(name)
-            if before != value and name != "data":  # the data may have moved
-                raise ValueError(
-                    f"The run in {path.parent} began with {name} {before!r}, now it is {value!r}; resume it with the "
-                    "options it began with, or start another in a folder of its own."
-                )
-
-
-def _find_best_again(checkpoint: Path, folder: Path) -> None:
-    """Points the state of a run whose folder was moved to where its best checkpoint is now."""
-    path = checkpoint / "trainer_state.json"
-    state = json.loads(path.read_text(encoding="utf-8"))
-    if best := state.get("best_model_checkpoint"):
-        found = folder / Path(best).name
-        if found.is_dir() and found != Path(best):
-            write_whole(path, json.dumps(state | {"best_model_checkpoint": str(found)}, indent=2) + "\n")
+    if checkpoint and path.is_file():
+        remedy = "Resume it with the options it began with, or start another run in a folder of its own."
+        # the data may have moved
+        Settings.load(path).require_same(settings, f"The run in {path.parent}", remedy, ignore=["data"])
+    else:
+        settings.save(path)
 
 
 def _balance(rows, data_args: DataArguments) -> torch.Tensor | None:
@@ -208,8 +190,8 @@ def _shares(labels: list[int], classes: int, weights: torch.Tensor | None) -> to
     return (counts / counts.sum()).float()
 
 
-def _gate_norms(model) -> dict[str, dict[str, float]]:
-    """Frobenius norm of each block's gate, for the card; nothing for a plain HuBERT."""
+def _gate_norms(model) -> dict[str, float] | None:
+    """Frobenius norm of each block's gate, for the card; None for a plain HuBERT."""
     if not isinstance(model, ExHuBERTForSequenceClassification):
-        return {}
-    return {"gate_norms": {str(index): norm for index, norm in enumerate(gate_norms(model))}}
+        return None
+    return {str(index): norm for index, norm in enumerate(gate_norms(model))}

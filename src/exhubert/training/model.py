@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import torch
 from transformers import HubertForSequenceClassification
 
-from ..conversion.extension import checkpoint_kind, feature_extractor_of, hubert_of, load_hubert
+from ..configuration_exhubert import read_config
+from ..conversion.extension import hubert_of
 from ..conversion.folding import closed_gates
+from ..conversion.loading import checkpoint_kind, feature_extractor_of, load_hubert
 from ..labels import label_maps, names_by_index
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 from .arguments import ModelArguments
@@ -29,7 +31,7 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
         ValueError: The checkpoint doesn't fit the method.
         OSError: It can't be read or reached.
     """
-    kind = checkpoint_kind(arguments.model)
+    kind = checkpoint_kind(read_config(arguments.model))
     fields = label_maps(labels) | arguments.config_fields
     if arguments.method == "hubert":
         if kind != "hubert":

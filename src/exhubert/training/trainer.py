@@ -1,8 +1,6 @@
 """The Trainer with a class-weighted loss that is the same however a batch is divided."""
 
-import json
 import math
-import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,22 +8,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-from transformers.utils import SAFE_WEIGHTS_NAME, logging
+from transformers.utils import SAFE_WEIGHTS_NAME
 
+from ..configuration_exhubert import sees_padding
+from ..emoset.batches import UTTERANCES, SpeechCollator, pooled_logits
 from ..evaluation.metrics import ser_metrics
 from ..labels import names_by_index
+from ..modeling_exhubert import HEAD_PREFIXES
 from .arguments import SERTrainingArguments
 from .averaging import WeightAverageCallback
-from .callbacks import FiniteCallback
-from ..emoset.batches import UTTERANCES, CropEpochCallback, SpeechCollator, pooled_logits
+from .callbacks import CropEpochCallback, FiniteCallback
 from .sampler import SpeechSampler
-
-logger = logging.get_logger(__name__)
 
 
 class SERTrainer(Trainer):
@@ -66,7 +64,7 @@ class SERTrainer(Trainer):
         **kwargs,
     ):
         super().__init__(*args, compute_metrics=self._metrics, **kwargs)
-        if getattr(self.model.config, "feat_extract_norm", "layer") == "group":
+        if sees_padding(self.model.config):
             self.args.per_device_eval_batch_size = 1  # padding would change the results of such models
         collator = self.data_collator  # type: ignore[has-type]
         if isinstance(collator, SpeechCollator):
@@ -139,9 +137,7 @@ class SERTrainer(Trainer):
         own = {
             ".gate.": self.args.gate_learning_rate,
             ".adapted.": self.args.adapted_learning_rate,
-            "projector.": self.args.head_learning_rate,
-            "classifier.": self.args.head_learning_rate,
-            "layer_weights": self.args.head_learning_rate,
+            **dict.fromkeys(HEAD_PREFIXES, self.args.head_learning_rate),
         }
         rate = next((rate for part, rate in own.items() if part in name), None)
         return self.args.learning_rate if rate is None else rate
@@ -250,56 +246,3 @@ def class_weights(labels: Sequence[int], num_classes: int) -> torch.Tensor:
     return torch.tensor(
         [len(labels) / (len(counts) * counts[index]) if counts[index] else 0.0 for index in range(num_classes)]
     )
-
-
-def last_complete_checkpoint(folder: str | Path) -> str | None:
-    """The newest checkpoint in a run's folder that was written to its end; transformers' own search only counts."""
-    for path in sorted(_checkpoints(folder), key=lambda path: int(path.name.split("-")[-1]), reverse=True):
-        if _is_complete(path):
-            return str(path)
-        logger.warning("%s is incomplete or damaged and is passed over.", path)
-    return None
-
-
-def refuse_used_folder(folder: str | Path) -> None:
-    """Raises where a folder holds the checkpoints of another run, which a later `--resume` would take for this one's.
-
-    Raises:
-        ValueError: It does; the message says what to do.
-    """
-    if found := _checkpoints(folder):
-        raise ValueError(
-            f"{folder} holds {len(found)} checkpoints of an earlier run. Go on with it by --resume true, or give "
-            "another --output_dir, or delete that folder."
-        )
-
-
-def _checkpoints(folder: str | Path) -> list[Path]:
-    return [path for path in Path(folder).glob("checkpoint-*") if path.name.split("-")[-1].isdigit()]
-
-
-def _is_complete(checkpoint: Path) -> bool:
-    """Whether everything a resumed run reads is there and can be opened."""
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        for path in (checkpoint / "scheduler.pt", *_optimizer_files(checkpoint)):
-            with zipfile.ZipFile(path) as archive:
-                if archive.testzip():
-                    return False
-        weights = list(checkpoint.glob("*.safetensors"))
-        for path in weights:
-            with safe_open(path, "pt") as file:
-                file.keys()
-        return bool(weights) and any(checkpoint.glob("rng_state*.pth"))
-    except (OSError, ValueError, SafetensorError, zipfile.BadZipFile):
-        return False
-
-
-def _optimizer_files(checkpoint: Path) -> list[Path]:
-    """The files an optimizer is resumed from: the Trainer's own, DeepSpeed's or FSDP's."""
-    if (latest := checkpoint / "latest").exists():
-        folder = checkpoint / latest.read_text(encoding="utf-8").strip()
-        return [*folder.glob("*.pt")] or [folder]
-    if (optimizer := checkpoint / "optimizer.bin").exists():
-        return [optimizer, checkpoint / "pytorch_model_fsdp.bin"]
-    return [checkpoint / "optimizer.pt"]

@@ -7,10 +7,16 @@ from pathlib import Path
 
 from ..catalog import CatalogEntry, catalog, entry
 from ..record import Record
-from .by_annotation import read_fau_aibo, read_iemocap, read_meld, read_shemo, read_smartkom
+from .by_annotation import (
+    read_emofilm,
+    read_esd,
+    read_fau_aibo,
+    read_iemocap,
+    read_meld,
+    read_shemo,
+    read_smartkom,
+)
 from .by_name import LAYOUTS, read_by_name
-from .emofilm import read_emofilm
-from .esd import read_esd
 from .manifest import find_manifest, read_manifest
 
 # What an entry of the catalog may name as its reader.

@@ -4,13 +4,15 @@ import csv
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..record import Record
-from .by_name import files
+from .by_name import files, read_by_name
 from .text import decode_text
 
+_EMOFILM_SHEET = "f_m_corpus_it_es_en_legend"
 _AIBO_LABELS = ("chunk_labels_5cl_corpus.txt", "chunk_labels_2cl_corpus.txt")
 _IEMOCAP_TURN = re.compile(r"\[[\d.]+ - [\d.]+\]\t(?P<turn>\S+)\t(?P<label>\w+)\t\[")
 _IEMOCAP_TEXT = re.compile(r"(?P<turn>Ses\S+) \[[\d.]+-[\d.]+\]: (?P<text>.*)")
@@ -169,6 +171,64 @@ def read_smartkom(root: Path) -> Iterator[Record]:
                     text=" ".join(words[i] for i in ids.split(",") if i in words) or None,
                     session=dialogue,
                 )
+
+
+def read_esd(root: Path) -> Iterator[Record]:
+    """Lists both layouts, with and without partition folders, and what is said where a transcript can be read."""
+    texts: dict[Path, dict[str, str]] = {}
+    for record in read_by_name("esd", root):
+        folder = next(parent for parent in record.file.parents if parent.name == record.speaker)
+        if folder not in texts:
+            texts[folder] = _esd_transcript(folder / f"{record.speaker}.txt")
+        yield replace(record, text=texts[folder].get(record.file.stem))
+
+
+def _esd_transcript(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    lines = (line.split("\t") for line in decode_text(path.read_bytes()).splitlines())
+    return {cells[0].strip(): cells[1].strip() for cells in lines if len(cells) >= 2}
+
+
+def read_emofilm(root: Path) -> Iterator[Record]:
+    """Lists the clips, with the actor as speaker where the legend (`.xlsx`, or saved as `.csv`) names one.
+
+    Without the legend, and for its `???`, the speaker is unknown. The clip's number keeps the dubbings of one scene
+    together either way.
+
+    Raises:
+        ValueError: The legend is a spreadsheet and openpyxl isn't installed, or it has other columns.
+    """
+    actors = _emofilm_actors(root)
+    for record in read_by_name("emofilm", root):
+        yield replace(record, speaker=actors.get(record.file.stem.removesuffix("_16k")))
+
+
+def _emofilm_actors(root: Path) -> dict[str, str]:
+    import pandas as pd
+
+    path = next((path for suffix in (".xlsx", ".csv") for path in sorted(root.rglob(_EMOFILM_SHEET + suffix))), None)
+    if path is None:
+        return {}
+    if path.suffix == ".csv":
+        sheets = [pd.read_csv(path, dtype=str)]
+    else:
+        try:
+            sheets = list(pd.read_excel(path, sheet_name=None, dtype=str).values())
+        except ImportError as error:
+            raise ValueError(
+                f"{path}: reading the speakers needs openpyxl: pip install 'exhubert[corpora]', or save it as csv."
+            ) from error
+    result = {}
+    for sheet in sheets:
+        sheet.columns = [str(column).strip().lower() for column in sheet.columns]
+        if not {"file", "speaker"} <= set(sheet.columns):
+            raise ValueError(f"{path}: expected the columns file and speaker, found {', '.join(sheet.columns)}.")
+        for file, speaker in zip(sheet["file"], sheet["speaker"], strict=True):
+            name = "" if pd.isna(speaker) else " ".join(str(speaker).split())
+            if name.strip("?") and not pd.isna(file):
+                result[Path(str(file).strip()).stem] = name
+    return result
 
 
 def _lines(path: Path) -> list[str]:

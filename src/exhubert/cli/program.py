@@ -1,0 +1,41 @@
+"""The one ending of every command and recipe: a sentence on standard error and an exit code, never a traceback."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+INTERRUPTED = 130  # as shells count Ctrl-C
+TRACEBACK_VARIABLE = "EXHUBERT_TRACEBACK"
+
+
+def exit_code(run: Callable[[], int | None], name: str) -> int:
+    """Runs a program and turns what can go wrong into a sentence.
+
+    Args:
+        run: The program; returns its exit code, or None for 0.
+        name: Name of the program, which the sentence begins with.
+
+    Returns:
+        What `run` returns: 0, or 2 if some recordings couldn't be used. 1 after an error, 130 after Ctrl-C.
+    """
+    try:
+        return run() or 0
+    except (ValueError, RuntimeError, OSError, LookupError) as error:
+        if (isinstance(error, LookupError) and not _is_ours(error)) or os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{name}: stopped.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def run_program(run: Callable[[], int | None], name: str | None = None) -> NoReturn:
+    """Runs a program to its end and exits, see [`exit_code`]. `name` is by default that of the script."""
+    sys.exit(exit_code(run, name or Path(sys.argv[0]).name))
+
+
+def _is_ours(error: LookupError) -> bool:
+    return type(error).__module__.startswith("exhubert.")

@@ -1,0 +1,203 @@
+"""One evaluation, from a model's folder and a built dataset to `results.json`, predictions and plots."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pandas as pd
+import torch
+
+from ..configuration_exhubert import window_seconds
+from ..conversion.loading import feature_extractor_of, load_classifier
+from ..conversion.session import OnnxModel
+from ..cpu import keep_freed_memory, use_kernels
+from ..emoset.dataset import load
+from ..files import read_json, write_json
+from ..labels import names_by_index
+from ..records import BuildSummary, Results, Run
+from .baselines import baseline_predictions
+from .calibration import fit_temperature
+from .comparison import compare_all, read_predictions
+from .plots import plot_confidence, plot_confusion, plot_groups
+from .predictions import predict_rows
+from .protocols import apply_protocol, hash_of_seen
+from .report import results as figures_of
+from .report import uar_text
+
+PARTITION_CHOICES = ("train", "validation", "test", "all")
+_CORPUS_FACTS = (
+    "name", "licence", "kind", "utterances", "hours", "partition_rule", "speaker_independent", "rejected"
+)  # fmt: skip
+
+
+def evaluate_model(
+    model: str | Path,
+    data: str | Path,
+    output: str | Path | None = None,
+    *,
+    partition: str = "test",
+    corpora: Sequence[str] | None = None,
+    languages: Sequence[str] | None = None,
+    max_seconds: float | None = None,
+    batch_size: int = 16,
+    kernels: str = "auto",
+    baselines: bool = False,
+    calibrate: bool = False,
+    comparisons: Mapping[str, str | Path] | None = None,
+) -> Results:
+    """Evaluates a classifier on one partition of a built dataset.
+
+    Args:
+        model: Folder or hub id of an ExHuBERT or plain HuBERT classifier, or a folder that `exhubert export` wrote.
+        data: Folder of a built dataset.
+        output: Folder for `results.json`, `predictions.csv`, `confusion.png`, `groups.png` and `confidence.png`;
+            nothing is written without one.
+        partition: `train`, `validation`, `test`, or `all` for corpora the model wasn't trained on.
+        corpora: Only these corpora.
+        languages: Only these languages (BCP-47).
+        max_seconds: Length of the windows that longer utterances are cut into; by default that of the training.
+        batch_size: Utterances, and windows, at a time.
+        kernels: See [`exhubert.cpu.use_kernels`].
+        baselines: Also train the baselines on the train partition, and evaluate them.
+        calibrate: First fit the temperature on the validation partition, and keep it in the model's `config.json`.
+        comparisons: Folders of evaluations of other models on the same utterances, by name.
+
+    Returns:
+        The figures; the same are in `results.json`.
+
+    Raises:
+        ValueError: The options, the model and the data don't fit together.
+        RuntimeError: The model is incomplete.
+        OSError: The model or the data can't be read, or the output can't be written.
+    """
+    model, output = str(model), Path(output) if output else None
+    if batch_size < 1 or (max_seconds is not None and max_seconds <= 0):
+        raise ValueError("batch_size and max_seconds must be above 0.")
+    run = _run_of(model)
+    parts = _open_data(data, corpora, run, whole=partition == "all")
+    if partition == "all":
+        parts["all"] = _never_trained_on(parts, run)
+    if partition not in parts:
+        raise ValueError(f"{data} has no {partition} partition for this choice; it has {', '.join(parts)}.")
+    rows, training = parts[partition], parts.get("train")
+    for column, wanted in (("corpus", corpora), ("language", languages)):
+        if wanted:
+            rows = _only(rows, column, wanted)
+    if baselines and partition in ("all", "train"):
+        raise ValueError(f"Baselines learn from the train partition, so they can't be tested on {partition}.")
+    if baselines and training is None:
+        raise ValueError(f"{data} has no train partition for the baselines to learn from.")
+    network = load_classifier(model).to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
+    keep_freed_memory()
+    if not isinstance(network, OnnxModel):
+        use_kernels(network, kernels)
+    names = names_by_index(network.config.id2label)
+    if names != rows.features["label"].names:
+        raise ValueError(f"{model} has the classes {names}, {data} has {rows.features['label'].names}.")
+    max_seconds = max_seconds or window_seconds(network.config)
+    same: dict[str, Any] = {
+        "utterances_sha256": hashlib.sha256("\n".join(sorted(rows["utterance_id"])).encode()).hexdigest(),
+        "max_seconds": max_seconds,
+    }
+    others = read_predictions(comparisons or {}, same)
+    extractor = feature_extractor_of(model, network.config)
+    if calibrate:
+        if partition == "validation" or "validation" not in parts:
+            raise ValueError("Calibration learns from the validation partition, so that must exist and not be tested.")
+        network.config.logit_temperature = None
+        validation = predict_rows(network, extractor, parts["validation"], max_seconds, batch_size)
+        network.config.logit_temperature = fit_temperature(
+            validation["label"], validation[[f"p_{name}" for name in names]]
+        )
+        _keep_temperature(Path(model), network.config.logit_temperature)
+    table = predict_rows(network, extractor, rows, max_seconds, batch_size)
+    predictions = baseline_predictions(training, rows) if baselines else {}
+    others |= {name: table.assign(prediction=predicted) for name, predicted in predictions.items()}
+    trained_languages = run.languages if run else None
+    trained_languages = trained_languages or (training if training is not None else rows)["language"]
+    unseen = sorted(set(rows["language"]) - set(trained_languages))
+    summaries = BuildSummary.load_all(data)
+    tested = {name: summaries[name] for name in sorted(set(table["corpus"]))}
+    results = Results(
+        model=model,
+        partition=partition,
+        **same,
+        speaker_independent=all(summary.speaker_independent for summary in tested.values()),
+        temperature=getattr(network.config, "logit_temperature", None),
+        synthetic=all(summary.kind == "synthetic" for summary in tested.values()),
+        corpora={name: {key: getattr(summary, key) for key in _CORPUS_FACTS} for name, summary in tested.items()},
+        **figures_of(table, names, predictions, unseen),
+        paired=compare_all(table, others, unseen),
+    )
+    if output:
+        _write(results, table, output)
+    return results
+
+
+def groups_of(results: Results) -> dict[str, Any]:
+    """The groups that the printed table and the plot show: all, by corpus or else by language, and the baselines."""
+    groups = results.by_corpus if len(results.corpora) > 1 else results.by_language
+    return {"all": results.overall} | groups | results.baselines
+
+
+def _write(results: Results, table: pd.DataFrame, output: Path) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    (output / Results.file).unlink(missing_ok=True)  # written last, it speaks for all files
+    table.to_csv(output / "predictions.csv", index=False)
+    kind = "synthetic demo speech" if results.synthetic else f"{results.partition} partition"
+    title = f"UAR {uar_text(results.overall)} %, {kind}"
+    plot_confusion(results.overall["confusion_matrix"], results.class_names, output / "confusion.png", title)
+    plot_groups(groups_of(results), output / "groups.png", title)
+    if results.calibration:
+        plot_confidence(results.calibration, output / "confidence.png", title)
+    results.save(output)
+
+
+def _run_of(model: str) -> Run | None:
+    """The model's own record of its training; None for a model without one."""
+    return Run.load(model) if (Path(model) / Run.file).is_file() else None
+
+
+def _open_data(folder: str | Path, corpora: Sequence[str] | None, run: Run | None, whole: bool) -> datasets.DatasetDict:
+    """The dataset in the partitions the model was trained in: those of the build (also if `whole`), or of a fold."""
+    used = run.data if run else {}
+    if run is None or whole or used.get("protocol", "held_out") == "held_out":
+        return load(folder, corpora)
+    data = load(folder, used["corpora"], used["languages"])
+    data, fold = apply_protocol(data, used["protocol"], used["fold"], used["folds"])
+    if hash_of_seen(data) != run.seen_sha256:
+        raise ValueError(
+            f"The model was trained in {run.fold} of protocol {used['protocol']}, on other utterances than {fold} "
+            f"in {folder} has; evaluate it on the dataset it was trained on."
+        )
+    return data
+
+
+def _never_trained_on(parts: datasets.DatasetDict, run: Run | None) -> datasets.Dataset:
+    """All partitions in one; raises `ValueError` if the model was trained on one of the corpora."""
+    present = {name for rows in parts.values() for name in rows["corpus"]}
+    if known := sorted(set(run.corpora if run else ()) & present):
+        raise ValueError(
+            f"--partition all would test on what the model was trained on: {', '.join(known)}. "
+            "Name other corpora by --corpora."
+        )
+    return datasets.concatenate_datasets(list(parts.values()))
+
+
+def _keep_temperature(model: Path, temperature: float) -> None:
+    """Writes the temperature into the model's config.json, which the pipeline reads."""
+    path = model / "config.json"
+    if not path.is_file():
+        raise ValueError(f"--calibrate writes into the model's folder; {model} isn't one. Download it first.")
+    write_json(path, read_json(path) | {"logit_temperature": temperature})
+    print(f"temperature {temperature:.3f}, fitted on the validation partition, is in {path}")
+
+
+def _only(rows: datasets.Dataset, column: str, wanted: Sequence[str]) -> datasets.Dataset:
+    """The rows whose `column` is one of `wanted`."""
+    rows = rows.filter(lambda value: value in wanted, input_columns=column)
+    if not len(rows):
+        raise ValueError(f"No utterance to evaluate has one of {', '.join(wanted)} as its {column}.")
+    return rows

@@ -1,1 +1,0 @@
-"""`evaluate` modules that live in the package, because none can be fetched offline."""

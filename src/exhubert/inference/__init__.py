@@ -1,0 +1,44 @@
+"""From recordings to emotions over time: classification, embeddings, streams, annotation formats, pictures."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .annotate import annotate, read_annotations
+    from .prediction import Prediction, Window, marginals, place
+    from .recordings import embed, follow, load_pipeline, predict, predict_all
+
+_MODULE_OF = {
+    "Prediction": "prediction",
+    "Window": "prediction",
+    "annotate": "annotate",
+    "embed": "recordings",
+    "follow": "recordings",
+    "load_pipeline": "recordings",
+    "marginals": "prediction",
+    "place": "prediction",
+    "predict": "recordings",
+    "predict_all": "recordings",
+    "read_annotations": "annotate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:  # these import torch and transformers, which takes seconds
+        return getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "Prediction",
+    "Window",
+    "annotate",
+    "embed",
+    "follow",
+    "load_pipeline",
+    "marginals",
+    "place",
+    "predict",
+    "predict_all",
+    "read_annotations",
+]

@@ -1,0 +1,200 @@
+"""Annotates any number of recordings with any number of processes, restartable at any moment.
+
+The recordings are dealt to shards by their names. A rank takes one shard at a time, under a lock of the file system
+that ends with its process, and resumes what an earlier, stopped rank has left there. Ranks never talk to each other, so
+any number of them may start and die: nothing is done twice and nothing is lost.
+"""
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from filelock import Timeout
+from tqdm.auto import tqdm
+
+from ..audio import SAMPLING_RATE
+from ..cpu import keep_freed_memory
+from ..labels import names_by_index
+from ..pipeline_exhubert import ExHuBERTPipeline
+from .recordings import load_pipeline
+from .shards import Shard, open_folder, read_settings, shards_of, unescaped
+
+_SHARDS_PER_RANK, _SHARD_SIZE = 16, 1000
+_POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class AnnotationOptions:
+    """How recordings are annotated.
+
+    Attributes:
+        format: `jsonl` or `parquet`.
+        timeline: Keep every window, not only the whole recording.
+        window_s: Length of a window in seconds; by default that of the training.
+        hop_s: Seconds from one window to the next; by default a window.
+        keep_silence: Classify silent windows too.
+        dtype: Of the encoder's linear layers, see `load_pipeline`.
+        kernels: See [`exhubert.cpu.use_kernels`].
+        batch_size: Windows at a time; changes nothing but the speed.
+        retry: Try recordings again that were set aside as unusable.
+    """
+
+    format: str = "jsonl"
+    timeline: bool = False
+    window_s: float | None = None
+    hop_s: float | None = None
+    keep_silence: bool = False
+    dtype: str = "float32"
+    kernels: str = "auto"
+    batch_size: int = 1
+    retry: bool = False
+
+
+@dataclass(frozen=True)
+class AnnotationReport:
+    """What one rank did.
+
+    Attributes:
+        rank: Number of this rank.
+        ranks: Number of all ranks.
+        classified: Recordings this rank classified.
+        failures: Why recordings this rank tried can't be used, a sentence each.
+        unusable: On rank 0 the number of all recordings that were set aside; None on other ranks.
+    """
+
+    rank: int
+    ranks: int
+    classified: int
+    failures: list[str]
+    unusable: int | None
+
+
+def annotate(
+    files: Sequence[str], model: str | Path, output: str | Path, options: AnnotationOptions | None = None
+) -> AnnotationReport:
+    """Works as one rank until nothing is left to do; rank 0 also waits for the others and takes over from dead ones.
+
+    The variables RANK, WORLD_SIZE and LOCAL_RANK, which `accelerate launch` sets, say which rank this is.
+
+    Args:
+        files: Paths of all recordings, the same on every rank.
+        model: Folder or hub id.
+        output: Folder that all ranks and machines share.
+        options: By default those of `AnnotationOptions`.
+
+    Raises:
+        ValueError: An option is wrong, or the folder was made with other settings.
+        RuntimeError: The model is incomplete.
+        OSError: The model can't be read, or the output can't be written.
+    """
+    options, output = options or AnnotationOptions(), Path(output)
+    rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    keep_freed_memory()
+    classifier = load_pipeline(model, _device(), options.dtype, kernels=options.kernels)
+    windows = {
+        "window_s": options.window_s,
+        "hop_s": options.hop_s,
+        "skip_silence": not options.keep_silence,
+        "batch_size": options.batch_size,
+    }
+    noise = np.random.default_rng(0).standard_normal(SAMPLING_RATE, dtype=np.float32)
+    classifier(0.1 * noise, **windows)  # wrong options shall raise before they are settled
+    names = ("format", "timeline", "window_s", "hop_s", "keep_silence", "dtype")
+    settled = {"model": fingerprint(classifier)} | {name: getattr(options, name) for name in names}
+    classes = names_by_index(classifier.model.config.id2label)
+    number = max(_SHARDS_PER_RANK * ranks, math.ceil(len(files) / _SHARD_SIZE))
+    settings = open_folder(output, settled, classes, number)
+    shards = shards_of(output, settings, files)
+    if options.retry:
+        for shard in shards:
+            shard.forget_errors()
+    first = rank * len(shards) // ranks
+    classified, failures = _work([*shards[first:], *shards[:first]], classifier, windows, rank, ranks)
+    unusable = None if rank else sum(len(shard.unusable()) for shard in shards)
+    return AnnotationReport(rank, ranks, classified, failures, unusable)
+
+
+def _work(
+    shards: list[Shard], classifier: ExHuBERTPipeline, windows: dict[str, Any], rank: int, ranks: int
+) -> tuple[int, list[str]]:
+    """Works on shards that nobody else is at, in this order; how many were classified, and why others can't be used."""
+    waiting = {shard: len(shard.waiting()) for shard in shards}
+    queue = deque(shard for shard in shards if waiting[shard])
+    share = math.ceil(sum(waiting.values()) / ranks)
+    classified, held = 0, 0
+    failures: list[str] = []
+    hidden = os.environ.get("LOCAL_RANK", "0") != "0"
+    with tqdm(total=share, desc=f"rank {rank} of {ranks}", unit="recording", disable=hidden) as bar:
+        while queue:
+            shard = queue.popleft()
+            try:
+                with shard.lock():
+                    for failure in shard.work(classifier, windows):
+                        if failure is None:
+                            classified += 1
+                        else:
+                            failures.append(failure)
+                        bar.total = max(share, bar.n + 1)
+                        bar.update()
+                held = 0
+            except Timeout:
+                queue.append(shard)
+                held += 1
+            if queue and held >= len(queue):  # others are at all that is left
+                if rank:
+                    break
+                held = 0
+                time.sleep(_POLL_SECONDS)
+    return classified, failures
+
+
+def read_annotations(folder: str | Path) -> pd.DataFrame:
+    """All results in an output folder, those of unfinished shards too: a row for each recording, sorted by file.
+
+    Columns: `file`, `label`, a probability for each class (`scores.calm`), for a model of the six classes
+    `arousal.low` to `valence.positive`, `seconds`, and `windows`: their number, or with `--timeline` a list of dicts.
+
+    Raises:
+        FileNotFoundError: The folder isn't one that `exhubert.annotate` wrote.
+    """
+    rows = [row for shard in shards_of(Path(folder), read_settings(Path(folder))) for row in shard.rows()]
+    table = pd.json_normalize(rows, max_level=1)
+    names = pd.Series([unescaped(row["file"]) for row in rows], dtype=object)  # pandas' own strings must be UTF-8
+    return table.assign(file=names).sort_values("file", ignore_index=True)
+
+
+def fingerprint(classifier: ExHuBERTPipeline) -> str:
+    """Tells models apart by what they compute: weights, configuration and feature extractor, but not by their names."""
+    config = classifier.model.config.to_diff_dict()
+    facts = {key: config[key] for key in config if key not in ("transformers_version", "dtype", "_name_or_path")}
+    extractor = classifier.feature_extractor.to_dict()
+    digest = hashlib.sha256(json.dumps([facts, extractor], sort_keys=True, default=str).encode())
+    if isinstance(classifier.model, torch.nn.Module):
+        for name, weight in sorted(classifier.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(weight.reshape(-1).view(torch.uint8).cpu().numpy())
+    else:  # exported
+        for path in sorted(Path(classifier.model.name_or_path).glob("model.onnx*")):
+            with path.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return f"sha256:{digest.hexdigest()[:32]}"
+
+
+def _device() -> str | None:
+    """A device of its own for each local rank of `accelerate launch`; None for the fastest if it launched no ranks."""
+    if os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true"):
+        return "cpu"
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator is None or "LOCAL_RANK" not in os.environ:
+        return None
+    return f"{accelerator.type}:{int(os.environ['LOCAL_RANK']) % torch.accelerator.device_count()}"

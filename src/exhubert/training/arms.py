@@ -1,0 +1,190 @@
+"""Compares configurations (arms): trains each on the same utterances, folds and seeds, and reports the differences."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from ..conversion.loading import feature_extractor_of, load_classifier
+from ..cpu import use_kernels
+from ..emoset.dataset import load
+from ..evaluation.baselines import baseline_predictions
+from ..evaluation.comparison import compare_arms, cross_corpus_matrix, markdown, read_arm
+from ..evaluation.plots import plot_arms
+from ..evaluation.predictions import KEPT, predict_rows
+from ..evaluation.protocols import apply_protocol, folds, table_of
+from ..files import write_json, write_whole
+from ..records import BuildSummary, Settings
+from .arguments import Arguments, parse_arguments
+from .fine_tune import fine_tune
+
+_QUIET = {"report_to": "none", "disable_tqdm": "true", "logging_steps": 1000000, "save_total_limit": 1}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A comparison of arms.
+
+    Attributes:
+        configs: A configuration of recipes/train.py for each arm, which is named after its file; the others are
+            compared with the first.
+        data: Folder of a built dataset.
+        output: Folder for runs and results.
+        corpora: Only these corpora.
+        protocol: See `exhubert.evaluation.protocols`.
+        folds: Number of folds of the protocol `speaker_folds`.
+        seeds: Trainings of each arm on each fold.
+        fields: `FIELD=VALUE` for all arms, fields as in recipes/train.py.
+    """
+
+    configs: Sequence[Path]
+    data: str
+    output: Path
+    corpora: Sequence[str] | None = None
+    protocol: str = "speaker_folds"
+    folds: int = 5
+    seeds: int = 3
+    fields: Sequence[str] = ()
+
+    def __post_init__(self):
+        if wrong := [item for item in self.fields if "=" not in item]:
+            raise ValueError(f"--set {wrong[0]}: expected FIELD=VALUE, such as num_train_epochs=8.")
+        names = [config.stem for config in self.configs]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Two configurations have the same name, which is the arm's: {', '.join(names)}.")
+
+    def arguments(self, config: Path, **fields: Any) -> Arguments:
+        """The arguments of one arm; `fields` are set in addition to those that all arms share."""
+        shared = {"data": self.data, "protocol": self.protocol, "folds": self.folds} | fields
+        words = [word for item in self.fields for word in f"--{item}".split("=", 1)]
+        words += [word for name, value in shared.items() for word in (f"--{name}", str(value))]
+        return parse_arguments([str(config), *words, *(["--corpora", *self.corpora] if self.corpora else [])])
+
+    def folder(self, config: Path, seed: int, fold: int) -> Path:
+        """The folder of one run."""
+        return self.output / config.stem / f"seed{seed}" / f"fold{fold:02d}"
+
+
+def run_experiment(experiment: Experiment) -> str:
+    """Trains and tests all arms, and writes `results.json`, `table.md` and `comparison.png`.
+
+    A finished run isn't repeated, so a comparison that was stopped resumes where it was. Each arm runs in a process of
+    its own, whose peak memory is reported.
+
+    Returns:
+        The table, in Markdown.
+
+    Raises:
+        ValueError: The arms, the data and the protocol don't fit together, or the folder holds other runs.
+        RuntimeError: A model is incomplete, or a claim of the method doesn't hold.
+        OSError: Data or model can't be read, or the folder can't be written.
+    """
+    # an error in the last arm must not show after hours
+    parsed = [experiment.arguments(config) for config in experiment.configs]
+    languages = parsed[0][1].languages
+    if any((arm.languages, arm.corpora) != (languages, experiment.corpora) for _, arm, _ in parsed):
+        raise ValueError("The arms name different `corpora` or `languages`; give them all the same data.")
+    data = load(experiment.data, experiment.corpora, languages)
+    number = len(folds(experiment.protocol, table_of(data), experiment.folds))
+    jobs = [(seed, fold) for seed in range(experiment.seeds) for fold in range(number)]
+    for config, arm in zip(experiment.configs, parsed, strict=True):
+        _keep_settings(experiment, config, arm)
+        if not all((experiment.folder(config, *job) / "predictions.csv").is_file() for job in jobs):
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                pool.submit(_run_arm, experiment, config, jobs).result()
+    return _report(experiment, data, number, jobs)
+
+
+def _keep_settings(experiment: Experiment, config: Path, arm: Arguments) -> None:
+    """Writes what an arm's runs are made with; raises `ValueError` if there are runs made with something else."""
+    model_args, data_args, args = arm
+    training = {key: value for key, value in args.to_sanitized_dict().items() if "dir" not in key}
+    summaries = BuildSummary.load_all(experiment.data)
+    values = {
+        "data": {name: summary.fingerprint for name, summary in summaries.items()},
+        "arm": [asdict(model_args), asdict(data_args) | {"data": ""}, training],
+    }
+    settings = Settings(json.loads(json.dumps(values, default=str)))
+    path = experiment.output / config.stem / "settings.json"
+    if path.is_file():
+        remedy = "Give another --output, or delete that folder."
+        Settings.load(path).require_same(settings, f"The arm in {path.parent}", remedy)
+    settings.save(path)
+
+
+def _run_arm(experiment: Experiment, config: Path, jobs: Sequence[tuple[int, int]]) -> None:
+    for seed, fold in tqdm(jobs, desc=config.stem, unit="run"):
+        _train_and_test(experiment, config, seed, fold)
+
+
+def _train_and_test(experiment: Experiment, config: Path, seed: int, fold: int) -> None:
+    """One run of an arm; its predictions and its record are kept, its weights aren't."""
+    folder = experiment.folder(config, seed, fold)
+    if (folder / "predictions.csv").is_file():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    model_args, data_args, args = experiment.arguments(config, output_dir=folder, fold=fold, seed=seed, **_QUIET)
+    fine_tune(model_args, data_args, args)
+    data = load(data_args.data, data_args.corpora, data_args.languages)
+    data, _ = apply_protocol(data, data_args.protocol, fold, data_args.folds)
+    model = load_classifier(folder)
+    use_kernels(model)
+    table = predict_rows(model, feature_extractor_of(folder, model.config), data["test"], data_args.max_seconds)
+    for path in (*folder.glob("checkpoint-*"), *folder.glob("*.safetensors"), *folder.glob("training_args.bin")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    write_whole(folder / "predictions.csv", table.to_csv(index=False))
+
+
+def _report(experiment: Experiment, data: datasets.DatasetDict, number: int, jobs: Sequence[tuple[int, int]]) -> str:
+    """Writes results.json, table.md and comparison.png from the runs' files."""
+    classes = next(iter(data.values())).features["label"].names
+    arms, cost, records = {}, {}, {}
+    for config in experiment.configs:
+        arms[config.stem], runs = read_arm([experiment.folder(config, *job) for job in jobs])
+        cost[config.stem] = {
+            "parameters": runs[0].parameters["trainable"],
+            "seconds": float(np.mean([run.seconds for run in runs])),
+            "memory_mb": max(run.memory_mb or 0.0 for run in runs),
+        }
+        records[config.stem] = {"training": runs[0].training, "model": runs[0].model, "data": runs[0].data}
+    arms |= _baseline_arms(experiment, data, number)
+    results: dict[str, Any] = {
+        "protocol": experiment.protocol,
+        "folds": number,
+        "seeds": experiment.seeds,
+        "classes": classes,
+        "arms": compare_arms(arms, classes),
+        "cost": cost,
+        "settings": records,
+    }
+    if experiment.protocol == "cross_corpus":
+        results["matrix"] = {
+            name: cross_corpus_matrix(dict(list(pd.concat(tables).groupby("fold"))), classes).to_dict()
+            for name, tables in arms.items()
+        }
+    text = markdown(results["arms"], cost)
+    write_json(experiment.output / "results.json", results)
+    write_whole(experiment.output / "table.md", text + "\n")
+    title = f"{experiment.protocol.replace('_', ' ')}, {number} folds, {experiment.seeds} seeds"
+    plot_arms(results["arms"], experiment.output / "comparison.png", title)
+    return text
+
+
+def _baseline_arms(experiment: Experiment, data: datasets.DatasetDict, number: int) -> dict[str, list[pd.DataFrame]]:
+    """The baselines on the same folds; nothing in them is random, so all seeds are equal."""
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for fold in range(number):
+        divided, name = apply_protocol(data, experiment.protocol, fold, experiment.folds)
+        kept = divided["test"].select_columns(KEPT).to_pandas().assign(fold=name)
+        for baseline, predicted in baseline_predictions(divided["train"], divided["test"]).items():
+            tables.setdefault(baseline, []).append(kept.assign(prediction=predicted))
+    return {name: [pd.concat(parts, ignore_index=True)] * experiment.seeds for name, parts in tables.items()}
