@@ -30,8 +30,8 @@ $(VENV)/installed: setup.cfg $(CONSTRAINTS)
 	touch $@
 
 demo: install ## synthesise, build, extend, fine-tune, evaluate, write the card, classify a wav (about 7 minutes on 2 cores)
-	$(BIN)/python -m exhubert.emoset.demo $(RUN)/speech $(SPEECH)
-	$(BIN)/python recipes/build_emoset.py --corpus demo=$(RUN)/speech --output $(RUN)/emoset
+	$(BIN)/python -m exhubert.demo $(RUN)/speech $(SPEECH)
+	$(BIN)/exhubert emoset build --corpus demo=$(RUN)/speech --output $(RUN)/emoset
 	$(BIN)/python recipes/demo_hubert.py --data $(RUN)/emoset --output $(RUN)/hubert --languages $(SEEN)
 	$(ACCELERATE) recipes/train.py recipes/configs/demo_foundation.yaml --model $(RUN)/hubert --data $(RUN)/emoset \
 		--output_dir $(RUN)/foundation --languages $(SEEN) --resume true $(TRAIN)
@@ -40,9 +40,9 @@ demo: install ## synthesise, build, extend, fine-tune, evaluate, write the card,
 		--output_dir $(RUN)/exhubert --resume true $(TRAIN)
 	$(ACCELERATE) recipes/train.py recipes/configs/demo_plain.yaml --model $(RUN)/foundation --data $(RUN)/emoset \
 		--output_dir $(RUN)/plain --resume true $(TRAIN)
-	$(BIN)/python recipes/evaluate.py $(RUN)/foundation --data $(RUN)/emoset --output $(RUN)/evaluation/foundation
-	$(BIN)/python recipes/evaluate.py $(RUN)/plain --data $(RUN)/emoset --output $(RUN)/evaluation/plain
-	$(BIN)/python recipes/evaluate.py $(RUN)/exhubert --data $(RUN)/emoset --output $(RUN)/evaluation/exhubert \
+	$(BIN)/python recipes/evaluate_model.py $(RUN)/foundation --data $(RUN)/emoset --output $(RUN)/evaluation/foundation
+	$(BIN)/python recipes/evaluate_model.py $(RUN)/plain --data $(RUN)/emoset --output $(RUN)/evaluation/plain
+	$(BIN)/python recipes/evaluate_model.py $(RUN)/exhubert --data $(RUN)/emoset --output $(RUN)/evaluation/exhubert \
 		--baselines --card --compare "HuBERT before extension=$(RUN)/evaluation/foundation" \
 		"plain HuBERT, fine-tuned=$(RUN)/evaluation/plain"
 	$(BIN)/exhubert predict $(RUN)/speech/he/he_01_joy_01.wav $(RUN)/speech/he/he_01_sadness_01.wav --model $(RUN)/exhubert
@@ -54,10 +54,11 @@ test: install ## run the tests, in two processes of one thread each
 test-upstream: install ## run transformers' own common tests on our classes (fetches its source distribution)
 	$(BIN)/python tests/upstream/run.py
 
-lint: install ## check style and types
+lint: install ## check style, types, and that imports follow the layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports setup.cfg
 
 format: install ## format the code
 	$(BIN)/ruff check --fix .

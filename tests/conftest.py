@@ -1,11 +1,13 @@
 """Small real objects the tests share: tiny HuBERTs of both layouts, recordings, the published layout's fixture."""
 
 import importlib.util
+import io
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ import pytest
 import soundfile
 import torch
 from transformers import HubertConfig, HubertForSequenceClassification, HubertModel
+
+from exhubert import ExHuBERTConfig, ExHuBERTForSequenceClassification, default_feature_extractor
 
 PUBLISHED = Path(__file__).parent / "fixtures" / "published"
 SHARED_CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
@@ -119,3 +123,104 @@ def load_recipe(name: str):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def opened(layout: str, gates=(0.0, 0.3, 0.3), labels=None, **fields) -> ExHuBERTForSequenceClassification:
+    """An ExHuBERT of three blocks whose gates are as far open as `gates` says."""
+    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert(layout), labels)
+    if fields:
+        config = ExHuBERTConfig(**(model.config.to_dict() | fields))
+        wider = ExHuBERTForSequenceClassification(config)
+        wider.load_state_dict(model.state_dict(), strict=False)
+        model = wider.eval()
+    torch.manual_seed(1)
+    with torch.no_grad():
+        model.classifier.weight.normal_()
+        for block, size in zip(model.blocks, gates, strict=True):
+            block.gate.weight.copy_(size * torch.randn_like(block.gate.weight))
+            block.adapted.attention.q_proj.weight.add_(0.1)
+    return model
+
+
+def save(model, folder: Path, **fields) -> Path:
+    for name, value in fields.items():
+        setattr(model.config, name, value)
+    model.save_pretrained(folder)
+    default_feature_extractor(model.config).save_pretrained(folder)
+    return folder
+
+
+def bad_files(folder):
+    (folder / "empty.wav").touch()
+    (folder / "text.wav").write_text("this is not audio, whatever its name says")
+    soundfile.write(folder / "zero.wav", np.zeros(0), 16_000)
+    soundfile.write(folder / "nan.wav", np.array([0.1, np.nan, 0.2]), 16_000, subtype="FLOAT")
+    return {
+        "missing.wav": "no such file",
+        "empty.wav": "empty",
+        "text.wav": "not a recording that can be read",
+        "zero.wav": "no samples",
+        "nan.wav": "NaN or infinite",
+    }
+
+
+def contained(samples, rate, format, codec) -> bytes:
+    """`(samples, channels)`, of one or two channels, in a container that needs PyAV."""
+    import av
+
+    buffer = io.BytesIO()
+    layout = "mono" if samples.shape[1] == 1 else "stereo"
+    with av.open(buffer, "w", format=format) as container:
+        track = container.add_stream(codec, rate=rate, layout=layout)
+        planes = np.ascontiguousarray(samples.T.astype(np.float32))
+        frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        queue = av.AudioFifo()
+        for part in av.AudioResampler(format=track.codec_context.format, layout=layout, rate=rate).resample(frame):
+            queue.write(part)
+        while (part := queue.read(track.codec_context.frame_size or 1024, partial=True)) is not None:
+            container.mux(track.encode(part))
+        container.mux(track.encode(None))
+    return buffer.getvalue()
+
+
+STILL = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0, "feat_proj_dropout": 0.0}
+
+
+def new_model(**fields):
+    hubert = tiny_hubert("pre_norm", HubertModel, mask_time_prob=0.0, **STILL)
+    torch.manual_seed(0)
+    return hubert, ExHuBERTForSequenceClassification.from_hubert(hubert, **fields)
+
+
+def new_trainer(data, model, folder, callbacks=(), **arguments):
+    defaults = {
+        "per_device_train_batch_size": 8,
+        "num_train_epochs": 1,
+        "learning_rate": 1e-3,
+        "logging_steps": 1,
+        "warmup_steps": 0,
+        "report_to": [],
+        "disable_tqdm": True,
+    }
+    from exhubert.training import SERTrainer, SERTrainingArguments, SpeechCollator, class_weights
+
+    extractor = default_feature_extractor(model.config)
+    return SERTrainer(
+        model=model,
+        args=SERTrainingArguments(output_dir=str(folder), **(defaults | arguments)),
+        train_dataset=data["train"],
+        eval_dataset=data["validation"],
+        data_collator=SpeechCollator(extractor, 0.4, random_crop=True),
+        eval_collator=SpeechCollator(extractor, 0.4),
+        processing_class=extractor,
+        class_weights=class_weights([0, 0, 0, 1, 2, 3, 4, 5], 6),
+        callbacks=list(callbacks),
+    )
+
+
+def real_batch(data, model):
+    from exhubert.training import SpeechCollator
+
+    collate = SpeechCollator(default_feature_extractor(model.config), 0.4, random_crop=True)
+    return collate([data["train"][index] for index in range(3)])

@@ -12,8 +12,7 @@ import soundfile
 from exhubert import load_audio
 from exhubert.audio import AudioError, encode_flac, read_audio, stream_audio
 
-from .conftest import write_tone
-from .test_fuzz import contained
+from .conftest import bad_files, contained, write_tone
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000])
@@ -51,20 +50,6 @@ def test_flac_bytes_hold_the_samples_to_16_bits(tmp_path):
     samples = load_audio(write_tone(tmp_path / "tone.wav"))
     np.testing.assert_allclose(load_audio(encode_flac(samples)), samples, atol=1 / 32768)
     assert encode_flac(samples) == encode_flac(samples)
-
-
-def bad_files(folder):
-    (folder / "empty.wav").touch()
-    (folder / "text.wav").write_text("this is not audio, whatever its name says")
-    soundfile.write(folder / "zero.wav", np.zeros(0), 16_000)
-    soundfile.write(folder / "nan.wav", np.array([0.1, np.nan, 0.2]), 16_000, subtype="FLOAT")
-    return {
-        "missing.wav": "no such file",
-        "empty.wav": "empty",
-        "text.wav": "not a recording that can be read",
-        "zero.wav": "no samples",
-        "nan.wav": "NaN or infinite",
-    }
 
 
 @pytest.mark.parametrize("name", ["missing.wav", "empty.wav", "text.wav", "zero.wav", "nan.wav"])

@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 from transformers import AutoModelForAudioClassification, HubertForSequenceClassification
 
 from exhubert import ExHuBERTForSequenceClassification
-from exhubert.conversion.extension import feature_extractor_of
+from exhubert.conversion.loading import feature_extractor_of
 from exhubert.emoset import load
 from exhubert.evaluation.predictions import predict_rows
 
@@ -75,7 +75,7 @@ def test_every_run_confirms_identity_and_frozen_weights(runs):
 @pytest.mark.slow
 def test_evaluation_of_a_run_ends_in_a_card_with_plots(runs, tone_dataset, tmp_path, capsys):
     folder, run, _ = runs
-    evaluate = load_recipe("evaluate")
+    evaluate = load_recipe("evaluate_model")
     evaluate.main(
         [str(folder / "one"), "--data", str(tone_dataset), "--output", str(tmp_path), "--baselines", "--card"]
     )
@@ -133,16 +133,6 @@ def test_convert_writes_a_folder_that_plain_transformers_loads(tmp_path, capsys)
 def test_recipes_say_what_is_wrong_in_one_line(tmp_path):
     for recipe, arguments, message in (
         ("extend", ["nobody/nothing", str(tmp_path)], "extend.py: No config.json could be read from 'nobody/nothing'"),
-        (
-            "build_emoset",
-            ["--corpus", "emo_db", "--output", "x"],
-            "exhubert: --corpus emo_db: expected NAME=FOLDER",
-        ),
-        (
-            "build_emoset",
-            ["--corpus", "emodb=.", "--output", "x"],
-            "exhubert: The catalog has no corpus 'emodb'",
-        ),
     ):
         command = [sys.executable, str(RECIPES / f"{recipe}.py"), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)

@@ -16,8 +16,7 @@ from exhubert import SIX_CLASSES
 from exhubert.emoset import EmoSetPlusPlus, build, load
 from exhubert.emoset.partition import LeakageError
 
-from ..conftest import SHARED_CORPORA, write_tone
-from ..test_audio import bad_files
+from ..conftest import SHARED_CORPORA, bad_files, write_tone
 
 EMOTIONS = "WLEAFTN"
 
@@ -50,12 +49,12 @@ def test_rows_hold_16_khz_flac_with_class_speaker_and_source(emo_db, tmp_path):
 
 def test_no_speaker_is_in_two_partitions_and_the_summary_counts_them(emo_db, tmp_path):
     summary = build({"emo_db": emo_db}, tmp_path / "out")["emo_db"]
-    speakers = {name: set(part["speakers"]) for name, part in summary["partitions"].items()}
+    speakers = {name: set(part["speakers"]) for name, part in summary.partitions.items()}
     assert sum(map(len, speakers.values())) == len(set.union(*speakers.values())) == 5
-    assert summary["utterances"] == 35 and summary["speaker_independent"]
+    assert summary.utterances == 35 and summary.speaker_independent
     data = load(tmp_path / "out")
     assert {name: len(rows) for name, rows in data.items()} == {
-        name: part["utterances"] for name, part in summary["partitions"].items()
+        name: part["utterances"] for name, part in summary.partitions.items()
     }
 
 
@@ -66,7 +65,7 @@ def test_bad_recordings_are_set_aside_with_reasons_and_the_build_goes_on(emo_db,
         shutil.copy(tmp_path / name, emo_db / "wav" / f"{target}.wav")
     soundfile.write(emo_db / "wav" / "03b01Wa.wav", np.zeros(8000), 16_000)
     summary = build({"emo_db": emo_db}, tmp_path / "out")["emo_db"]
-    assert summary["utterances"] == 35 and summary["rejected"] == 5
+    assert summary.utterances == 35 and summary.rejected == 5
     lines = [json.loads(line) for line in (tmp_path / "out/emo_db/rejected.jsonl").read_text().splitlines()]
     reasons = {line["file"].split("/")[-1]: line["reason"] for line in lines}
     assert "empty (0 bytes)" in reasons["03a02Wa.wav"] and "silent" in reasons["03b01Wa.wav"]
@@ -93,7 +92,7 @@ def test_a_second_build_keeps_what_is_there_and_notices_a_new_file(emo_db, tmp_p
     build({"emo_db": emo_db}, out)
     assert all(path.stat().st_mtime_ns == time for path, (time, _) in shards.items())
     write_tone(emo_db / "wav/03a02Na.wav", frequency=333.0)
-    assert build({"emo_db": emo_db}, out)["emo_db"]["utterances"] == 36
+    assert build({"emo_db": emo_db}, out)["emo_db"].utterances == 36
     (emo_db / "wav/03a02Na.wav").unlink()
     build({"emo_db": emo_db}, out)
     assert all(path.read_bytes() == content for path, (_, content) in shards.items())
@@ -157,7 +156,7 @@ def test_a_corpus_of_your_own_is_read_from_its_manifest_in_segments(tmp_path):
         lines += [f"call{index}.wav,joy,p{index},0.0,0.8", f"call{index}.wav,hostile,p{index},1.0,1.5"]
         lines += [f"call{index}.wav,anger,p{index},1.0,1.5"]
     summary = build({"calls": manifest(root, lines)}, tmp_path / "out")["calls"]
-    assert summary["utterances"] == 6 and summary["dropped_labels"] == {"hostile": 3}
+    assert summary.utterances == 6 and summary.dropped_labels == {"hostile": 3}
     rows = [row for part in load(tmp_path / "out").values() for row in part]
     assert sorted(round(row["duration"], 3) for row in rows) == [0.5] * 3 + [0.8] * 3
     assert {row["corpus"] for row in rows} == {"calls"}
@@ -208,8 +207,8 @@ def test_the_builder_works_as_any_datasets_builder(emo_db, tmp_path):
 def test_real_corpora_build_whole_with_every_class_in_every_partition(tmp_path):
     roots = {name: SHARED_CORPORA / name for name in ("emo_db", "urdu")}
     summary = build(roots, tmp_path / "out")
-    assert {name: facts["utterances"] for name, facts in summary.items()} == {"emo_db": 535, "urdu": 400}
+    assert {name: facts.utterances for name, facts in summary.items()} == {"emo_db": 535, "urdu": 400}
     for facts in summary.values():
-        assert facts["rejected"] == 0 and not facts["dropped_labels"]
-        for part in facts["partitions"].values():
+        assert facts.rejected == 0 and not facts.dropped_labels
+        for part in facts.partitions.values():
             assert sum(count > 0 for count in part["classes"].values()) == 4

@@ -1,16 +1,17 @@
 """Figures against counts done by hand, and against scikit-learn where it means the same."""
 
+from pathlib import Path
+
 import evaluate
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-import exhubert.evaluation.modules as modules
 from exhubert import SIX_CLASSES
-from exhubert.evaluation import load_metric, ser_metrics
-from exhubert.evaluation.metrics import bootstrap_uar
-from exhubert.evaluation.report import markdown_table, results, summarise
+from exhubert.evaluation import load_metric, metrics, ser_metrics
+from exhubert.evaluation.metrics import bootstrap_uar, class_figures, uar
+from exhubert.evaluation.report import figures_table, results, summarise
 
 # Class 0: 3 of 4 right. Class 1: 1 of 2 right. Class 2 never occurs but is predicted once.
 REFERENCES, PREDICTIONS = [0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1, 2]
@@ -28,14 +29,19 @@ def test_uar_is_balanced_accuracy():
     rng = np.random.default_rng(0)
     references, predictions = rng.integers(0, 6, 200), rng.integers(0, 6, 200)
     expected = balanced_accuracy_score(references, predictions)
-    assert load_metric("uar").compute(references=references, predictions=predictions)["uar"] == pytest.approx(expected)
+    assert uar(references, predictions) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", ["uar", "wa", "macro_f1", "confusion_matrix"])
-def test_metrics_load_offline_with_evaluate_from_their_folder(name):
-    metric = evaluate.load(f"{modules.__path__[0]}/{name}")
-    expected = load_metric(name).compute(references=REFERENCES, predictions=PREDICTIONS)
-    assert metric.compute(references=REFERENCES, predictions=PREDICTIONS) == expected
+def test_the_metric_loads_offline_with_evaluate_and_gives_all_figures():
+    metric = evaluate.load(str(Path(metrics.__file__).with_name("ser_metric.py")))
+    figures = metric.compute(references=REFERENCES, predictions=PREDICTIONS)
+    assert (
+        figures
+        == class_figures(REFERENCES, PREDICTIONS)
+        == load_metric().compute(references=REFERENCES, predictions=PREDICTIONS)
+    )
+    assert figures["uar"] == pytest.approx((3 / 4 + 1 / 2) / 2) and figures["wa"] == pytest.approx(4 / 6)
+    assert figures["confusion_matrix"] == [[3, 1, 0], [0, 1, 1], [0, 0, 0]]
 
 
 def test_arousal_and_valence_are_folded_out_of_the_six_classes():
@@ -94,5 +100,5 @@ def test_interval_is_left_out_where_too_few_speakers_carry_it():
     assert summarise(many, ["n", "p"])["uar_interval"] == (0.75, 0.75)
     assert summarise(table(), ["n", "p"])["uar_interval"] is None, "two speakers say nothing about others"
     assert summarise(many.assign(speaker=None), ["n", "p"])["uar_interval"] is None
-    text = markdown_table({"many": summarise(many, ["n", "p"]), "two": summarise(table(), ["n", "p"])}, "on")
+    text = figures_table({"many": summarise(many, ["n", "p"]), "two": summarise(table(), ["n", "p"])}, "on")
     assert "| many | 20 | 5 | 75.0 (75.0 to 75.0) | 75.0 |" in text and "| two | 4 | 2 | 75.0 | 75.0 |" in text

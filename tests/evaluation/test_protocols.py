@@ -182,7 +182,7 @@ def test_compare_trains_every_arm_on_every_fold_and_goes_on_where_it_was(two_cor
     stamps = [path.stat().st_mtime_ns for path in runs]
     (tmp_path / "out" / "table.md").unlink()
     compare.main(command)
-    with pytest.raises(ValueError, match="holds runs with other settings or data"):
+    with pytest.raises(ValueError, match="began with max_steps 2, but now max_steps is 3"):
         compare.main([*command[:-1], "max_steps=3"])
     assert stamps == [path.stat().st_mtime_ns for path in runs] and (tmp_path / "out" / "table.md").is_file()
 
@@ -201,7 +201,7 @@ def test_an_unseen_corpus_is_tested_whole_and_a_seen_one_never(two_corpora, tmp_
         "--output",
         str(tmp_path / "out"),
     ]
-    evaluate = load_recipe("evaluate")
+    evaluate = load_recipe("evaluate_model")
     evaluate.main([*command, "--corpora", "two"])
     with pytest.raises(ValueError, match="learn from the train partition"):
         evaluate.main([*command, "--corpora", "two", "--baselines"])

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from exhubert.evaluation.report import confidence_table, gender_text, results, speaker_text, write_results
+from exhubert.evaluation.report import confidence_table, gender_text, results, speaker_text
+from exhubert.files import write_json
 
 
 def table():
@@ -64,8 +65,8 @@ def test_results_are_json_that_every_reader_takes():
 
 def test_whoever_reads_results_while_they_are_written_reads_the_old_ones(tmp_path):
     path = tmp_path / "results.json"
-    write_results({"uar": 0.5}, path)
+    write_json(path, {"uar": 0.5})
     with path.open() as reader:
-        write_results({"uar": 0.6}, path)
+        write_json(path, {"uar": 0.6})
         assert json.load(reader) == {"uar": 0.5}
     assert json.loads(path.read_text()) == {"uar": 0.6} and list(tmp_path.iterdir()) == [path]

@@ -12,14 +12,13 @@ from transformers import HubertModel, TrainerCallback
 
 from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
 from exhubert.emoset import load
-from exhubert.emoset.batches import decode
+from exhubert.emoset.dataset import decode
 from exhubert.evaluation.predictions import predict_rows
 from exhubert.training import (
     ElapsedTimeCallback,
     FrozenWeightsCallback,
     InvariantError,
     ModelArguments,
-    SERTrainer,
     SERTrainingArguments,
     SpeechCollator,
     ZeroInitIdentityCallback,
@@ -31,49 +30,12 @@ from exhubert.training import (
 from exhubert.training.callbacks import frozen_hash
 from exhubert.training.model import base_hubert
 
-from ..conftest import tiny_hubert
-
-STILL = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0, "feat_proj_dropout": 0.0}
+from ..conftest import new_model, new_trainer, real_batch, tiny_hubert
 
 
 @pytest.fixture(scope="module")
 def data(tone_dataset):
     return load(tone_dataset)
-
-
-def new_model(**fields):
-    hubert = tiny_hubert("pre_norm", HubertModel, mask_time_prob=0.0, **STILL)
-    torch.manual_seed(0)
-    return hubert, ExHuBERTForSequenceClassification.from_hubert(hubert, **fields)
-
-
-def new_trainer(data, model, folder, callbacks=(), **arguments):
-    defaults = {
-        "per_device_train_batch_size": 8,
-        "num_train_epochs": 1,
-        "learning_rate": 1e-3,
-        "logging_steps": 1,
-        "warmup_steps": 0,
-        "report_to": [],
-        "disable_tqdm": True,
-    }
-    extractor = default_feature_extractor(model.config)
-    return SERTrainer(
-        model=model,
-        args=SERTrainingArguments(output_dir=str(folder), **(defaults | arguments)),
-        train_dataset=data["train"],
-        eval_dataset=data["validation"],
-        data_collator=SpeechCollator(extractor, 0.4, random_crop=True),
-        eval_collator=SpeechCollator(extractor, 0.4),
-        processing_class=extractor,
-        class_weights=class_weights([0, 0, 0, 1, 2, 3, 4, 5], 6),
-        callbacks=list(callbacks),
-    )
-
-
-def real_batch(data, model):
-    collate = SpeechCollator(default_feature_extractor(model.config), 0.4, random_crop=True)
-    return collate([data["train"][index] for index in range(3)])
 
 
 @pytest.mark.parametrize("optim", ["adamw_torch_fused", "adafactor"])

@@ -1,7 +1,8 @@
 """Runs `exhubert annotate` as a module."""
 
+import sys
+
 from ..cli.annotate import main
-from ..cli.program import run_program
 
 if __name__ == "__main__":
-    run_program(main, "exhubert")
+    sys.exit(main())

@@ -3,10 +3,11 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .options import SUFFIXES, UNUSABLE_FILES, add_computing_options, add_window_options, find_recordings
+from .program import exit_code
 
 _SHOWN = 10
 
@@ -65,12 +66,12 @@ def run(options: argparse.Namespace) -> int:
     return UNUSABLE_FILES if report.unusable else 0
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """`python -m exhubert.annotate`: the same command under a name that `accelerate launch -m` takes."""
     parser = argparse.ArgumentParser(prog="python -m exhubert.annotate", description=_DESCRIPTION)
     add_options(parser)
-    options = parser.parse_args()
-    return options.run(options)
+    options = parser.parse_args(arguments)
+    return exit_code(lambda: options.run(options), "exhubert")
 
 
 def _listed(path: Path | None, null: bool) -> Iterator[str]:

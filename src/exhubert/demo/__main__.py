@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
-from ..cli.program import run_program
+from ..cli.program import exit_code
 from . import LANGUAGES, synthesise
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m exhubert.demo", description="Make the synthetic demo corpus.")
     parser.add_argument("output", help="folder for the corpus; an interrupted one is completed")
     parser.add_argument("--seed", type=int, default=0, help="of speakers and utterances (default: %(default)s)")
@@ -19,6 +20,10 @@ def main(arguments: list[str] | None = None) -> None:
         "--utterances-per-class", type=int, default=4, help="per speaker, in each of six classes (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
+    return exit_code(lambda: _run(options), "exhubert.demo")
+
+
+def _run(options: argparse.Namespace) -> None:
     manifest = synthesise(
         options.output,
         seed=options.seed,
@@ -30,4 +35,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_program(main, "exhubert.demo")
+    sys.exit(main())

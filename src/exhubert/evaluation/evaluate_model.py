@@ -111,7 +111,7 @@ def evaluate_model(
         network.config.logit_temperature = fit_temperature(
             validation["label"], validation[[f"p_{name}" for name in names]]
         )
-        _keep_temperature(Path(model), network.config.logit_temperature)
+        keep_temperature(Path(model), network.config.logit_temperature)
     table = predict_rows(network, extractor, rows, max_seconds, batch_size)
     predictions = baseline_predictions(training, rows) if baselines else {}
     others |= {name: table.assign(prediction=predicted) for name, predicted in predictions.items()}
@@ -186,7 +186,7 @@ def _never_trained_on(parts: datasets.DatasetDict, run: Run | None) -> datasets.
     return datasets.concatenate_datasets(list(parts.values()))
 
 
-def _keep_temperature(model: Path, temperature: float) -> None:
+def keep_temperature(model: Path, temperature: float) -> None:
     """Writes the temperature into the model's config.json, which the pipeline reads."""
     path = model / "config.json"
     if not path.is_file():

@@ -3,27 +3,10 @@
 import pytest
 import torch
 
-from exhubert import ExHuBERTConfig, ExHuBERTForSequenceClassification
+from exhubert import ExHuBERTForSequenceClassification
 from exhubert.conversion.folding import added_shares, fold
 
-from .conftest import tiny_hubert
-
-
-def opened(layout: str, gates=(0.0, 0.3, 0.3), labels=None, **fields) -> ExHuBERTForSequenceClassification:
-    """An ExHuBERT of three blocks whose gates are as far open as `gates` says."""
-    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert(layout), labels)
-    if fields:
-        config = ExHuBERTConfig(**(model.config.to_dict() | fields))
-        wider = ExHuBERTForSequenceClassification(config)
-        wider.load_state_dict(model.state_dict(), strict=False)
-        model = wider.eval()
-    torch.manual_seed(1)
-    with torch.no_grad():
-        model.classifier.weight.normal_()
-        for block, size in zip(model.blocks, gates, strict=True):
-            block.gate.weight.copy_(size * torch.randn_like(block.gate.weight))
-            block.adapted.attention.q_proj.weight.add_(0.1)
-    return model
+from ..conftest import opened, tiny_hubert
 
 
 def test_a_folded_model_computes_the_same_bit_for_bit_and_loads_as_such(layout, speechlike, tmp_path):

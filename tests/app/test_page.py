@@ -18,14 +18,16 @@ import pytest
 import requests
 import soundfile
 
-from exhubert import ExHuBERTForSequenceClassification, app, default_feature_extractor
+from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
+from exhubert.app import page as app
 from exhubert.app.drawing import BARS, ROWS, Recording, in_words, peaks_of, result_html
 from exhubert.cli.main import main
 from exhubert.inference.formats import csv_lines, textgrid
-from exhubert.inference.recordings import Prediction, Window, load_pipeline, predict
+from exhubert.inference.prediction import Prediction, Window
+from exhubert.inference.recordings import load_pipeline, predict
 from exhubert.labels import SIX_CLASSES
 
-from .conftest import tiny_hubert, write_tone
+from ..conftest import tiny_hubert, write_tone
 
 gradio = pytest.importorskip("gradio", reason="the page needs gradio: pip install 'exhubert[app]'")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

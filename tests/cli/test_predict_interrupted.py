@@ -16,7 +16,7 @@ from exhubert.audio import AudioError, stream_audio
 from exhubert.cli.main import main
 from exhubert.inference.recordings import load_pipeline, predict_all
 
-from .conftest import tiny_hubert, write_tone
+from ..conftest import tiny_hubert, write_tone
 
 
 @pytest.fixture(scope="module")

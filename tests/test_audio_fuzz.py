@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,8 @@ import pytest
 import soundfile
 
 from exhubert.audio import AudioError, load_audio, stream_audio
+
+from .conftest import contained
 
 CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
 HAS_PYAV = importlib.util.find_spec("av") is not None
@@ -49,26 +50,6 @@ CONTAINERS = [
 def encoded(samples, rate, format, subtype) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format=format, subtype=subtype)
-    return buffer.getvalue()
-
-
-def contained(samples, rate, format, codec) -> bytes:
-    """`(samples, channels)`, of one or two channels, in a container that needs PyAV."""
-    import av
-
-    buffer = io.BytesIO()
-    layout = "mono" if samples.shape[1] == 1 else "stereo"
-    with av.open(buffer, "w", format=format) as container:
-        track = container.add_stream(codec, rate=rate, layout=layout)
-        planes = np.ascontiguousarray(samples.T.astype(np.float32))
-        frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=layout)
-        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
-        queue = av.AudioFifo()
-        for part in av.AudioResampler(format=track.codec_context.format, layout=layout, rate=rate).resample(frame):
-            queue.write(part)
-        while (part := queue.read(track.codec_context.frame_size or 1024, partial=True)) is not None:
-            container.mux(track.encode(part))
-        container.mux(track.encode(None))
     return buffer.getvalue()
 
 

@@ -192,11 +192,11 @@ def test_the_engine_is_never_loaded_into_this_process(corpus):
 
 
 def test_importing_the_package_loads_neither_corpus_code_nor_engine():
-    program = "import sys, exhubert.emoset.demo; print(*sys.modules)"
+    program = "import sys, exhubert.demo; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
-    assert "exhubert.emoset.demo" in loaded
-    assert "exhubert.emoset.demo.corpus" not in loaded
+    assert "exhubert.demo" in loaded
+    assert "exhubert.demo.corpus" not in loaded
     assert "espeakng_loader" not in loaded
 
 

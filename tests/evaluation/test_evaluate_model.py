@@ -1,4 +1,4 @@
-"""`recipes/evaluate.py` from a model's folder to results and a card, with small models that have never been trained."""
+"""`evaluate_model` and its recipe: from a model folder to results and a card, with small untrained models."""
 
 import json
 from itertools import pairwise
@@ -11,8 +11,9 @@ from huggingface_hub import ModelCard
 from transformers import HubertModel
 
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification
-from exhubert.conversion.extension import load_classifier
+from exhubert.conversion.loading import load_classifier
 from exhubert.emoset import load
+from exhubert.evaluation.evaluate_model import keep_temperature
 from exhubert.evaluation.protocols import apply_protocol, hash_of_seen
 from exhubert.hub.card import write_card
 from exhubert.inference.recordings import load_pipeline, predict
@@ -60,7 +61,7 @@ def untrained(folder, seed, run=None):
 
 
 def evaluate(model, data, output, *options):
-    load_recipe("evaluate").main([str(model), "--data", str(data), "--output", str(output), *map(str, options)])
+    load_recipe("evaluate_model").main([str(model), "--data", str(data), "--output", str(output), *map(str, options)])
     return json.loads((output / "results.json").read_text())
 
 
@@ -138,14 +139,14 @@ def test_calibrating_keeps_a_temperature_that_the_pipeline_uses_and_changes_no_a
     found = predict(load_pipeline(model), row["audio"]["bytes"])
     known = calibrated.set_index("utterance_id").loc[row["utterance_id"]]
     assert found.scores == pytest.approx({name: known[f"p_{name}"] for name in SIX_CLASSES}, abs=1e-5)
-    with pytest.raises(ValueError, match="--calibrate learns from the validation partition"):
+    with pytest.raises(ValueError, match="Calibration learns from the validation partition"):
         evaluate(model, tone_dataset, tmp_path / "never", "--calibrate", "--partition", "validation")
 
 
 def test_a_plain_hubert_keeps_its_temperature_too(tmp_path):
     hubert = tiny_hubert("pre_norm")
     hubert.save_pretrained(tmp_path / "model")
-    load_recipe("evaluate").keep_temperature(tmp_path / "model", 1.7)
+    keep_temperature(tmp_path / "model", 1.7)
     loaded = load_classifier(tmp_path / "model")
     assert loaded.config.logit_temperature == 1.7
     loaded.save_pretrained(tmp_path / "again")

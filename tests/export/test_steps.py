@@ -10,25 +10,16 @@ import pytest
 import soundfile
 import torch
 
-from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, default_feature_extractor
+from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification
 from exhubert.cli.main import main
 from exhubert.export.steps import export
 from exhubert.inference.recordings import embed, load_pipeline, predict, predict_all
 
-from .conftest import load_recipe, write_tone
-from .test_folding import opened
+from ..conftest import load_recipe, opened, save, write_tone
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 pytestmark = pytest.mark.slow
-
-
-def save(model, folder: Path, **fields) -> Path:
-    for name, value in fields.items():
-        setattr(model.config, name, value)
-    model.save_pretrained(folder)
-    default_feature_extractor(model.config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +140,7 @@ def test_evaluation_runs_on_an_exported_model_and_agrees_with_the_report(folder,
     assert main(["export", str(folder), str(tmp_path / "out"), "--format", "safetensors", "--fold", *options]) == 0
     reported = json.loads((tmp_path / "out" / "export.json").read_text())["steps"][0]["uar"]
     for model in (folder, exported[0]):
-        load_recipe("evaluate").main([str(model), "--output", str(tmp_path / "results"), *options])
+        load_recipe("evaluate_model").main([str(model), "--output", str(tmp_path / "results"), *options])
         found = json.loads((tmp_path / "results" / "results.json").read_text())
         assert found["overall"]["uar"] == pytest.approx(reported)
         assert found["temperature"] == 0.5

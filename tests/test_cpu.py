@@ -10,9 +10,7 @@ from exhubert import ExHuBERTConfig, ExHuBERTForSequenceClassification, identity
 from exhubert.cpu import ChannelsLastFeatureEncoder, has_onednn, round_layers, use_kernels
 from exhubert.inference.recordings import load_pipeline
 
-from .conftest import tiny_hubert
-from .test_export import save
-from .test_folding import opened
+from .conftest import opened, save, tiny_hubert
 
 pytestmark = pytest.mark.skipif(not has_onednn(), reason="this torch has no oneDNN")
 

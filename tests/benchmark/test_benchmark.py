@@ -23,9 +23,7 @@ from exhubert.emoset import load
 from exhubert.evaluation import ser_metrics
 from exhubert.inference.recordings import load_pipeline, predict
 
-from .conftest import load_recipe, write_tone
-from .test_export import save
-from .test_folding import opened
+from ..conftest import load_recipe, opened, save, write_tone
 
 
 def test_published_usage_multiplies_frozen_gates_and_gives_the_same_logits(layout, speechlike):
@@ -80,7 +78,7 @@ def test_what_preparing_took_is_not_counted_as_peak(tmp_path):
 
 
 def test_the_readme_shows_what_its_file_of_figures_says(tmp_path):
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     report = json.loads((root / "recipes" / "bench_large.json").read_text(encoding="utf-8"))
     readme = (root / "README.md").read_text(encoding="utf-8")
     assert markdown(report) == readme.split(BEGIN)[1].split(END)[0].strip()

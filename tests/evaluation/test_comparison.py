@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from exhubert.evaluation.paired import compare, compare_all, paired_table, read_predictions
+from exhubert.evaluation.comparison import compare, compare_all, paired_table, read_predictions
 
 
 def table(right, speakers=5):
@@ -88,7 +88,7 @@ def test_unseen_languages_are_compared_apart():
 
 
 def test_an_evaluation_of_other_utterances_is_refused_and_southern_min_is_a_language(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"results.json is missing; recipes/evaluate.py writes it"):
+    with pytest.raises(FileNotFoundError, match=r"results.json is missing; recipes/evaluate_model.py writes it"):
         read_predictions({"other": tmp_path})
     table("yy", 1).assign(language="nan", speaker=None).to_csv(tmp_path / "predictions.csv", index=False)
     (tmp_path / "results.json").write_text(json.dumps({"max_seconds": 3.0}))

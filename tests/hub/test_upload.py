@@ -18,13 +18,14 @@ import torch
 import yaml
 from huggingface_hub import parse_eval_result_entries
 
-from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor, hub
+from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
 from exhubert.hub.space import plan_space
+from exhubert.hub.upload import plan, push
 
-from .conftest import load_recipe
+from ..conftest import load_recipe
 from .hub_server import TOKEN, Hub, Storage
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "push_to_hub.py"
+RECIPE = Path(__file__).parents[2] / "recipes" / "push_to_hub.py"
 RECORDS = {
     "README.md", "config.json", "configuration_exhubert.py", "evaluation/results.json", "modeling_exhubert.py",
     "audio.py", "pipeline_exhubert.py",
@@ -57,7 +58,9 @@ def finished(hubert_folder, tone_dataset, tmp_path_factory) -> Path:
     }  # fmt: skip
     load_recipe("train").main([f"--{name}={value}" for name, value in settings.items()])
     evaluation = str(folder / "model" / "evaluation")
-    load_recipe("evaluate").main([str(folder / "model"), "--data", str(tone_dataset), "--output", evaluation, "--card"])
+    load_recipe("evaluate_model").main(
+        [str(folder / "model"), "--data", str(tone_dataset), "--output", evaluation, "--card"]
+    )
     return folder / "model"
 
 
@@ -151,7 +154,7 @@ def test_push_sends_what_the_dry_run_listed_and_the_model_loads_from_there(model
 def test_checkpoints_pickles_and_predictions_stay_and_records_name_no_folder_here(model, tmp_path):
     for name in ("optimizer.pt", "training_args.bin", "pytorch_model.bin"):
         (model / name).touch()
-    planned = hub.plan(model, "me/model")
+    planned = plan(model, "me/model")
     assert {file.path for file in planned.files} == whole(model)
     assert {"checkpoint-1/", "checkpoint-2/", "optimizer.pt", "training_args.bin", "pytorch_model.bin"} < set(
         planned.staying
@@ -172,37 +175,37 @@ def test_checkpoints_pickles_and_predictions_stay_and_records_name_no_folder_her
 def test_only_the_hub_gets_the_token_wherever_it_points(model, here, to):
     """Addresses for large files, for the check after their upload, and redirects can name other hosts."""
     setattr(here, to, here.storage.address)
-    planned = hub.plan(model, "me/model")
+    planned = plan(model, "me/model")
     if to == "verify_at":
-        hub.push(planned)
+        push(planned)
     else:
         with pytest.raises(ValueError, match="preupload"):
-            hub.push(planned)
+            push(planned)
     assert len(here.storage.seen) >= 1
     assert {token for _, _, token in here.storage.seen} == {None}
 
 
 def test_a_corpus_that_may_not_be_passed_on_keeps_a_model_private_until_it_is_accepted(model, here, capsys):
     edit(model / "run.json", corpora=["emo_db", "iemocap"])
-    push = load_recipe("push_to_hub").main
+    recipe = load_recipe("push_to_hub").main
     for mode in ([], ["--dry-run"]):
         with pytest.raises(
             PermissionError, match=r"trained on iemocap.*IEMOCAP release form.*--accept_corpora iemocap"
         ):
-            push([str(model), "me/model", "--public", *mode])
+            recipe([str(model), "me/model", "--public", *mode])
     with pytest.raises(PermissionError, match="nothing was sent"):
-        hub.push(hub.plan(model, "me/model", public=True))
+        push(plan(model, "me/model", public=True))
     assert not here.seen, "nothing is asked of the Hub before the terms are clear"
     assert "trained on emo_db (may be passed on)" in capsys.readouterr().out
 
-    push([str(model), "me/private"])
+    recipe([str(model), "me/private"])
     assert here.repositories["me/private"].private
     assert "against public: It was trained on iemocap" in capsys.readouterr().out
 
-    push([str(model), "me/public", "--public", "--accept_corpora", "iemocap"])
+    recipe([str(model), "me/public", "--public", "--accept_corpora", "iemocap"])
     assert not here.repositories["me/public"].private and set(here.repositories["me/public"].files) == whole(model)
     with pytest.raises(ValueError, match="--accept_corpora emo_db: nothing of that name stands in the way"):
-        push([str(model), "me/public", "--public", "--accept_corpora", "emo_db"])
+        recipe([str(model), "me/public", "--public", "--accept_corpora", "emo_db"])
 
 
 def test_corpora_nobody_knows_of_keep_a_model_private(model, finished):
@@ -214,9 +217,9 @@ def test_corpora_nobody_knows_of_keep_a_model_private(model, finished):
     ):
         edit(model / "run.json", corpora=corpora, data=run["data"] | {"corpora": None})
         with pytest.raises(PermissionError, match=objection):
-            hub.plan(model, "me/model", public=True).refuse_unless_allowed()
+            plan(model, "me/model", public=True).refuse_unless_allowed()
     accepted = ["own", "unknown"]  # the one that was evaluated, and whatever else there may have been
-    hub.plan(model, "me/model", public=True, accepted=accepted).refuse_unless_allowed()
+    plan(model, "me/model", public=True, accepted=accepted).refuse_unless_allowed()
 
 
 def test_corpora_of_the_run_a_model_started_from_count_too(model, finished, tmp_path):
@@ -228,7 +231,7 @@ def test_corpora_of_the_run_a_model_started_from_count_too(model, finished, tmp_
     settings = json.loads((model / "run.json").read_text())["model"]
     edit(model / "run.json", model=settings | {"model": str(tmp_path / "extended")})
     with pytest.raises(PermissionError, match="trained on iemocap"):
-        hub.plan(model, "me/model", public=True).refuse_unless_allowed()
+        plan(model, "me/model", public=True).refuse_unless_allowed()
 
 
 @pytest.mark.parametrize(
@@ -247,11 +250,11 @@ def test_public_needs_a_licence_that_others_can_use(model, in_card, in_config, o
     card = huggingface_hub.ModelCard.load(model / "README.md")
     card.data.license = in_card
     card.save(model / "README.md")
-    planned = hub.plan(model, "me/model", public=True)
+    planned = plan(model, "me/model", public=True)
     expected = contextlib.nullcontext() if objection is None else pytest.raises(PermissionError, match=objection)
     with expected:
         planned.refuse_unless_allowed()
-    hub.plan(model, "me/model").refuse_unless_allowed()
+    plan(model, "me/model").refuse_unless_allowed()
 
 
 @pytest.mark.parametrize(
@@ -269,32 +272,32 @@ def test_public_needs_a_licence_that_others_can_use(model, in_card, in_config, o
 def test_a_missing_file_is_named_with_what_writes_it(model, file, recipe):
     (model / file).unlink()
     with pytest.raises(FileNotFoundError, match=rf"{Path(file).name}.*{recipe}"):
-        hub.plan(model, "me/model")
+        plan(model, "me/model")
 
 
 def test_a_card_of_another_evaluation_is_refused(model):
     results = model / "evaluation" / "results.json"
     edit(results, overall=json.loads(results.read_text())["overall"] | {"uar": 0.987654})
     with pytest.raises(ValueError, match=r"README\.md has the UAR .*, results\.json has 0\.9877"):
-        hub.plan(model, "me/model")
+        plan(model, "me/model")
 
 
 @pytest.mark.parametrize("public", [True, False])
 def test_a_repository_with_the_other_visibility_gets_no_file(model, here, public):
-    hub.push(hub.plan(model, "me/model", public=not public))
+    push(plan(model, "me/model", public=not public))
     here.repositories["me/model"].files = {}
     with pytest.raises(PermissionError, match=f"is there already and is {'private' if public else 'public'}"):
-        hub.push(hub.plan(model, "me/model", public=public))
+        push(plan(model, "me/model", public=public))
     assert here.repositories["me/model"].files == {} and len(here.repositories["me/model"].commits) == 1
 
 
 def test_weights_of_an_earlier_push_never_lie_beside_new_ones(model, here):
-    hub.push(hub.plan(model, "me/model"))
+    push(plan(model, "me/model"))
     here.repositories["me/model"].files["NOTES.md"] = b"written on the Hub"
     trained = ExHuBERTForSequenceClassification.from_pretrained(model)
     trained.save_pretrained(model, max_shard_size="100KB")
     (model / "model.safetensors").unlink(missing_ok=True)
-    hub.push(hub.plan(model, "me/model"))
+    push(plan(model, "me/model"))
     files = set(here.repositories["me/model"].files)
     assert {"model.safetensors.index.json", "NOTES.md"} < files and "model.safetensors" not in files
     shards = {name for name in files if name.startswith("model-")}
@@ -302,11 +305,11 @@ def test_weights_of_an_earlier_push_never_lie_beside_new_ones(model, here):
     assert len(shards) > 1 and files - shards == one_file | {"model.safetensors.index.json", "NOTES.md"}
     (model / min(shards)).unlink()
     with pytest.raises(FileNotFoundError, match=min(shards)):
-        hub.plan(model, "me/model")
+        plan(model, "me/model")
 
 
 def test_a_benchmark_gets_the_figure_in_the_form_its_leaderboard_reads(model):
-    planned = hub.plan(model, "me/model", benchmark="somebody/emotions:test")
+    planned = plan(model, "me/model", benchmark="somebody/emotions:test")
     [content] = [file.content for file in planned.files if file.path == ".eval_results/exhubert.yaml"]
     [entry] = parse_eval_result_entries(yaml.safe_load(content))
     results = json.loads((model / "evaluation" / "results.json").read_text())
@@ -314,35 +317,35 @@ def test_a_benchmark_gets_the_figure_in_the_form_its_leaderboard_reads(model):
     assert entry.value == round(results["overall"]["uar"], 4)
     assert entry.source_url.endswith("/me/model/blob/main/evaluation/results.json")
     with pytest.raises(ValueError, match="--benchmark emotions: expected owner/dataset:task"):
-        hub.plan(model, "me/model", benchmark="emotions")
+        plan(model, "me/model", benchmark="emotions")
 
 
 def test_push_says_what_is_wrong_before_anything_is_sent(model, here, monkeypatch):
-    planned = hub.plan(model, "me/model")
+    planned = plan(model, "me/model")
     for name in ("model", "a/b/c"):
         with pytest.raises(ValueError, match=name):
-            hub.plan(model, name)
+            plan(model, name)
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(OSError, match="no token found.*hf auth login"):
-        hub.push(planned)
+        push(planned)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://hub.example")
     with pytest.raises(ValueError, match="HF_ENDPOINT is http://hub.example: a token would travel readable"):
-        hub.push(planned)
+        push(planned)
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:1")
     with pytest.raises(ConnectionError, match=r"127\.0\.0\.1:1 can't be reached.*push again"):
-        hub.push(planned)
+        push(planned)
     assert not here.seen
 
 
 @pytest.mark.slow
 def test_a_space_holds_what_the_dry_run_listed_and_serves_the_model_from_that_alone(model, here, capsys, tmp_path):
     pytest.importorskip("gradio")
-    push = load_recipe("push_to_hub").main
-    push([str(model), "me/model", "--space", "--dry-run"])
+    recipe = load_recipe("push_to_hub").main
+    recipe([str(model), "me/model", "--space", "--dry-run"])
     dry = capsys.readouterr().out
     assert not here.seen
-    push([str(model), "me/model", "--space"])
+    recipe([str(model), "me/model", "--space"])
     of_model, of_space = dry.split("\n\n")
     assert f"to {here.address}/spaces/me/model, private" in of_space and "needs a secret HF_TOKEN" in of_space
     space = here.repositories["spaces/me/model"]
@@ -358,7 +361,7 @@ def test_a_space_holds_what_the_dry_run_listed_and_serves_the_model_from_that_al
         (tmp_path / "space" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "space" / path).write_bytes(content)
     port, folder = free_port(), tmp_path / "space"
-    edits = {"app.py": ("7860", str(port)), "exhubert/app.py": ("the page is at", "the Space's own page is at")}
+    edits = {"app.py": ("7860", str(port)), "exhubert/app/page.py": ("the page is at", "the Space's own page is at")}
     for path, change in edits.items():
         (folder / path).write_text((folder / path).read_text().replace(*change))
     with (tmp_path / "stderr").open("w") as stderr:
@@ -377,9 +380,9 @@ def test_a_space_holds_what_the_dry_run_listed_and_serves_the_model_from_that_al
 
 def test_modules_of_an_earlier_space_go(model, here, monkeypatch):
     pytest.importorskip("gradio")
-    planned = plan_space(hub.plan(model, "me/model"))
-    hub.push(planned)
+    planned = plan_space(plan(model, "me/model"))
+    push(planned)
     here.repositories["spaces/me/model"].files |= {"exhubert/old.py": b"", "NOTES.md": b""}
-    hub.push(planned)
+    push(planned)
     files = set(here.repositories["spaces/me/model"].files)
-    assert "NOTES.md" in files and "exhubert/old.py" not in files and "exhubert/app.py" in files
+    assert "NOTES.md" in files and "exhubert/old.py" not in files and "exhubert/app/page.py" in files

@@ -13,9 +13,7 @@ from exhubert.cli.listen import pcm_blocks
 from exhubert.cli.main import main
 from exhubert.inference.recordings import follow, load_pipeline, predict
 
-from .conftest import write_tone
-from .test_export import save
-from .test_folding import opened
+from ..conftest import opened, save, write_tone
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +91,7 @@ def test_samples_that_come_in_halves_are_put_together():
             part, self.content = self.content[:3], self.content[3:]
             return part
 
-    options = SimpleNamespace(pcm="s16le", channels=2, sampling_rate=16_000)
-    blocks = list(pcm_blocks(options, Slow()))
+    blocks = list(pcm_blocks(Slow(), "s16le", sampling_rate=16_000, channels=2))
     assert np.concatenate(blocks, axis=1).tolist() == [[0, 2, 4], [1, 3, 5]]
 
 

@@ -1,0 +1,108 @@
+"""`exhubert predict`: formats, bad files, folders and patterns, resuming."""
+
+import csv
+import io
+import json
+import os
+
+import pytest
+
+from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
+from exhubert.cli.main import main
+from exhubert.cli.options import find_recordings
+
+from ..conftest import PUBLISHED, bad_files, tiny_hubert, write_tone
+
+STRANGE = os.fsdecode(b"line\xe2\x80\xa8 and \xff.wav")  # a line separator, and a byte that isn't UTF-8
+
+
+@pytest.fixture
+def folder(layout, tmp_path):
+    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert(layout), window_seconds=1.0)
+    model.save_pretrained(tmp_path / "model")
+    default_feature_extractor(model.config).save_pretrained(tmp_path / "model")
+    return str(tmp_path / "model")
+
+
+def test_command_line_classifies_the_rest_when_one_file_is_bad(folder, tmp_path, capsys):
+    bad_files(tmp_path)
+    good = [str(write_tone(tmp_path / name)) for name in ("a b.wav", "c.wav")]
+    code = main(["predict", good[0], str(tmp_path / "text.wav"), good[1], "--model", folder])
+    printed = capsys.readouterr()
+    assert code == 2
+    assert [line for line in printed.out.splitlines() if line.startswith(good[0])]
+    assert [line for line in printed.out.splitlines() if line.startswith(good[1])]
+    assert "text.wav: not a recording that can be read" in printed.err
+
+
+def test_jsonl_gives_one_object_per_file_errors_too(folder, tmp_path, capsys):
+    good = str(write_tone(tmp_path / "tone.wav"))
+    assert main(["predict", good, str(tmp_path / "nowhere.wav"), "--model", folder, "--format", "jsonl"]) == 2
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0]["file"] == good and set(lines[0]["scores"]) == {"calm", "angry", "glad"}
+    assert "no such file" in lines[1]["error"]
+    assert main(["predict", good, "--model", folder, "--format", "jsonl"]) == 0
+
+
+def test_published_layout_is_not_run_as_plain_hubert(tmp_path, capsys):
+    tone = str(write_tone(tmp_path / "tone.wav"))
+    assert main(["predict", tone, "--model", str(PUBLISHED)]) == 1
+    assert "published layout: convert it first" in capsys.readouterr().err
+
+
+def test_headerless_files_and_missing_ones_are_reported(folder, tmp_path, capsys):
+    (tmp_path / "x.raw").write_bytes(bytes(1000))
+    assert main(["predict", str(tmp_path / "x.raw"), str(tmp_path / "*.wav"), "--model", folder]) == 2
+    message = capsys.readouterr().err
+    assert "x.raw: not a recording" in message and "*.wav: there is no such file" in message
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Two good recordings and a bad one in folders with awkward names."""
+    root = tmp_path / 'calls, "first" batch'
+    write_tone(root / "ünï 1.wav", 2.5)
+    write_tone(root / "deep" / "b\n2.flac", 0.8)
+    (root / "broken.wav").write_bytes(b"RIFF")
+    (root / "notes.txt").write_text("no recording")
+    write_tone(root / "plain.wav").rename(root / STRANGE)
+    (root / "deep" / "loop").symlink_to(root)
+    return root
+
+
+def test_folders_and_patterns_are_searched_once(recordings):
+    names = ["broken.wav", "ünï 1.wav", "deep/b\n2.flac", STRANGE]
+    expected = {str(recordings / name) for name in names}
+    assert set(find_recordings([str(recordings)])) == expected
+    twice = list(find_recordings([str(recordings / "*.wav").replace("calls", "call?"), str(recordings)]))
+    assert set(twice) == expected and len(twice) == 4
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+@pytest.mark.parametrize("timeline", [False, True])
+def test_a_stopped_run_goes_on_where_it_was(folder, recordings, tmp_path, capsys, form, timeline):
+    command = ["predict", str(recordings), "--model", folder, "--format", form, "--output", str(tmp_path / "out")]
+    command += ["--timeline"] if timeline else []
+    assert main(command) == 2
+    whole = (tmp_path / "out").read_text(encoding="utf-8")
+    (tmp_path / "out").write_text(whole[: len(whole) - 30], encoding="utf-8")
+    assert main([*command, "--resume"]) == 2
+    assert sorted((tmp_path / "out").read_text(encoding="utf-8").splitlines()) == sorted(whole.splitlines())
+    assert main([*command, "--resume"]) == 2
+    kept = 2 if form == "csv" and timeline else 3  # the last recording's steps might have been cut off: it is redone
+    assert f"{kept} were there already, 1 can't be used" in capsys.readouterr().err
+    if form == "csv":
+        rows = list(csv.DictReader(io.StringIO(whole)))
+        assert [row["end"] for row in rows if row["file"].endswith("1.wav")] == (
+            ["1.000", "1.500", "2.500"] if timeline else ["2.500"]
+        )
+        assert all(
+            sum(float(row[name]) for name in ("calm", "angry", "glad")) == pytest.approx(1, abs=2e-4) for row in rows
+        )
+
+
+def test_command_line_says_what_is_wrong_with_the_model(layout, tmp_path, capsys):
+    tone = str(write_tone(tmp_path / "tone.wav"))
+    assert main(["predict", tone, "--model", str(tmp_path / "nowhere")]) == 1
+    message = capsys.readouterr().err
+    assert "nowhere" in message and "Traceback" not in message

@@ -1,0 +1,64 @@
+"""The formats of annotation tools, read by libraries of those tools."""
+
+import os
+
+import pytest
+
+from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
+from exhubert.cli.main import main
+from exhubert.inference.recordings import load_pipeline, predict
+
+from ..conftest import tiny_hubert, write_tone
+
+STRANGE = os.fsdecode(b"line\xe2\x80\xa8 and \xff.wav")  # a line separator, and a byte that isn't UTF-8
+
+
+@pytest.fixture
+def folder(layout, tmp_path):
+    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert(layout), window_seconds=1.0)
+    model.save_pretrained(tmp_path / "model")
+    default_feature_extractor(model.config).save_pretrained(tmp_path / "model")
+    return str(tmp_path / "model")
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Two good recordings and a bad one in folders with awkward names."""
+    root = tmp_path / 'calls, "first" batch'
+    write_tone(root / "ünï 1.wav", 2.5)
+    write_tone(root / "deep" / "b\n2.flac", 0.8)
+    (root / "broken.wav").write_bytes(b"RIFF")
+    (root / "notes.txt").write_text("no recording")
+    write_tone(root / "plain.wav").rename(root / STRANGE)
+    (root / "deep" / "loop").symlink_to(root)
+    return root
+
+
+def test_annotation_formats_are_read_by_their_tools_libraries(folder, recordings, tmp_path):
+    textgrid, pympi = pytest.importorskip("praatio.textgrid"), pytest.importorskip("pympi")
+    path = str(recordings / "ünï 1.wav")
+    steps = [(step.start, step.end, step.label) for step in predict(load_pipeline(folder), path, hop_s=0.5).timeline()]
+    assert steps[0][:2] == (0.0, 0.5) and steps[-1][1] == 2.5 and len(steps) == 4
+    for form in ("textgrid", "elan", "audacity"):
+        command = [
+            "predict",
+            path,
+            "--model",
+            folder,
+            "--hop_s",
+            "0.5",
+            "--format",
+            form,
+            "--output",
+            str(tmp_path / form),
+        ]
+        assert main(command) == 0
+    [found] = (tmp_path / "textgrid").iterdir()
+    tier = textgrid.openTextgrid(str(found), includeEmptyIntervals=False).getTier("emotion")
+    assert [tuple(entry) for entry in tier.entries] == steps
+    [found] = (tmp_path / "elan").iterdir()
+    annotations = pympi.Eaf(str(found)).get_annotation_data_for_tier("emotion")
+    assert sorted(annotations) == [(round(1000 * start), round(1000 * end), label) for start, end, label in steps]
+    [found] = (tmp_path / "audacity").iterdir()
+    lines = [line.split("\t") for line in found.read_text().splitlines()]
+    assert [(float(start), float(end), label) for start, end, label in lines] == steps

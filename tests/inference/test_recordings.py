@@ -1,0 +1,66 @@
+"""Classifying recordings, from Python and from the command line."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import pipeline
+
+from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor, load_audio
+from exhubert.audio import AudioError
+from exhubert.inference.recordings import embed, load_pipeline, predict
+
+from ..conftest import tiny_hubert, write_tone
+
+
+@pytest.fixture
+def folder(layout, tmp_path):
+    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert(layout), window_seconds=1.0)
+    model.save_pretrained(tmp_path / "model")
+    default_feature_extractor(model.config).save_pretrained(tmp_path / "model")
+    return str(tmp_path / "model")
+
+
+def test_transformers_own_pipeline_classifies_arrays_with_all_classes(folder, tmp_path):
+    classifier = pipeline("audio-classification", model=folder, feature_extractor=folder, top_k=None)
+    answer = classifier(load_audio(write_tone(tmp_path / "tone.wav", rate=44_100, channels=2)))
+    assert {item["label"] for item in answer} == {"calm", "angry", "glad"}
+    assert sum(item["score"] for item in answer) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_prediction_equals_the_models_own_softmax(folder, tmp_path):
+    path = write_tone(tmp_path / "tone.wav", 0.7)
+    classifier = load_pipeline(folder)
+    found = predict(classifier, path)
+    inputs = classifier.feature_extractor(load_audio(path), sampling_rate=16_000, return_tensors="pt")
+    with torch.no_grad():
+        expected = classifier.model(**inputs).logits.softmax(-1)[0]
+    np.testing.assert_allclose(list(found.scores.values()), expected, atol=1e-6)
+    assert found.label == classifier.model.config.id2label[int(expected.argmax())] and len(found.windows) == 1
+
+
+def test_long_recordings_average_the_logits_of_their_windows(folder, tmp_path):
+    classifier = load_pipeline(folder)
+    found = predict(classifier, write_tone(tmp_path / "long.wav", 3.5))
+    assert len(found.windows) == 4 and found.seconds == pytest.approx(3.5)
+    samples = load_audio(tmp_path / "long.wav")
+    parts = [samples[start : start + 16_000] for start in (0, 16_000, 32_000, 40_000)]
+    with torch.no_grad():
+        inputs = classifier.feature_extractor(parts, sampling_rate=16_000, return_tensors="pt")["input_values"]
+        logits = torch.cat([classifier.model(part[None]).logits for part in inputs])
+    np.testing.assert_allclose(list(found.scores.values()), logits.mean(dim=0).softmax(-1), atol=1e-6)
+
+
+def test_too_short_a_recording_is_a_sentence(folder, tmp_path):
+    path = write_tone(tmp_path / "click.wav", 0.02)
+    with pytest.raises(AudioError, match=r"click.wav: 0.0200 s is too short; at least 0.0250 s"):
+        predict(load_pipeline(folder), path)
+
+
+def test_embedding_is_the_mean_of_the_last_hidden_state(folder, tmp_path):
+    classifier = load_pipeline(folder)
+    path = write_tone(tmp_path / "tone.wav", 2.0)
+    parts = np.split(load_audio(path), 2)
+    with torch.no_grad():
+        inputs = classifier.feature_extractor(parts, sampling_rate=16_000, return_tensors="pt")["input_values"]
+        each = [classifier.model.hubert(part[None]).last_hidden_state.mean(dim=1)[0] for part in inputs]
+    np.testing.assert_allclose(embed(classifier, path), torch.stack(each).mean(dim=0), atol=1e-6)
