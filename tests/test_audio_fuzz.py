@@ -1,7 +1,7 @@
 """Damaged recordings: thousands of them are read or refused with a reason, without a crash, a hang or much memory.
 
 Each campaign runs in a child process, where a crash of libsndfile or ffmpeg ends only that. The number of a file is its
-seed: `python -m tests.test_fuzz readers made 1234 1` repeats file 1234 alone.
+seed: `python -m tests.test_audio_fuzz readers made 1234 1` repeats file 1234 alone.
 """
 
 import importlib.util
@@ -204,7 +204,7 @@ def campaign(what: str, contents: dict[str, bytes], first: int, count: int) -> N
 
 def run_campaign(what: str, origin: str, count: int) -> dict[str, int]:
     """How many files were read and refused; fails if anything else came of one."""
-    command = [sys.executable, "-m", "tests.test_fuzz", what, origin, "0", str(count)]
+    command = [sys.executable, "-m", "tests.test_audio_fuzz", what, origin, "0", str(count)]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, errors="replace")
     lines = done.stdout.splitlines()
     assert done.returncode == 0, f"{lines[-1:]} ended it ({done.returncode})\n{done.stderr[-2000:]}"

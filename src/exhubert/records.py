@@ -46,7 +46,7 @@ class _Record:
         required = (name for name, item in known.items() if item.default is item.default_factory is MISSING)
         if missing := [name for name in required if name not in values]:
             raise ValueError(
-                f"{source} has no {' and no '.join(f'`{name}`' for name in missing)}, so it isn't what "
+                f"{source} lacks {', '.join(missing[:3])}{' and more' * (len(missing) > 3)}, so it isn't what "
                 f"{cls.written_by} writes. Write it again, or restore the file."
             )
         return cls(**{name: value for name, value in values.items() if name in known})

@@ -12,7 +12,7 @@ from exhubert.cli.main import main
 from exhubert.emoset import EmoSetPlusPlus, build, load
 from exhubert.emoset.sources import ROOT_VARIABLE, find_corpora
 
-from ..conftest import load_recipe, write_tone
+from ..conftest import write_tone
 
 
 def write_video(path, seconds=0.5, rate=48_000, frequency=440.0, layout="stereo", codec="pcm_s16le"):
@@ -183,8 +183,3 @@ def test_corpora_without_speaker_names_say_so(tmp_path, capsys):
     assert main(["emoset", "build", "--corpus", f"own={root}", "--output", str(tmp_path / "out")]) == 0
     assert "NOT speaker-independent" in capsys.readouterr().out
     assert json.loads((tmp_path / "out/summary.json").read_text())["own"]["speaker_independent"] is False
-
-
-def test_the_recipe_is_the_same_command(root, tmp_path, capsys):
-    assert load_recipe("build_emoset").main(["emoset", "list", "--root", str(root)]) == 0
-    assert "emo_db" in capsys.readouterr().out

@@ -137,14 +137,14 @@ def test_a_complete_corpus_needs_no_engine(copied, monkeypatch):
 @pytest.mark.parametrize("change", [{"seed": 5}, {"speakers": 4}, {"utterances_per_class": 1}, {"languages": ("de",)}])
 def test_other_settings_in_the_same_folder_are_refused(corpus, change):
     before = contents(corpus)
-    with pytest.raises(ValueError, match="other settings: found .* instead of .* another output folder, or delete"):
+    with pytest.raises(ValueError, match="corpus.json began with .*, but now .*another output folder, or delete"):
         synthesise(corpus, **{**SETTINGS, **change})
     assert contents(corpus) == before
 
 
 def test_other_settings_are_refused_in_an_unfinished_corpus_too(copied):
     (copied / "corpus.json").unlink()
-    with pytest.raises(ValueError, match="language.json belongs to a demo corpus with other settings: found seed 3"):
+    with pytest.raises(ValueError, match="language.json began with seed 3, but now seed is 5"):
         synthesise(copied, **{**SETTINGS, "seed": 5})
 
 
@@ -209,7 +209,7 @@ def test_command_line_makes_the_same_corpus(corpus, tmp_path, capsys):
 
 def test_command_line_reports_an_error_as_one_line(tmp_path, capsys):
     assert main([str(tmp_path), "--languages", "tlh"]) == 1
-    assert capsys.readouterr().err.startswith("error: The demo corpus was asked for in 'tlh'")
+    assert capsys.readouterr().err.startswith("exhubert.demo: The demo corpus was asked for in 'tlh'")
 
 
 def test_every_language_has_eight_distinct_sentences_of_several_words():

@@ -1,11 +1,10 @@
 """Paired comparisons, against differences and p-values counted by hand."""
 
-import json
-
 import pandas as pd
 import pytest
 
 from exhubert.evaluation.comparison import compare, compare_all, paired_table, read_predictions
+from exhubert.records import Results
 
 
 def table(right, speakers=5):
@@ -91,7 +90,10 @@ def test_an_evaluation_of_other_utterances_is_refused_and_southern_min_is_a_lang
     with pytest.raises(FileNotFoundError, match=r"results.json is missing; recipes/evaluate_model.py writes it"):
         read_predictions({"other": tmp_path})
     table("yy", 1).assign(language="nan", speaker=None).to_csv(tmp_path / "predictions.csv", index=False)
-    (tmp_path / "results.json").write_text(json.dumps({"max_seconds": 3.0}))
+    Results(
+        model="m", partition="test", utterances_sha256="", max_seconds=3.0, speaker_independent=True, temperature=None,
+        synthetic=False, corpora={}, class_names=["n", "p"], languages_not_trained_on=[], overall={},
+    ).save(tmp_path)  # fmt: skip
     found = read_predictions({"other": tmp_path}, {"max_seconds": 3.0})["other"]
     assert found["language"].tolist() == ["nan", "nan"] and found["speaker"].isna().all()
     with pytest.raises(ValueError, match=r"other .* on other utterances, or with another --max_seconds"):

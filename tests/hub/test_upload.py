@@ -260,13 +260,13 @@ def test_public_needs_a_licence_that_others_can_use(model, in_card, in_config, o
 @pytest.mark.parametrize(
     ("file", "recipe"),
     [
-        ("README.md", r"evaluate\.py --card"),
+        ("README.md", r"evaluate_model\.py --card"),
         ("run.json", r"train\.py"),
         ("trainer_state.json", r"train\.py"),
         ("preprocessor_config.json", r"train\.py"),
         ("model.safetensors", r"train\.py"),
         ("modeling_exhubert.py", "save_pretrained"),
-        ("evaluation/results.json", r"evaluate\.py"),
+        ("evaluation/results.json", r"evaluate_model\.py"),
     ],
 )
 def test_a_missing_file_is_named_with_what_writes_it(model, file, recipe):

@@ -163,10 +163,10 @@ def test_other_settings_another_model_or_other_contents_are_refused(model, recor
     command = [str(recordings / "long.wav"), "--output", str(tmp_path / "out"), "--model"]
     assert main([*command, model, "--hop_s", "0.5"]) == 0
     for change, message in (
-        ([model], "--hop_s 0.5, now it is None"),
-        ([model, "--hop_s", "0.5", "--timeline"], "--timeline False, now it is True"),
-        ([model, "--hop_s", "0.5", "--format", "parquet"], "--format jsonl, now it is parquet"),
-        ([saved_model(tmp_path / "other", shift=0.1), "--hop_s", "0.5"], "made with --model"),
+        ([model], "began with hop_s 0.5, but now hop_s is None"),
+        ([model, "--hop_s", "0.5", "--timeline"], "began with timeline False, but now timeline is True"),
+        ([model, "--hop_s", "0.5", "--format", "parquet"], "began with format 'jsonl', but now format is 'parquet'"),
+        ([saved_model(tmp_path / "other", shift=0.1), "--hop_s", "0.5"], "began with model"),
     ):
         assert main([*command, *change]) == 1
         assert message in capsys.readouterr().err

@@ -14,6 +14,7 @@ from exhubert.audio import cut_windows
 from exhubert.conversion.folding import added_shares
 from exhubert.emoset import load
 from exhubert.emoset.augment import AUGMENTATIONS, augment
+from exhubert.records import Run
 from exhubert.training import (
     DataArguments,
     GateReportCallback,
@@ -111,7 +112,7 @@ def test_low_rank_adapters_end_in_a_model_anybody_loads(hubert_folder, tone_data
     run = fine_tune(*arguments)
     model = AutoModelForAudioClassification.from_pretrained(tmp_path)
     assert type(model).__name__ == "HubertForSequenceClassification"
-    assert run["parameters"]["trainable"] < 0.3 * run["parameters"]["all"]
+    assert run.parameters["trainable"] < 0.3 * run.parameters["all"]
     before, _ = load_for_training(ModelArguments(model=str(hubert_folder), method="hubert"), NAMES)
     name = "hubert.encoder.layers.0.attention.q_proj.weight"
     assert not torch.equal(model.state_dict()[name], before.state_dict()[name]), "the adapters are merged in"
@@ -361,9 +362,9 @@ def test_a_run_writes_down_all_it_checked(hubert_folder, tone_dataset, tmp_path)
         "fold": 2,
     }
     run = fine_tune(*settings(hubert_folder, tone_dataset, tmp_path, data=data, **options))
-    assert run == json.loads((tmp_path / "run.json").read_text())
-    assert run["fold"] == "fold 2" and run["corpora"] == ["own"] and run["training"]["gate_learning_rate"] == 2e-3
-    assert set(run["invariants"]) == {
+    assert run.to_dict() == json.loads((tmp_path / "run.json").read_text()) and run == Run.load(tmp_path)
+    assert run.fold == "fold 2" and run.corpora == ["own"] and run.training["gate_learning_rate"] == 2e-3
+    assert set(run.invariants) == {
         "ElapsedTimeCallback", "FrozenWeightsCallback", "DisjointSpeakersCallback", "ZeroInitIdentityCallback",
         "GateReportCallback",
     }  # fmt: skip
@@ -375,9 +376,9 @@ def test_a_run_is_resumed_with_the_options_it_began_with_also_where_it_was_moved
         return settings(hubert_folder, tone_dataset, folder, eval_steps=2, **options)
 
     run = fine_tune(*arguments(tmp_path / "run"))
-    with pytest.raises(ValueError, match=r"began with learning_rate 0.001, now it is 0.002"):
+    with pytest.raises(ValueError, match=r"began with learning_rate 0.001, but now learning_rate is 0.002"):
         fine_tune(*arguments(tmp_path / "run", learning_rate=2e-3, resume=True))
     (tmp_path / "run").rename(tmp_path / "moved")
     again = fine_tune(*arguments(tmp_path / "moved", resume=True))
-    assert again["best_checkpoint"] == run["best_checkpoint"] != "none"
-    assert again["validation"]["loss"] == run["validation"]["loss"]
+    assert again.best_checkpoint == run.best_checkpoint != "none"
+    assert again.validation["loss"] == run.validation["loss"]
