@@ -1,11 +1,11 @@
-"""Trains several arms on the same utterances, folds and seeds, and writes one table and one plot.
+"""Compares training configurations (arms) on the same utterances, folds and seeds, in a table and a plot.
 
     python recipes/compare.py recipes/configs/arms/*.yaml --data runs/demo/emoset --output runs/compare --seeds 3 \
         --set model=runs/demo/foundation num_train_epochs=8
 
 Each arm is a configuration of recipes/train.py; the others are compared with the first, paired by speaker.
-`--set field=value` sets a field for all arms. A finished run isn't repeated, so a comparison that was stopped resumes
-where it was. Each arm has a process of its own, whose peak memory is reported.
+`--set field=value` sets a field for all arms. Finished runs aren't repeated, so an interrupted comparison resumes where
+it stopped. Each arm runs in a separate process, whose peak memory is reported.
 """
 
 import argparse
@@ -24,10 +24,15 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--corpora", nargs="+", help="only these corpora")
     parser.add_argument("--output", type=Path, required=True, help="folder for runs and results")
     parser.add_argument("--protocol", default="speaker_folds", choices=PROTOCOLS)
-    parser.add_argument("--folds", type=int, default=5, help="of protocol speaker_folds")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each arm on each fold")
+    parser.add_argument("--folds", type=int, default=5, help="number of folds of protocol speaker_folds")
+    parser.add_argument("--seeds", type=int, default=3, help="number of runs of each arm on each fold")
     parser.add_argument(
-        "--set", nargs="+", default=[], dest="fields", metavar="FIELD=VALUE", help="for all arms, as recipes/train.py"
+        "--set",
+        nargs="+",
+        default=[],
+        dest="fields",
+        metavar="FIELD=VALUE",
+        help="fields of recipes/train.py, for all arms",
     )
     print(run_experiment(Experiment(**vars(parser.parse_args(arguments)))))
 

@@ -1,8 +1,8 @@
-"""Converts the published ExHuBERT into a folder that today's transformers loads, and compares the two.
+"""Converts the published ExHuBERT into a folder that current transformers can load, and compares their outputs.
 
     python recipes/convert.py amiriparian/ExHuBERT models/exhubert-published
 
-Writes safetensors, configuration, feature extractor, code for use without this package, and a card.
+Writes safetensors, configuration, feature extractor, code for use without this package, and a model card.
 """
 
 import argparse

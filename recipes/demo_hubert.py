@@ -1,4 +1,4 @@
-"""Makes the demo's tiny HuBERT: a fixed filter bank for convolutions, a random transformer, no training yet.
+"""Creates the tiny HuBERT of the demo, untrained: a fixed filter bank as convolutions and a random transformer.
 
 python recipes/demo_hubert.py --data runs/demo/emoset --output runs/demo/hubert --languages en de
 """
@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data", required=True, help="folder of the built demo corpus")
     parser.add_argument("--output", required=True, help="folder for the model")
     parser.add_argument("--languages", nargs="+", help="only clips in these languages calibrate the filter bank")
-    parser.add_argument("--seed", type=int, default=0, help="of the transformer's random weights")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the transformer's random weights")
     options = parser.parse_args(arguments)
     rows = load(options.data, languages=options.languages)["train"].shuffle(seed=options.seed)
     clips = [decode(row["audio"]) for row in rows.select(range(min(CALIBRATION_CLIPS, len(rows))))]

@@ -2,7 +2,7 @@
 
     python recipes/evaluate_model.py runs/demo/exhubert --data runs/demo/emoset --output runs/demo/evaluation
 
-Writes results.json (all figures), predictions.csv (one row per utterance), confusion.png, groups.png and
+Writes results.json (all metrics), predictions.csv (one row per utterance), confusion.png, groups.png and
 confidence.png, and prints the table per corpus. With --compare it also tests the difference to other models.
 """
 
@@ -22,7 +22,7 @@ TEMPLATE = Path(__file__).resolve().parents[1] / "model_card" / "template.md"
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="folder or hub id; also a folder that `exhubert export` wrote")
+    parser.add_argument("model", help="folder or hub id; also a folder written by `exhubert export`")
     parser.add_argument("--data", required=True, help="folder of a built dataset")
     parser.add_argument("--output", type=Path, required=True, help="folder for the results")
     parser.add_argument(
@@ -30,14 +30,14 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--corpora", nargs="+", help="only these corpora")
     parser.add_argument("--languages", nargs="+", help="only these languages")
-    parser.add_argument("--max_seconds", type=float, help="length of a window; by default that of the training")
+    parser.add_argument("--max_seconds", type=float, help="window length; by default as in training")
     parser.add_argument("--batch_size", type=int, default=16)
-    parser.add_argument("--kernels", default="auto", choices=KERNELS, help="of a processor; results equal to 1e-5")
+    parser.add_argument("--kernels", default="auto", choices=KERNELS, help="CPU kernels; results agree to 1e-5")
     parser.add_argument("--baselines", action="store_true", help="also train and evaluate the baselines")
     parser.add_argument(
-        "--calibrate", action="store_true", help="first fit the temperature on the validation partition, and keep it"
+        "--calibrate", action="store_true", help="first fit the temperature on the validation partition, and save it"
     )
-    parser.add_argument("--card", action="store_true", help="also write the model card, into the model's folder")
+    parser.add_argument("--card", action="store_true", help="also write the model card into the model's folder")
     parser.add_argument(
         "--compare", nargs="+", default=[], metavar="NAME=FOLDER", help="results of other models to compare with"
     )

@@ -1,4 +1,4 @@
-"""Makes an extended, untrained ExHuBERT of a HuBERT, and proves that it still computes the same.
+"""Extends a HuBERT to an untrained ExHuBERT, and verifies that both compute the same.
 
 python recipes/extend.py facebook/hubert-base-ls960 models/exhubert-base
 """

@@ -5,10 +5,9 @@
     python recipes/push_to_hub.py runs/base me/exhubert-base --public --accept_corpora iemocap
     python recipes/push_to_hub.py runs/base me/exhubert-base --space
 
-The repository is private unless you say --public, which is refused where the licence of the model or the terms of a
-corpus it learned from forbid that. With --space the web page of `exhubert app` goes to a Space of the same name, after
-the model. The token is the one that `hf auth login` stored or HF_TOKEN holds, and goes to the
-Hub only.
+The repository is private unless you pass --public, which is refused if the licence of the model or the terms of a
+training corpus forbid it. With --space, the web page of `exhubert app` is then uploaded to a Space of the same name.
+The token comes from `hf auth login` or HF_TOKEN, and is sent to the Hub only.
 """
 
 import argparse
@@ -22,24 +21,24 @@ from exhubert.hub.upload import plan, push
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="folder of a run, with its card")
-    parser.add_argument("repository", help="owner/name on the Hub; made if it isn't there")
-    parser.add_argument("--evaluation", help="folder that evaluate_model.py wrote; MODEL/evaluation by default")
-    parser.add_argument("--public", action="store_true", help="let everybody see it")
+    parser.add_argument("repository", help="owner/name on the Hub; created if it doesn't exist")
+    parser.add_argument("--evaluation", help="folder written by evaluate_model.py; MODEL/evaluation by default")
+    parser.add_argument("--public", action="store_true", help="make the repository public")
     parser.add_argument(
         "--accept_corpora",
         nargs="+",
         default=[],
         metavar="CORPUS",
-        help="corpora whose terms you have read and which allow public weights; `unknown` for those not recorded",
+        help="corpora whose terms you have read and which allow public weights; `unknown` for unrecorded ones",
     )
     parser.add_argument(
         "--benchmark",
         metavar="OWNER/DATASET:TASK",
-        help="benchmark on the Hub that the model was evaluated on; its leaderboard then shows the UAR",
+        help="benchmark on the Hub that the model was evaluated on; its leaderboard will show the UAR",
     )
-    parser.add_argument("--space", action="store_true", help="make a Space of the same name too, with the web page")
+    parser.add_argument("--space", action="store_true", help="also create a Space of the same name with the web page")
     parser.add_argument(
-        "--dry-run", "--dry_run", action="store_true", help="list what would go where, and send nothing"
+        "--dry-run", "--dry_run", action="store_true", help="list what would be uploaded, and send nothing"
     )
     options = parser.parse_args(arguments)
     planned = plan(

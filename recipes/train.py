@@ -2,9 +2,9 @@
 
     accelerate launch recipes/train.py recipes/configs/demo.yaml --output_dir runs/demo
 
-Any field of the configuration can be given as `--field value`; `--dry_run` does one step and says what the run would
-take. The run's folder ends up with the best model, its feature extractor, `trainer_state.json` and `run.json`, from
-which the model card is rendered.
+Any field of the configuration can be given as `--field value`; `--dry_run` runs one step and estimates the time and
+memory of the run. Afterwards the run's folder holds the best model, its feature extractor, `trainer_state.json` and
+`run.json`, from which the model card is rendered.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Reading recordings: any file soundfile opens becomes one channel at the rate a model wants."""
+"""Reads audio recordings in any format that soundfile opens, as one channel at the sampling rate a model expects."""
 
 import io
 import os
@@ -18,8 +18,8 @@ _LOUDEST = 2.0**32  # full scale is 1; floats that were never scaled down from 3
 _BLOCK_VALUES = 2**18
 _SILENCE_DB = -60.0
 _LFS = b"version https://git-lfs"
-_MIDI = b"\xf0\x7e"  # libsndfile prints what is wrong with these, to where the results go
-# Those of ffmpeg's formats that hold a recording and never name another file or address to open.
+_MIDI = b"\xf0\x7e"  # libsndfile prints its errors for these to stdout, where results go
+# The formats of ffmpeg that contain a recording and never refer to another file or address.
 _CONTAINERS = (
     "3gp,aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,eac3,flac,flv,m4a,matroska,mov,mp3,mp4,mpeg,mpegts,mxf,nistsphere,"
     "nut,ogg,rm,shn,tak,tta,voc,w64,wav,webm,wv"
@@ -32,16 +32,16 @@ class AudioError(ValueError):
 
 
 class _SoundFile(soundfile.SoundFile):
-    """Doesn't seek after each read, which fails in a FLAC whose header leaves its length open, and in some ADPCM."""
+    """Doesn't seek after each read, which fails for a FLAC without a length in its header, and for some ADPCM."""
 
     def seekable(self) -> bool:
         return False
 
 
 class _Stream:
-    """An open file without its name, whose ending the libraries would believe, and that keeps what went wrong.
+    """Hides the file name, from which the libraries would guess the format, and keeps the first read error.
 
-    libsndfile would print errors of reading and take them for the end; damaged files make both seek before the start.
+    libsndfile would print read errors and treat them as the end; in damaged files both libraries seek before the start.
     """
 
     def __init__(self, file: BinaryIO):
@@ -60,7 +60,7 @@ class _Stream:
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         position = offset + (0, self.tell(), self.size)[whence]
-        if not 0 <= position < 2**43:  # what any file system takes
+        if not 0 <= position < 2**43:  # no file system takes more
             return -1
         self.file.seek(position)
         return position
@@ -75,18 +75,18 @@ def read_audio(
     """Reads a recording, or a part of it, as one channel.
 
     Args:
-        source: Path of a file soundfile reads (wav, flac, ogg, mp3, aiff, ...), its bytes, or an open binary file.
-            Where PyAV is installed (`exhubert[video]`), also avi, mp4, mov, m4a and other containers.
-        start: Where to start, in seconds; cut at the nearest sample of the source.
-        end: Where to end, in seconds.
-        channel: The channel to take, from 0; by default the mean of all.
+        source: Path of a file that soundfile reads (wav, flac, ogg, mp3, aiff, ...), its bytes, or an open binary file.
+            If PyAV is installed (`exhubert[video]`), also avi, mp4, mov, m4a and other containers.
+        start: Start in seconds, rounded to the nearest sample of the source.
+        end: End in seconds, rounded likewise.
+        channel: Index of the channel to read, from 0; by default the mean of all channels.
 
     Returns:
         Samples `(samples,)` in float32 and the source's sampling rate in Hz.
 
     Raises:
-        AudioError: The file is missing, empty, not audio, damaged, holds no samples or holds NaN, infinite or absurdly
-            large ones, its rate is absurd, or the part or channel lies outside of it.
+        AudioError: The file is missing, empty, not audio or damaged; it contains no samples, or NaN, infinite or
+            absurdly large ones; its rate is absurd; or the part or channel lies outside the recording.
     """
     name = source_name(source)
     rate, blocks = _open(source, name, start, end)
@@ -100,7 +100,7 @@ def read_audio(
 def _open(
     source: AudioSource, name: str, start: float | None = None, end: float | None = None
 ) -> tuple[int, Iterator[np.ndarray]]:
-    """The rate of a recording, and the blocks `(samples, channels)` of a part of it."""
+    """Returns the rate of a recording, and the blocks `(samples, channels)` of a part of it."""
     blocks = _decoded(source, name, start, end)
     rate, first = next(blocks)
     return rate, chain([first], (block for _, block in blocks))
@@ -109,7 +109,7 @@ def _open(
 def _decoded(
     source: AudioSource, name: str, start: float | None, end: float | None
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """The rate and the next block `(samples, channels)`; at least one."""
+    """Yields the rate and a block `(samples, channels)`, at least once."""
     try:
         with _opened(source, name) as file:
             stream = _Stream(file)
@@ -153,7 +153,7 @@ def _sound(stream: _Stream, name: str, start: float | None, end: float | None) -
         raise AudioError(f"{name}: the file is empty (0 bytes).")
     if head.startswith(_MIDI):
         raise AudioError(f"{name}: a MIDI sample dump, which isn't read; make it a wav.")
-    # a file of the system without callbacks into Python, where Ctrl-C would be lost
+    # pass a real file by its descriptor: callbacks into Python would lose Ctrl-C
     handle = stream.file.fileno() if isinstance(stream.file, io.FileIO) else stream
     try:
         file = _SoundFile(handle, closefd=False)
@@ -163,9 +163,9 @@ def _sound(stream: _Stream, name: str, start: float | None, end: float | None) -
             yield from blocks
             return
         rates, parts = zip(*blocks, strict=True)
-        whole, rate = np.concatenate(parts), rates[0]
-        first, last = _span(name, start, end, len(whole), rate)
-        yield rate, whole[first:last]
+        samples, rate = np.concatenate(parts), rates[0]
+        first, last = _span(name, start, end, len(samples), rate)
+        yield rate, samples[first:last]
         return
     with file:
         first, last = _span(name, start, end, file.frames, file.samplerate)
@@ -173,7 +173,7 @@ def _sound(stream: _Stream, name: str, start: float | None, end: float | None) -
 
 
 def _span(name: str, start: float | None, end: float | None, frames: int, rate: int) -> tuple[int, int]:
-    """First and last sample of a part; an end up to one sample past the recording is the rounding of annotators."""
+    """First and last sample of a part. The end may be one sample past the recording, because annotators round."""
     first = 0 if start is None else round(start * rate)
     last = frames if end is None else round(end * rate)
     if frames and not 0 <= first < last <= frames + 1:
@@ -187,7 +187,7 @@ def _span(name: str, start: float | None, end: float | None, frames: int, rate: 
 def _blocks(
     file: soundfile.SoundFile, name: str, first: int, last: int, whole: bool
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """What a file really holds, which may be less than its header says; `SoundFile.blocks` repeats itself there."""
+    """Yields the samples a file really contains; if its header claims more, `SoundFile.blocks` would repeat samples."""
     size, rate, position = max(1, _BLOCK_VALUES // file.channels), file.samplerate, first
     try:
         if first:
@@ -210,7 +210,7 @@ def _blocks(
 
 
 def _container_blocks(stream: _Stream, name: str, reason: str) -> Iterator[tuple[int, np.ndarray]]:
-    """The sound track of what soundfile can't open, with PyAV."""
+    """Decodes the sound track of a file that soundfile can't open, with PyAV."""
     unreadable = f"{name}: not a recording that can be read ({_plain(reason)}). Expected wav, flac, ogg, mp3"
     try:
         import av
@@ -220,33 +220,33 @@ def _container_blocks(stream: _Stream, name: str, reason: str) -> Iterator[tuple
         ) from error
     stream.seek(0)
     parts: list[np.ndarray] = []
-    position, held, kind = 0, 0, (0, 0)
+    position, buffered, stream_format = 0, 0, (0, 0)
     try:
         container: Any
         with av.open(stream, options={"format_whitelist": _CONTAINERS}, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise AudioError(f"{name}: not a recording that can be read; it has no sound track.")
-            resampler = av.AudioResampler(format="flt")  # of planar frames PyAV gives away no more than 8 channels
+            resampler = av.AudioResampler(format="flt")  # PyAV returns at most 8 channels of planar frames
             for frame in container.decode(container.streams.audio[0]):
-                found = (frame.sample_rate, frame.layout.nb_channels)
-                if position and found != kind:
-                    raise _damaged(name, position / kind[0], "its sampling rate or number of channels changes")
-                kind = found
-                parts += [part.to_ndarray().reshape(-1, kind[1]) for part in resampler.resample(frame)]
+                frame_format = (frame.sample_rate, frame.layout.nb_channels)
+                if position and frame_format != stream_format:
+                    raise _damaged(name, position / stream_format[0], "its sampling rate or number of channels changes")
+                stream_format = frame_format
+                parts += [part.to_ndarray().reshape(-1, stream_format[1]) for part in resampler.resample(frame)]
                 position += frame.samples
-                held += frame.samples * kind[1]
-                if held >= _BLOCK_VALUES:
-                    yield kind[0], np.concatenate(parts)
-                    parts, held = [], 0
+                buffered += frame.samples * stream_format[1]
+                if buffered >= _BLOCK_VALUES:
+                    yield stream_format[0], np.concatenate(parts)
+                    parts, buffered = [], 0
     except (av.FFmpegError, IndexError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        cause = getattr(error, "strerror", None) or str(error)
         if position:
-            raise _damaged(name, position / kind[0], why) from error
+            raise _damaged(name, position / stream_format[0], cause) from error
         raise AudioError(f"{unreadable}, or a video with a sound track.") from error
     if not position:
         raise AudioError(f"{name}: the recording holds no samples.")
     if parts:
-        yield kind[0], np.concatenate(parts)
+        yield stream_format[0], np.concatenate(parts)
 
 
 def _damaged(name: str, seconds: float, reason: str) -> AudioError:
@@ -258,7 +258,7 @@ def _plain(reason: str) -> str:
 
 
 def _mono(samples: np.ndarray, channel: int | None, name: str) -> np.ndarray:
-    """A channel of `(samples, channels)`, or the mean of all: `(samples,)`."""
+    """Reduces `(samples, channels)` to one channel, or to the mean of all: `(samples,)`."""
     channels = samples.shape[1]
     if channel is None:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -286,13 +286,13 @@ def _check_rate(rate: float, name: str) -> None:
 def load_audio(
     source: AudioSource, sampling_rate: int = SAMPLING_RATE, start: float | None = None, end: float | None = None
 ) -> np.ndarray:
-    """Reads a recording of any rate and channel count as the array a model takes.
+    """Reads a recording of any sampling rate and channel count as the array that a model expects.
 
     Args:
         source: As in [`read_audio`].
         sampling_rate: Rate of the result in Hz; the recording is resampled to it (soxr, high quality).
-        start: Where to start, in seconds.
-        end: Where to end, in seconds.
+        start: Start in seconds.
+        end: End in seconds.
 
     Returns:
         Samples `(samples,)`, float32, one channel.
@@ -312,30 +312,30 @@ def resample(samples: np.ndarray, rate: int, target_rate: int = SAMPLING_RATE) -
 def stream_audio(source: AudioSource, rate: int = SAMPLING_RATE) -> Iterator[np.ndarray]:
     """Reads a recording block by block, as one channel at `rate`, in memory that doesn't grow with its length.
 
-    The blocks together are what [`load_audio`] gives.
+    Concatenated, the blocks equal the result of [`load_audio`].
 
     Args:
         source: As in [`read_audio`].
-        rate: Of the result in Hz.
+        rate: Sampling rate of the result in Hz.
 
     Yields:
         Samples `(samples,)`, float32.
 
     Raises:
-        AudioError: As in [`read_audio`], if need be in the middle of the recording.
+        AudioError: As in [`read_audio`], possibly in the middle of the recording.
     """
     name = source_name(source)
-    found, blocks = _open(source, name)
-    yield from stream_samples((_mono(block, None, name) for block in blocks), found, rate, name)
+    source_rate, blocks = _open(source, name)
+    yield from stream_samples((_mono(block, None, name) for block in blocks), source_rate, rate, name)
 
 
 def stream_samples(
     blocks: Iterable[np.ndarray], rate: int, target_rate: int = SAMPLING_RATE, name: str = "stream"
 ) -> Iterator[np.ndarray]:
-    """Resamples blocks `(samples,)` of one recording from `rate` to `target_rate`, both in Hz, as if they were whole.
+    """Resamples a recording in blocks `(samples,)` from `rate` to `target_rate`, both in Hz, as if in one piece.
 
     Raises:
-        AudioError: A block holds NaN, infinite or absurdly large samples, or the rate is absurd.
+        AudioError: A block contains NaN, infinite or absurdly large samples, or the rate is absurd.
     """
     _check_rate(rate, name)
     resampler = soxr.ResampleStream(rate, target_rate, 1, quality="HQ") if rate != target_rate else None
@@ -347,27 +347,27 @@ def stream_samples(
 
 
 def windows_of(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tuple[int, np.ndarray, bool]]:
-    """The windows of [`cut_windows`] out of blocks `(samples,)`, keeping no more than a window and a block.
+    """Cuts blocks `(samples,)` into the windows of [`cut_windows`], buffering at most a window and a block.
 
     Yields:
-        The window's first sample, its samples, and whether it is the last. A recording without samples gives one empty
-        window.
+        Index of the window's first sample, the samples, and whether it is the last window. A recording without samples
+        yields one empty window.
     """
-    kept, first, start = np.zeros(0, dtype=np.float32), 0, 0  # `first` is the number of the first sample kept
+    buffer, first, start = np.zeros(0, dtype=np.float32), 0, 0  # `first` is the index of the first buffered sample
     for block in blocks:
-        kept = np.concatenate([kept, block])
-        while first + len(kept) > start + length:  # at once: a live stream's next window may be long in coming
-            yield start, kept[start - first : start - first + length].copy(), False
+        buffer = np.concatenate([buffer, block])
+        while first + len(buffer) > start + length:  # yield at once: a live stream's next block may take long
+            yield start, buffer[start - first : start - first + length].copy(), False
             start += hop
-        spare = min(start, first + len(kept) - length) - first
-        if spare > 0:
-            kept, first = kept[spare:], first + spare
-    last = max(0, first + len(kept) - length)
-    yield last, kept[last - first :], True
+        surplus = min(start, first + len(buffer) - length) - first
+        if surplus > 0:
+            buffer, first = buffer[surplus:], first + surplus
+    last = max(0, first + len(buffer) - length)
+    yield last, buffer[last - first :], True
 
 
 def is_silent(samples: np.ndarray) -> bool:
-    """Whether no 50 ms of `(samples,)` at 16 kHz are louder than -60 dB of full scale."""
+    """Whether no 50 ms frame of `(samples,)` at 16 kHz is louder than -60 dB of full scale."""
     frame = 800
     frames = samples[: len(samples) // frame * frame].reshape(-1, frame) if len(samples) >= frame else samples[None]
     return bool((frames**2).mean(axis=1).max(initial=0.0) < 10 ** (_SILENCE_DB / 10))
@@ -376,9 +376,9 @@ def is_silent(samples: np.ndarray) -> bool:
 def cut_windows(samples: np.ndarray, length: int, hop: int | None = None) -> list[np.ndarray]:
     """Cuts `(samples,)` into windows of `length` samples that begin every `hop` samples (by default `length`).
 
-    They are in order and cover every sample. The last one ends where the recording does, and so may overlap the one
-    before it by more than the others do: all are of one length, and nothing needs padding. A recording not longer than
-    one window is one window.
+    The windows are in order and cover every sample. The last one ends with the recording, so it may overlap the one
+    before it more than the others do: all windows have the same length, and none needs padding. A recording no longer
+    than one window is returned as a single window.
 
     >>> [window.tolist() for window in cut_windows(np.arange(5), 3)]
     [[0, 1, 2], [2, 3, 4]]
@@ -391,14 +391,14 @@ def cut_windows(samples: np.ndarray, length: int, hop: int | None = None) -> lis
 
 
 def encode_flac(samples: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> bytes:
-    """Encodes `(samples,)` as a 16-bit FLAC file; the same samples always give the same bytes."""
+    """Encodes `(samples,)` as a 16-bit FLAC file; equal samples always yield equal bytes."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.clip(samples, -1.0, 1.0), sampling_rate, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()
 
 
 def source_name(source: AudioSource) -> str:
-    """How messages call a recording."""
+    """Name of a recording for messages."""
     if isinstance(source, (str, os.PathLike)):
         return str(source)
     return (

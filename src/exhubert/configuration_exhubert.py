@@ -1,4 +1,4 @@
-"""Configuration of ExHuBERT: HuBERT's fields plus the few that describe its blocks."""
+"""Configuration of ExHuBERT models: HuBERT's fields plus those that describe the blocks."""
 
 import difflib
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ logger = logging.get_logger(__name__)
 
 DEFAULT_WINDOW_SECONDS = 3.0  # the clips of the paper
 
-# Logit order of the published model: low arousal first, valence negative, neutral, positive in each half.
+# Logit order of the published model: low arousal first, and in each half negative, neutral, positive valence.
 SIX_CLASSES = ("low_negative", "low_neutral", "low_positive", "high_negative", "high_neutral", "high_positive")
 
-# Keys that older HuBERT configurations carry and that nothing reads any more.
+# Keys of older HuBERT configurations that are no longer used.
 _OBSOLETE = {"feat_extract_dropout", "hidden_dropout_prob", "gradient_checkpointing", "diversity_loss_weight"}
 
-# Keys that are no fields and that transformers or HuBERT's layers read all the same.
+# Keys that are not fields, but are used by transformers or HuBERT's layers.
 _ATTRIBUTES = {
     "adapter_attn_dim", "attn_implementation", "auto_map", "custom_pipelines", "experts_implementation", "model_type",
     "name_or_path", "num_feat_extract_layers", "num_labels", "output_attentions", "per_layer_config",
@@ -31,29 +31,29 @@ class ExHuBERTConfig(HubertConfig):
     r"""
     Configuration of an ExHuBERT (Amiriparian et al., Interspeech 2024, arXiv 2406.10275).
 
-    Every field of [`~transformers.HubertConfig`] keeps its meaning but three: `num_hidden_layers` counts transformer
-    layers, copies included, `layerdrop` is 0.0 by default and drops adapted copies only, and `id2label` names the six
-    EmoSet++ classes by default.
+    Fields of [`~transformers.HubertConfig`] keep their meaning, with three exceptions: `num_hidden_layers` counts
+    transformer layers including copies, `layerdrop` defaults to 0.0 and drops only adapted copies, and `id2label`
+    defaults to the six EmoSet++ classes.
 
     Args:
-        num_hidden_layers (`int`, defaults to 24): Transformer layers, the frozen and the adapted copy of each counted
+        num_hidden_layers (`int`, defaults to 24): Number of transformer layers, counting both frozen and adapted copies
             (24 for the base size, 48 for large). Always even; `num_blocks` is half of it.
-        frozen_gate (`bool` or `list[int]`, defaults to `False`): Whether a linear follows each frozen copy too, or
-            the indices of the blocks where one does. Only for converted published checkpoints; identity when new.
-        closed_blocks (`list[int]`, *optional*): Indices of the blocks without adapted copy and gate, which hand on what
-            their frozen copy gives. Made by [`exhubert.conversion.fold`]; none when new.
+        frozen_gate (`bool` or `list[int]`, defaults to `False`): Whether a linear layer follows each frozen copy too,
+            or the indices of the blocks with one. Only for converted published checkpoints; starts as the identity.
+        closed_blocks (`list[int]`, *optional*): Indices of the blocks without adapted copy and gate, which return the
+            output of their frozen copy. Set by [`exhubert.conversion.fold`]; none in a new model.
         frozen_dropout (`bool`, defaults to `False`): Whether frozen copies follow `model.train()` and apply dropout,
             as in the published code. By default they stay in eval mode.
-        layerdrop (`float`, defaults to 0.0): Probability with which a training step leaves out what an adapted copy
-            adds. Frozen copies are never dropped.
+        layerdrop (`float`, defaults to 0.0): Probability that a training step drops the output of an adapted copy.
+            Frozen copies are never dropped.
         tie_last_hidden_states (`bool`, defaults to `True`): Whether `hidden_states[-1]` is `last_hidden_state`, that
-            is, after the final layer norm where the layout has one.
-        logit_temperature (`float`, *optional*): What the pipeline divides logits by before the softmax, so that
-            probabilities are calibrated (Guo et al., ICML 2017). Logits themselves stay as they are.
-        window_seconds (`float`, *optional*): Length of the windows the model was trained on; longer recordings are cut
-            into such windows.
+            is, after the final layer norm if the layout has one.
+        logit_temperature (`float`, *optional*): Divisor that the pipeline applies to logits before the softmax to
+            calibrate probabilities (Guo et al., ICML 2017). The logits of the model itself are not divided.
+        window_seconds (`float`, *optional*): Length in seconds of the windows the model was trained on; longer
+            recordings are cut into windows of this length.
         base_checkpoint (`str`, *optional*): Name or path of the HuBERT this model was extended from.
-        license (`str`, *optional*): Licence of the weights, where it is known.
+        license (`str`, *optional*): Licence of the weights, if known.
 
     Raises:
         ValueError: `num_hidden_layers` is odd or not positive, `frozen_gate`, `closed_blocks`, `logit_temperature` or
@@ -85,7 +85,7 @@ class ExHuBERTConfig(HubertConfig):
     def __post_init__(self, **kwargs):
         self._refuse_misspelt(kwargs)
         if __name__.startswith("exhubert."):
-            # for those who load the model as remote code; here the pipeline is registered
+            # only remote code needs the key; the package registers the pipeline itself
             kwargs.pop("custom_pipelines", None)
         given = self.id2label  # type: ignore[has-type]
         if given is None and kwargs.get("num_labels", len(SIX_CLASSES)) == len(SIX_CLASSES):
@@ -103,18 +103,18 @@ class ExHuBERTConfig(HubertConfig):
                     f"ExHuBERTConfig has no key `{key}`; did you mean `{close[0]}`? "
                     "Correct the key, or remove it from config.json."
                 )
-            logger.warning("ExHuBERTConfig has no key `%s`: it is kept as an attribute, and nothing reads it.", key)
+            logger.warning("ExHuBERTConfig has no key `%s`; it is kept as an attribute but not used.", key)
 
     def validate_blocks(self):
-        """Part of the strict validation: layers come in pairs, a frozen and an adapted copy."""
+        """Strict validation: layers come in pairs of a frozen and an adapted copy."""
         if self.num_hidden_layers < 2 or self.num_hidden_layers % 2:
             raise ValueError(
                 f"`num_hidden_layers` is {self.num_hidden_layers}, but an ExHuBERT has an even number of layers, at "
-                "least 2: a frozen and an adapted copy of each HuBERT layer. For a HuBERT of n layers give 2*n."
+                "least 2: a frozen and an adapted copy of each HuBERT layer. For a HuBERT with n layers, pass 2*n."
             )
 
     def validate_ranges(self):
-        """Part of the strict validation: block indices and probabilities."""
+        """Strict validation: block indices, temperature and probabilities."""
         for field in ("frozen_gate", "closed_blocks"):
             indices = getattr(self, field)
             if isinstance(indices, list) and not set(indices) <= set(range(self.num_blocks)):
@@ -125,7 +125,7 @@ class ExHuBERTConfig(HubertConfig):
             raise ValueError(f"`layerdrop` is {self.layerdrop}, expected a probability from 0 to 1.")
 
     def has_frozen_gate(self, block: int) -> bool:
-        """Whether the frozen copy of this block is followed by a linear."""
+        """Whether a linear layer follows the frozen copy of this block."""
         return self.frozen_gate if isinstance(self.frozen_gate, bool) else block in self.frozen_gate
 
     def is_closed(self, block: int) -> bool:
@@ -134,22 +134,22 @@ class ExHuBERTConfig(HubertConfig):
 
     @property
     def num_blocks(self) -> int:
-        """Number of blocks, equal to the number of layers of the HuBERT it extends."""
+        """Number of blocks, equal to the number of layers of the extended HuBERT."""
         return self.num_hidden_layers // 2
 
     @property
     def samples_per_frame(self) -> int:
-        """Fewest input samples that make one frame, see [`samples_per_frame`]."""
+        """Minimum number of input samples for one frame, see [`samples_per_frame`]."""
         return samples_per_frame(self)
 
     @property
     def sees_padding(self) -> bool:
-        """Whether padding changes the result in spite of the attention mask, see [`sees_padding`]."""
+        """Whether padding changes the outputs despite the attention mask, see [`sees_padding`]."""
         return sees_padding(self)
 
 
 def samples_per_frame(config: HubertConfig) -> int:
-    """Fewest input samples that make one frame, the receptive field of the feature encoder (400 in HuBERT's layout).
+    """Minimum number of input samples for one frame: the receptive field of the feature encoder (400 for HuBERT).
 
     >>> samples_per_frame(HubertConfig())
     400
@@ -161,7 +161,7 @@ def samples_per_frame(config: HubertConfig) -> int:
 
 
 def sees_padding(config: HubertConfig) -> bool:
-    """Whether padding changes the result in spite of the attention mask.
+    """Whether padding changes the outputs despite the attention mask.
 
     True for HuBERT's group-norm layout (base size): its first convolution normalises over time.
     """
@@ -169,36 +169,36 @@ def sees_padding(config: HubertConfig) -> bool:
 
 
 def window_seconds(config: HubertConfig) -> float:
-    """Length in seconds of the windows that longer recordings are cut into: that of the training, or 3 s."""
+    """Length in seconds of the windows that longer recordings are cut into: that used in training, or 3 s."""
     return getattr(config, "window_seconds", None) or DEFAULT_WINDOW_SECONDS
 
 
 def logit_temperature(config: HubertConfig) -> float:
-    """Divisor of the logits that calibrates the probabilities; 1 for a model that isn't calibrated."""
+    """Divisor of the logits that calibrates probabilities; 1 for an uncalibrated model."""
     return getattr(config, "logit_temperature", None) or 1.0
 
 
 def read_config(source, **options) -> dict[str, Any]:
-    """The raw config.json of a folder or hub id, with one kind of error for all that can go wrong.
+    """Reads the raw config.json of a folder or hub id, with one error type for all failures.
 
     Raises:
-        OSError: There is none; the message says what to do.
+        OSError: No config.json can be read; the message says what to do.
     """
     try:
         values, _ = HubertConfig.get_config_dict(source, **options)
     except (OSError, ValueError) as error:
         raise OSError(
             f"No config.json could be read from {str(source)!r}: it is neither a folder with one, nor a model in the "
-            "local Hub cache, nor a hub id that can be reached from here. Check the name; without network, download "
-            f"the model elsewhere (`hf download {source}`) and give the folder. ({type(error).__name__})"
+            "local Hub cache, nor a reachable hub id. Check the name; without network, download "
+            f"the model elsewhere (`hf download {source}`) and pass the folder. ({type(error).__name__})"
         ) from error
     if not values:
-        raise OSError(f"{str(source)!r} holds no config.json: give the folder of a saved model, or a hub id.")
+        raise OSError(f"{str(source)!r} contains no config.json: pass the folder of a saved model, or a hub id.")
     return values
 
 
 def is_published_layout(values: Mapping[str, Any]) -> bool:
-    """Whether a raw configuration is that of the published checkpoint, which calls itself a HuBERT."""
+    """Whether a raw configuration is in the published layout, whose `model_type` is that of a HuBERT."""
     names = [*(values.get("architectures") or []), *(values.get("auto_map") or {}).values()]
     return values.get("model_type") == "hubert" and any(str(name).split(".")[-1] == "ExHuBERT" for name in names)
 

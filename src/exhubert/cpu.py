@@ -1,7 +1,7 @@
-"""Faster kernels for a processor that compute the same: oneDNN for linear layers, channels last for convolutions.
+"""Faster CPU kernels for HuBERT and ExHuBERT: oneDNN for linear layers, channels last for convolutions.
 
-torch multiplies matrices in fp32 with MKL, which on an AMD processor with AVX-512 reached 215 GFLOP/s where oneDNN,
-which torch holds too and uses in bf16, reached 490 (`recipes/bench_large.json`).
+torch multiplies fp32 matrices with MKL, which reached 215 GFLOP/s on an AMD processor with AVX-512. oneDNN, which torch
+includes and uses for bf16, reached 490 (`recipes/bench_large.json`).
 """
 
 import ctypes
@@ -17,51 +17,51 @@ from transformers.models.hubert.modeling_hubert import HubertFeatureEncoder
 from .modeling_exhubert import ExHuBERTFrozenGate, ExHuBERTGate
 
 KERNELS = ("auto", "onednn", "torch")
-_LARGE = 512 * 512  # below, making a kernel for each new length of clips takes longer than it saves
+_LARGE = 512 * 512  # below this size, creating a kernel for each new clip length takes longer than it saves
 _M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1  # of glibc's malloc.h
 
 
 def use_kernels(model: nn.Module, kernels: str = "auto") -> str:
-    """Makes a model compute with other kernels, in place; weights, names and files stay as they are.
+    """Switches a model to other kernels, in place; weights, names and files stay the same.
 
-    Against torch's own kernels, sums are formed in another order: in fp32 logits differ by about 1e-6. Tensors on
-    another device than the processor, and numbers that aren't fp32 or bf16, go to torch's kernels all the same.
+    oneDNN sums in another order than torch's own kernels: fp32 logits differ by about 1e-6. Tensors on other devices
+    than the CPU, and dtypes other than fp32 and bf16, always use torch's kernels.
 
     Args:
         model: Any HuBERT or ExHuBERT.
-        kernels: `onednn`; `torch` to take it back; `auto` for oneDNN where this torch has it, the model is on the
-            processor, and a layer is large enough to gain (512 by 512).
+        kernels: `onednn`; `torch` to switch back; `auto` for oneDNN if this torch has it, the model is on the CPU, and
+            a layer is large enough to benefit (512 by 512).
 
     Returns:
-        What the model now uses, `onednn` or `torch`.
+        The kernels that the model now uses, `onednn` or `torch`.
 
     Raises:
-        ValueError: There are no such kernels, or this torch is built without oneDNN.
+        ValueError: `kernels` is unknown, or this torch is built without oneDNN.
     """
     if kernels not in KERNELS:
         raise ValueError(f"kernels is {kernels!r}; expected {', '.join(KERNELS)}.")
     if kernels == "onednn" and not has_onednn():
         raise ValueError("This torch is built without oneDNN; use kernels 'torch'.")
-    least = 0
+    min_size = 0
     if kernels == "auto":
-        on_processor = all(parameter.device.type == "cpu" for parameter in model.parameters())
-        kernels, least = ("onednn" if on_processor and has_onednn() else "torch"), _LARGE
-    swap = _ONEDNN if kernels == "onednn" else {fast: plain for plain, fast in _ONEDNN.items()}
+        on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
+        kernels, min_size = ("onednn" if on_cpu and has_onednn() else "torch"), _LARGE
+    replacements = _ONEDNN if kernels == "onednn" else {fast: plain for plain, fast in _ONEDNN.items()}
     for module in model.modules():
-        if type(module) in swap and max(parameter.numel() for parameter in module.parameters()) >= least:
-            module.__class__ = swap[type(module)]
+        if type(module) in replacements and max(parameter.numel() for parameter in module.parameters()) >= min_size:
+            module.__class__ = replacements[type(module)]
     return kernels
 
 
 def round_layers(model: Any, dtype: torch.dtype) -> Any:
-    """Puts the linear layers of an encoder into another precision, in place.
+    """Converts the linear layers of an encoder to another precision, in place.
 
-    What the blocks hand on to each other, frozen gates, norms, convolutions and the head stay in fp32: they take little
-    time, and the sum over all blocks would lose more than the products do.
+    The states passed between blocks, frozen gates, norms, convolutions and the head stay in fp32: they take little
+    time, and the sum over all blocks would lose more precision than the products do.
 
     Args:
         model: A HuBERT or ExHuBERT in fp32, with or without head.
-        dtype: Such as `torch.bfloat16`; fp32 changes nothing.
+        dtype: Precision such as `torch.bfloat16`; fp32 changes nothing.
 
     Returns:
         The model.
@@ -84,9 +84,9 @@ def has_onednn() -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Tells glibc to keep freed memory for the next tensor, instead of taking new pages from the system each time.
+    """Tells glibc to reuse freed memory for the next tensor instead of requesting new pages from the system each time.
 
-    It holds for the whole process, whose memory then stays at its peak. Elsewhere than on glibc nothing happens.
+    This applies to the whole process, whose memory then stays at its peak. Without glibc nothing happens.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -97,7 +97,7 @@ def keep_freed_memory() -> None:
 
 
 def multiply(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """`rows @ weight.T + bias` by oneDNN, without gradients: `(..., n)`, `(m, n)` and `(m,)` give `(..., m)`."""
+    """Computes `rows @ weight.T + bias` with oneDNN, without gradients: `(..., n)`, `(m, n)`, `(m,)` to `(..., m)`."""
     return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
 
 
@@ -105,12 +105,12 @@ def _flops(rows_shape, weight_shape, *args, out_shape=None, **kwargs) -> int:
     return 2 * weight_shape[0] * torch.Size(rows_shape).numel()
 
 
-if has_onednn():  # elsewhere torch has no such operation
+if has_onednn():  # otherwise torch lacks the operation
     register_flop_formula(torch.ops.mkldnn._linear_pointwise)(_flops)
 
 
 class _Product(torch.autograd.Function):
-    """A linear layer on `(rows, n)` whose three products, forward and backward, oneDNN does."""
+    """Linear layer on `(rows, n)` that computes its three products, forward and backward, with oneDNN."""
 
     @staticmethod
     def forward(ctx: Any, rows, weight, bias):
@@ -131,9 +131,9 @@ class _Product(torch.autograd.Function):
 
 
 class _ByOneDNN(nn.Linear):
-    """A linear layer by oneDNN. In bf16 and under autocast torch calls oneDNN by itself.
+    """Linear layer that runs on oneDNN. In bf16 and under autocast, torch itself calls oneDNN.
 
-    Autocast rounds weights anew in each step; of frozen ones the rounded copy is kept.
+    Autocast rounds the weights again in each step; the rounded copy of frozen weights is cached.
     """
 
     _rounded: tuple[tuple, torch.Tensor] | None = None
@@ -148,7 +148,8 @@ class _ByOneDNN(nn.Linear):
             return super().forward(input)
         if torch.is_grad_enabled():
             product = _Product.apply(input.flatten(0, -2), self.weight, self.bias)
-            return product.view(*input.shape[:-1], -1)  # outside of it, for HuBERT goes on in place
+            # reshape outside the Function: HuBERT modifies the result in place
+            return product.view(*input.shape[:-1], -1)
         return multiply(input, self.weight, self.bias)
 
     def _rounded_weight(self) -> torch.Tensor:
@@ -172,9 +173,9 @@ class OneDNNFrozenGate(_ByOneDNN, ExHuBERTFrozenGate):
 
 
 class ChannelsLastFeatureEncoder(HubertFeatureEncoder):
-    """The convolutional feature encoder with channels last, where its layer norms need no transposition.
+    """Convolutional feature encoder in channels-last layout, in which its layer norms need no transposition.
 
-    Only without gradients. One with a group norm, over time, stays as it is.
+    Used only without gradients. An encoder with group norm, which is over time, runs unchanged.
     """
 
     def forward(self, input_values: torch.Tensor) -> torch.Tensor:
@@ -182,7 +183,7 @@ class ChannelsLastFeatureEncoder(HubertFeatureEncoder):
         by_layer = all(isinstance(getattr(layer, "layer_norm", None), nn.LayerNorm) for layer in self.conv_layers)
         if trains or not by_layer or input_values.device.type != "cpu":
             return super().forward(input_values)
-        states = input_values[:, None, None]  # (batch, channels, 1, samples): only images have channels last in torch
+        states = input_values[:, None, None]  # (batch, channels, 1, samples): torch has channels last only for images
         for layer in self.conv_layers:
             weight = layer.conv.weight[:, :, None].contiguous(memory_format=torch.channels_last)
             states = nn.functional.conv2d(states, weight, layer.conv.bias, stride=(1, layer.conv.stride[0]))

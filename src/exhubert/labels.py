@@ -1,15 +1,15 @@
-"""Arousal, valence, and the six classes that combine them."""
+"""Emotion labels of ExHuBERT: arousal, valence, and the six classes that combine them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 AROUSALS = ("low", "high")
 VALENCES = ("negative", "neutral", "positive")
-# In logit order. configuration_exhubert.py has the same tuple, since it travels alone and imports transformers.
+# In logit order. configuration_exhubert.py repeats it, as it is saved with models without this file.
 SIX_CLASSES = tuple(f"{arousal}_{valence}" for arousal in AROUSALS for valence in VALENCES)
 
-# The project's reading of emotion words, for corpora that have no map of their own. The published source names one
-# emotion for each class (disgust, neutral, kind, anger, surprise, joy); the rest is judgement.
+# Default classes of emotion words, for corpora without their own mapping. The published source names one emotion for
+# each class (disgust, neutral, kind, anger, surprise, joy); the other words are our judgement.
 EMOTION_WORDS = {
     "low_negative": "disgust sadness sad boredom bored contempt guilt shame tired hurt",
     "low_neutral": "neutral indifference",
@@ -22,13 +22,13 @@ _CLASS_OF_WORD = {word: name for name, words in EMOTION_WORDS.items() for word i
 
 
 def class_name(arousal: str, valence: str) -> str:
-    """The class of an arousal and a valence.
+    """Class of an arousal and a valence.
 
     >>> class_name("high", "negative")
     'high_negative'
 
     Raises:
-        ValueError: Either is not one of `AROUSALS`, `VALENCES`.
+        ValueError: `arousal` is not in `AROUSALS`, or `valence` not in `VALENCES`.
     """
     if arousal not in AROUSALS or valence not in VALENCES:
         raise ValueError(
@@ -39,13 +39,13 @@ def class_name(arousal: str, valence: str) -> str:
 
 
 def arousal_valence(name: str) -> tuple[str, str]:
-    """The arousal and valence of a class: `"low_positive"` gives `("low", "positive")`."""
+    """Arousal and valence of a class: `"low_positive"` returns `("low", "positive")`."""
     arousal, valence = name.split("_")
     return arousal, valence
 
 
 def class_of_word(word: str) -> str | None:
-    """The class of an emotion word in English, or of a class name itself; None for words not in the map.
+    """Class of an English emotion word or of a class name; None for unknown words.
 
     >>> class_of_word("Pleasant surprise")
     'high_positive'
@@ -55,7 +55,7 @@ def class_of_word(word: str) -> str | None:
 
 
 def names_by_index(id2label: Mapping[Any, str]) -> list[str]:
-    """Class names in logit order, whatever order a configuration lists them in.
+    """Class names in logit order, regardless of their order in the configuration.
 
     >>> names_by_index({"1": "b", "0": "a"})
     ['a', 'b']
@@ -64,7 +64,7 @@ def names_by_index(id2label: Mapping[Any, str]) -> list[str]:
 
 
 def label_maps(names: Sequence[str]) -> dict[str, Any]:
-    """Class names in logit order as the two fields of a configuration.
+    """Label fields of a configuration, from class names in logit order.
 
     >>> label_maps(["a", "b"])
     {'id2label': {0: 'a', 1: 'b'}, 'label2id': {'a': 0, 'b': 1}}

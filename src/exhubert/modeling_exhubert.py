@@ -1,4 +1,4 @@
-"""ExHuBERT: each HuBERT encoder layer is kept frozen and followed by a trained copy behind a zero-initialised gate.
+"""PyTorch ExHuBERT model: a frozen HuBERT whose encoder layers each get a trained copy and a zero-initialised gate.
 
 This file and its configuration import only torch and transformers, so that saved models also run as remote code.
 """
@@ -32,7 +32,7 @@ from transformers.utils.output_capturing import OutputRecorder
 from .configuration_exhubert import ExHuBERTConfig, is_published_layout, read_config
 
 HEAD_PREFIXES = ("projector.", "classifier.", "layer_weights")  # weights of the classification head
-SPEC_AUGMENT_VECTOR = "masked_spec_embed"  # exists only in models that SpecAugment masks, so it may be missing
+SPEC_AUGMENT_VECTOR = "masked_spec_embed"  # exists only in models with SpecAugment, so it may be missing
 
 _AUTO_MAP = {
     "AutoConfig": "configuration_exhubert.ExHuBERTConfig",
@@ -50,18 +50,18 @@ _PIPELINE = {
 
 
 class ExHuBERTGate(nn.Linear):
-    """Linear that starts at zero: a block adds nothing to HuBERT until training has opened its gate."""
+    """Linear layer initialised to zero: a block adds nothing to HuBERT until training opens its gate."""
 
 
 class ExHuBERTFrozenGate(nn.Linear):
-    """Linear behind a frozen copy, found in published checkpoints only; the identity when new."""
+    """Linear layer after a frozen copy, initialised to the identity. Only published checkpoints have one."""
 
 
 class ExHuBERTBlock(GradientCheckpointingLayer):
-    """One HuBERT layer, twice: `f = frozen(h)`, then `f + gate(adapted(f))`.
+    """Two copies of one HuBERT layer: `f = frozen(h)`, then `f + gate(adapted(f))`.
 
-    With `config.frozen_gate` the first line reads `f = frozen_gate(frozen(h))`, as in the published checkpoint. A block
-    of `config.closed_blocks` ends with the first line.
+    With `config.frozen_gate` the first step is `f = frozen_gate(frozen(h))`, as in the published checkpoint. A block in
+    `config.closed_blocks` has only the first step.
     """
 
     def __init__(self, config: ExHuBERTConfig, index: int):
@@ -71,7 +71,7 @@ class ExHuBERTBlock(GradientCheckpointingLayer):
         self.frozen_gate = None
         if config.has_frozen_gate(index):
             self.frozen_gate = ExHuBERTFrozenGate(config.hidden_size, config.hidden_size)
-        self.skip = nn.Identity()  # gives the skip connection a name, under which its hidden state is recorded
+        self.skip = nn.Identity()  # names the skip connection, so that its hidden state can be recorded
         closed = config.is_closed(index)
         self.adapted = None if closed else layer_class(config)
         self.gate = None if closed else ExHuBERTGate(config.hidden_size, config.hidden_size)
@@ -81,7 +81,7 @@ class ExHuBERTBlock(GradientCheckpointingLayer):
         self.train()  # puts the frozen copy into eval mode from the start
 
     def freeze(self, frozen: bool = True):
-        """Freezes the frozen copy and its gate, or with `frozen=False` makes them trainable."""
+        """Freezes the frozen copy and its gate; `frozen=False` makes them trainable."""
         for module in (self.frozen, self.frozen_gate):
             if module is not None:
                 module.requires_grad_(not frozen)
@@ -92,7 +92,7 @@ class ExHuBERTBlock(GradientCheckpointingLayer):
         return self
 
     def forward(self, hidden_states, attention_mask=None, **kwargs):
-        """Maps `(batch, frames, hidden)` to the same shape; `attention_mask` as HuBERT's own layers take it."""
+        """Maps `(batch, frames, hidden)` to the same shape; `attention_mask` is that of HuBERT's layers."""
         frozen_output = self.frozen(hidden_states, attention_mask=attention_mask, **kwargs)
         if self.frozen_gate is not None:
             frozen_output = self.frozen_gate(frozen_output)
@@ -101,13 +101,13 @@ class ExHuBERTBlock(GradientCheckpointingLayer):
             return frozen_output
         added = self.gate(self.adapted(frozen_output, attention_mask=attention_mask, **kwargs))
         if self.training and self.layerdrop > 0:
-            # multiplied, not skipped: every rank keeps the same graph, so data-parallel training needs no search
+            # multiply instead of skipping: all ranks keep the same graph, so DDP needs no find_unused_parameters
             added = added * (torch.rand([], device=added.device) >= self.layerdrop)
         return frozen_output + added
 
 
 class _BlockStack(nn.Module):
-    """Makes an encoder of either HuBERT layout hold blocks instead of layers."""
+    """Mixin that builds a HuBERT encoder, pre-norm or post-norm, from blocks instead of layers."""
 
     def __init__(self, config: ExHuBERTConfig):
         without_layers = copy.copy(config)
@@ -119,20 +119,20 @@ class _BlockStack(nn.Module):
 
     def train(self, mode: bool = True):
         super().train(mode)
-        self.training = False  # else HuBERT's LayerDrop would leave out whole blocks, frozen copies included
+        self.training = False  # otherwise HuBERT's LayerDrop would skip whole blocks, frozen copies included
         return self
 
 
 class ExHuBERTEncoder(_BlockStack, HubertEncoder):
-    """Post-norm layout (base size)."""
+    """Encoder of the post-norm layout (base size)."""
 
 
 class ExHuBERTStableEncoder(_BlockStack, HubertEncoderStableLayerNorm):
-    """Pre-norm layout (large and xlarge size)."""
+    """Encoder of the pre-norm layout (large and xlarge size)."""
 
 
 class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
-    """Initialisation, freezing, strict loading and remote-code saving, shared by both models."""
+    """Base class of both models: initialisation, freezing, strict loading, and saving with remote code."""
 
     config_class = ExHuBERTConfig
     config: ExHuBERTConfig
@@ -164,37 +164,37 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
     def _set_gradient_checkpointing(self, enable=True, every_n_layers=1, **kwargs):
         if getattr(kwargs.get("gradient_checkpointing_func"), "keywords", {}).get("use_reentrant"):
             raise ValueError(
-                "use_reentrant=True silently loses the gradients of everything behind a frozen layer; "
+                "use_reentrant=True silently loses the gradients of everything after a frozen layer; "
                 "use the default, use_reentrant=False."
             )
         super()._set_gradient_checkpointing(enable, **kwargs)
         for index, block in enumerate(self.blocks):
-            # the block is checkpointed as a whole: doing it for its copies too would recompute them twice
+            # checkpoint the block as a whole: checkpointing its copies too would recompute them twice
             block.gradient_checkpointing = enable and index % every_n_layers == 0
             for layer in (block.frozen, block.adapted):
                 if layer is not None:
                     layer.gradient_checkpointing = False
 
     def _get_feature_vector_attention_mask(self, feature_vector_length: int, attention_mask: torch.LongTensor):
-        """Frames that hold audio, `(batch, frames)`; a row too short for a whole frame counts as one frame."""
+        """Mask of the frames with audio, `(batch, frames)`; a row too short for one frame counts as one frame."""
         lengths = self._get_feat_extract_output_lengths(attention_mask.sum(-1)).clamp(min=1)
         return torch.arange(feature_vector_length, device=attention_mask.device) < lengths[:, None]
 
     @property
     def blocks(self) -> Sequence[ExHuBERTBlock]:
-        """The `config.num_blocks` blocks, first layer first."""
+        """The `config.num_blocks` blocks, in layer order."""
         return self.base_model.encoder.layers
 
     @property
     def gates(self) -> dict[int, ExHuBERTGate]:
-        """The gate of each block that has one, by the block's index."""
+        """The gates by block index; a block in `config.closed_blocks` has none."""
         return {index: block.gate for index, block in enumerate(self.blocks) if block.gate is not None}
 
     def get_input_embeddings(self):
-        """None: speech has no table of embeddings. Accelerate's FSDP asks, and HuBERT raises."""
+        """Returns None, as speech has no embedding table. Accelerate's FSDP calls this, and HuBERT's version raises."""
 
     def freeze_og_encoder(self):
-        """Freezes the first, original copy of each layer, and its frozen gate. So it is from construction."""
+        """Freezes the original copy of each layer and its frozen gate. This is the state of a new or loaded model."""
         for block in self.blocks:
             block.freeze()
 
@@ -218,25 +218,25 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
         self.base_model.feature_extractor._requires_grad = False
 
     def unfreeze_base_model(self):
-        """Makes everything trainable but the frozen copies, which only `unfreeze_og_encoder` releases."""
+        """Makes everything trainable except the frozen copies, which only `unfreeze_og_encoder` unfreezes."""
         self.base_model.requires_grad_(True)
         self.unfreeze_feature_encoder()
         self.freeze_og_encoder()
 
-    def _travelling(self, name: str) -> Path | None:
-        """A file of the pipeline: beside this one, or for remote code where the model was loaded from."""
-        beside = Path(__file__).with_name(name)
-        if beside.is_file():
-            return beside
+    def _pipeline_file(self, name: str) -> Path | None:
+        """Path of a source file of the pipeline: next to this file, or for remote code in the loaded checkpoint."""
+        sibling = Path(__file__).with_name(name)
+        if sibling.is_file():
+            return sibling
         quiet = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
-        found = cached_file(self.name_or_path, name, **quiet) if self.name_or_path else None
-        return Path(found) if found else None
+        path = cached_file(self.name_or_path, name, **quiet) if self.name_or_path else None
+        return Path(path) if path else None
 
     def save_pretrained(self, save_directory, **kwargs):
-        """Saves the model with the code that lets it and its pipeline load where exhubert is not installed."""
+        """Saves the model with the code that it and its pipeline need to load without exhubert installed."""
         self.config.auto_map = dict(_AUTO_MAP)
         self.config.__dict__.pop("custom_pipelines", None)
-        code = [self._travelling(name) for name in _PIPELINE_CODE]
+        code = [self._pipeline_file(name) for name in _PIPELINE_CODE]
         if all(code):
             self.config.custom_pipelines = _PIPELINE
             Path(save_directory).mkdir(parents=True, exist_ok=True)
@@ -244,7 +244,7 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
                 if path.resolve() != (Path(save_directory) / path.name).resolve():
                     shutil.copyfile(path, Path(save_directory) / path.name)
         own = type(self)
-        # FSDP puts a class of its own before ours; saved with that, the code would be torch's
+        # FSDP swaps in a subclass, for which transformers would save torch's source file instead of ours
         self.__class__ = next(cls for cls in own.__mro__ if not cls.__name__.startswith("FSDP"))
         try:
             return super().save_pretrained(save_directory, **kwargs)
@@ -254,17 +254,17 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, output_loading_info=False, **kwargs):
-        """Loads an ExHuBERT completely, or raises.
+        """Loads an ExHuBERT, and raises if any weight doesn't match.
 
         Args:
-            pretrained_model_name_or_path: Folder or hub id of an ExHuBERT that was saved with `save_pretrained`.
-            *args: Passed on to transformers.
-            output_loading_info: Return `(model, info)` and leave the judgement of `info` to the caller.
-            **kwargs: Passed on to transformers. `ignore_mismatched_sizes=True` lets the classification head, and
-                only the head, be missing or of another size: it is then drawn anew.
+            pretrained_model_name_or_path: Folder or hub id of an ExHuBERT saved with `save_pretrained`.
+            *args: Passed to transformers.
+            output_loading_info: Whether to return `(model, info)` without checking `info`.
+            **kwargs: Passed to transformers. `ignore_mismatched_sizes=True` allows the classification head, and only
+                the head, to be missing or of another size: it is then newly initialised.
 
         Returns:
-            The model in eval mode, its frozen copies frozen.
+            The model in eval mode, with its frozen copies frozen.
 
         Raises:
             ValueError: The checkpoint is a HuBERT, or an ExHuBERT in the published layout.
@@ -278,7 +278,7 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
         model.freeze_og_encoder()  # loading makes every parameter trainable
         if output_loading_info:
             return model, info
-        new_head_wanted, headless = kwargs["ignore_mismatched_sizes"], model is model.base_model
+        new_head_allowed, headless = kwargs["ignore_mismatched_sizes"], model is model.base_model
 
         def relevant(keys, head_may_differ):
             return {
@@ -287,34 +287,34 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
                 if not key.endswith(SPEC_AUGMENT_VECTOR) and not (head_may_differ and key.startswith(HEAD_PREFIXES))
             }
 
-        missing = relevant(info["missing_keys"], new_head_wanted)
+        missing = relevant(info["missing_keys"], new_head_allowed)
         unexpected = relevant(info["unexpected_keys"], headless)
-        head = HEAD_PREFIXES if new_head_wanted else ()
+        head = HEAD_PREFIXES if new_head_allowed else ()
         mismatched = {key for key, *_ in info["mismatched_keys"] if not key.startswith(head)}
         if missing or unexpected or mismatched:
             raise RuntimeError(
                 f"{pretrained_model_name_or_path} does not hold a complete {cls.__name__}: "
                 f"missing {_some(missing)}; unexpected {_some(unexpected)}; of another shape {_some(mismatched)}. "
-                "To draw a new classification head pass ignore_mismatched_sizes=True; "
-                "nothing else may differ from the checkpoint."
+                "To initialise a new classification head, pass ignore_mismatched_sizes=True; "
+                "no other weight may differ from the checkpoint."
             )
         return model
 
     @classmethod
     def from_hubert(cls, source, labels=None, **config_fields):
-        """Extends a HuBERT: see [`exhubert.conversion.extend_hubert`] for arguments, result and errors."""
+        """Extends a HuBERT: see [`exhubert.conversion.extend_hubert`] for arguments, returns and errors."""
         return _package("conversion.extension").extend_hubert(cls, source, labels, **config_fields)
 
     @classmethod
     def from_published(cls, source, **options):
-        """Reads the published layout: see [`exhubert.conversion.load_published`] for arguments, result and errors."""
+        """Loads the published layout: see [`exhubert.conversion.load_published`] for arguments, returns and errors."""
         return _package("conversion.published").load_published(cls, source, **options)
 
 
 class ExHuBERTModel(ExHuBERTPreTrainedModel, HubertModel):
-    """ExHuBERT without a head: raw speech to hidden states.
+    """ExHuBERT without a head: maps raw speech to hidden states.
 
-    At step 0 it computes what the HuBERT it came from computes, bit for bit in fp32 and eval mode.
+    Before training, its outputs equal those of the HuBERT it was extended from, bit for bit in fp32 and eval mode.
 
     Example:
 
@@ -329,7 +329,7 @@ class ExHuBERTModel(ExHuBERTPreTrainedModel, HubertModel):
     ```"""
 
     def __init__(self, config: ExHuBERTConfig):
-        super(HubertModel, self).__init__(config)  # HubertModel.__init__ would first build an encoder to throw away
+        super(HubertModel, self).__init__(config)  # HubertModel.__init__ would build an encoder only to discard it
         self.feature_extractor = HubertFeatureEncoder(config)
         self.feature_projection = HubertFeatureProjection(config)
         if config.mask_time_prob > 0.0 or config.mask_feature_prob > 0.0:
@@ -341,7 +341,7 @@ class ExHuBERTModel(ExHuBERTPreTrainedModel, HubertModel):
     def _mask_hidden_states(self, hidden_states, mask_time_indices=None, attention_mask=None):
         masks = self.training and self.config.apply_spec_augment and self.config.mask_time_prob > 0
         if masks and mask_time_indices is None and hidden_states.shape[1] < self.config.mask_time_length:
-            # HuBERT raises here; a clip shorter than one mask is left whole (the sum keeps the same graph on all ranks)
+            # HuBERT raises here; a clip shorter than one mask stays unmasked (the sum keeps one graph on all ranks)
             return hidden_states + 0 * self.masked_spec_embed.sum()
         return super()._mask_hidden_states(hidden_states, mask_time_indices, attention_mask)
 
@@ -351,22 +351,22 @@ class ExHuBERTModel(ExHuBERTPreTrainedModel, HubertModel):
         Args:
             input_values: Speech at 16 kHz, `(batch, samples)`, float; at least 400 samples (25 ms) in HuBERT's layout.
             attention_mask: `(batch, samples)`, 1 on speech and 0 on the padding to its right. Group-norm models
-                (`feat_extract_norm="group"`) see padding all the same, as HuBERT does: run them unpadded.
+                (`feat_extract_norm="group"`) are affected by padding despite the mask, as HuBERT is: run them unpadded.
             **kwargs: `mask_time_indices`, `output_hidden_states`, `output_attentions`, `return_dict` as in HuBERT.
 
         Returns:
-            `BaseModelOutput` with `last_hidden_state` `(batch, frames, hidden)`; on request `hidden_states`, the
-            `num_hidden_layers + 1` tensors of that shape: the input of the first block, then for each block what its
-            frozen copy gives and what the block gives, the last one being `last_hidden_state`; on request
-            `attentions`, a tensor `(batch, heads, frames, frames)` for each transformer layer there is.
+            `BaseModelOutput` with `last_hidden_state` `(batch, frames, hidden)`; on request `hidden_states`,
+            `num_hidden_layers + 1` tensors of that shape: the input of the first block, then for each block the output
+            of its frozen copy and of the block, the last one being `last_hidden_state`; on request `attentions`, one
+            tensor `(batch, heads, frames, frames)` for each transformer layer.
 
         Raises:
-            ValueError: Fewer samples than one frame needs, or attentions asked of an implementation without them.
+            ValueError: The input is shorter than one frame, or the attention implementation can't return attentions.
         """
         if kwargs.get("output_attentions") and self.config._attn_implementation != "eager":
             raise ValueError(
                 f"output_attentions=True needs eager attention, and this model runs "
-                f"{self.config._attn_implementation!r}, which never forms the attention weights. "
+                f"{self.config._attn_implementation!r}, which never computes the attention weights. "
                 'Call model.set_attn_implementation("eager") first.'
             )
         if input_values.shape[-1] < self.config.samples_per_frame:
@@ -406,7 +406,7 @@ class ExHuBERTForSequenceClassification(ExHuBERTPreTrainedModel):
         self.post_init()
 
     def classify(self, hidden_states, attention_mask=None):
-        """Applies the head to `(batch, frames, hidden)`, pooling over frames that hold speech: `(batch, labels)`."""
+        """Applies the head to `(batch, frames, hidden)`, pools over speech frames, returns `(batch, labels)`."""
         projected = self.projector(hidden_states)
         if attention_mask is None:
             return self.classifier(projected.mean(dim=1))
@@ -416,24 +416,24 @@ class ExHuBERTForSequenceClassification(ExHuBERTPreTrainedModel):
 
     @can_return_tuple
     def forward(self, input_values, attention_mask=None, labels=None, **kwargs):
-        """Computes logits, and the loss where labels are given.
+        """Computes logits, and the loss if labels are given.
 
         Args:
             input_values: Speech at 16 kHz, `(batch, samples)`.
             attention_mask: `(batch, samples)`, see [`ExHuBERTModel.forward`].
             labels: `(batch,)` class indices for cross-entropy; `(batch,)` floats for mean squared error if the model
-                has one label; `(batch, labels)` floats for binary cross-entropy, several labels at once.
-                `config.problem_type` settles it where it is set.
+                has one label; `(batch, labels)` floats for multi-label binary cross-entropy. `config.problem_type`
+                takes precedence if it is set.
             **kwargs: `output_hidden_states`, `output_attentions`, `return_dict`.
 
         Returns:
-            `SequenceClassifierOutput` with `logits` `(batch, labels)`, `loss` (a mean over the batch) where labels
-            are given, `hidden_states` and `attentions` on request.
+            `SequenceClassifierOutput` with `logits` `(batch, labels)`, `loss` (a mean over the batch) if labels are
+            given, `hidden_states` and `attentions` on request.
         """
         weighted = self.config.use_weighted_layer_sum
-        wanted = kwargs.pop("output_hidden_states", None)
-        wanted = self.config.output_hidden_states if wanted is None else wanted
-        outputs = self.hubert(input_values, attention_mask, output_hidden_states=weighted or wanted, **kwargs)
+        return_states = kwargs.pop("output_hidden_states", None)
+        return_states = self.config.output_hidden_states if return_states is None else return_states
+        outputs = self.hubert(input_values, attention_mask, output_hidden_states=weighted or return_states, **kwargs)
         features = outputs.last_hidden_state
         if weighted:
             weights = self.layer_weights.softmax(dim=-1)
@@ -445,13 +445,13 @@ class ExHuBERTForSequenceClassification(ExHuBERTPreTrainedModel):
         return SequenceClassifierOutput(
             loss=loss,
             logits=logits,
-            hidden_states=outputs.hidden_states if wanted else None,
+            hidden_states=outputs.hidden_states if return_states else None,
             attentions=outputs.attentions,
         )
 
 
 def _package(module: str):
-    """A part of the package that makes ExHuBERTs. Imported by name: it does not travel with remote code."""
+    """Imports a module of the exhubert package by name, as remote code comes without it."""
     try:
         return importlib.import_module(f"exhubert.{module}")
     except ModuleNotFoundError as error:
@@ -462,19 +462,19 @@ def _package(module: str):
 
 
 def _refuse_hubert(source, kwargs):
-    """Raises where a HuBERT stands in place of an ExHuBERT: transformers would load it and draw the rest."""
+    """Raises if `source` is a HuBERT, which transformers would load with all other weights drawn at random."""
     if isinstance(source, PreTrainedConfig):
         values, name = source.to_dict(), f"A configuration of class {type(source).__name__}"
     else:
-        where = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
-        values, name = read_config(source, **{key: kwargs[key] for key in where if key in kwargs}), source
+        hub_options = ("cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token")
+        values, name = read_config(source, **{key: kwargs[key] for key in hub_options if key in kwargs}), source
     if values.get("model_type") != ExHuBERTConfig.model_type:
-        way = (
-            "in the published ExHuBERT layout: load it with from_published()"
+        advice = (
+            " in the published ExHuBERT layout: load it with from_published()"
             if is_published_layout(values)
-            else "and no ExHuBERT: extend a HuBERT with from_hubert() first"
+            else ": extend a HuBERT with from_hubert() first"
         )
-        raise ValueError(f"{name} is not an ExHuBERT but a checkpoint of type {values.get('model_type')!r} {way}.")
+        raise ValueError(f"{name} is not an ExHuBERT but a checkpoint of type {values.get('model_type')!r}{advice}.")
 
 
 def _some(names, limit=6):

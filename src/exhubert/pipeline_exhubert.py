@@ -1,6 +1,6 @@
-"""The pipeline that `pipeline("audio-classification", model=...)` picks for an ExHuBERT: any recording, any length.
+"""Audio classification pipeline for ExHuBERT models, for recordings of any format and length.
 
-It travels to the Hub beside the model, so it imports only the other travelling files, torch and transformers.
+This file is saved with the model, so it imports only the other saved files, numpy, torch and transformers.
 """
 
 import math
@@ -18,30 +18,30 @@ from .configuration_exhubert import logit_temperature, samples_per_frame, sees_p
 
 
 class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
-    """Classifies recordings, and follows the emotion through long ones.
+    """Classifies the emotion of recordings, as a whole and optionally over time.
 
-    A recording longer than a window is read and classified window by window, so that hours of it need no more memory
-    than seconds; the windows' logits are averaged. What comes out doesn't depend on `batch_size`. Where the
-    configuration names a `logit_temperature`, logits are divided by it before they become probabilities.
+    A recording longer than a window is read and classified window by window, so that memory use doesn't grow with its
+    length; the logits of the windows are averaged. Results don't depend on `batch_size`. If the configuration has a
+    `logit_temperature`, logits are divided by it before they are converted to probabilities.
 
-    Inputs: a path, bytes or an open binary file of anything soundfile reads (with PyAV installed also video and m4a);
-    an array or tensor `(samples,)` or `(channels, samples)` at the model's sampling rate; a dictionary with `array` or
-    `raw` and `sampling_rate` at any rate, or with `bytes` or `path` as a column of `datasets` holds it; a generator of
-    arrays, chunk by chunk, in such a dictionary under `stream`. Or a list or dataset of these.
+    Inputs: a path, bytes or an open binary file that soundfile can read (with PyAV installed also video and m4a); an
+    array or tensor `(samples,)` or `(channels, samples)` at the model's sampling rate; a dictionary with `array` or
+    `raw` and `sampling_rate` at any rate, with `bytes` or `path` as in a column of `datasets`, or with `stream`, a
+    generator of arrays, and `sampling_rate`. Or a list or dataset of these.
 
     Args:
-        top_k: How many classes to return; all by default.
-        function_to_apply: `softmax`, `sigmoid` or `none`; by default what the model's problem type asks for.
-        window_s: Length of a window in seconds; by default that of the model's training.
+        top_k: Number of classes to return; all by default.
+        function_to_apply: `softmax`, `sigmoid` or `none`; by default chosen by the model's problem type.
+        window_s: Length of a window in seconds; by default that used in training.
         hop_s: Seconds from one window to the next, at most `window_s`; by default `window_s`.
-        timeline: Return a dictionary instead: `scores` (the averaged classes, as without), `seconds`, and `windows`,
-            each with `start` and `end` in seconds, `silent`, and `scores` from class to probability.
-        skip_silence: Leave windows without a sound above -60 dB of full scale out of the average. Their scores are
-            None; if there is nothing else, they count after all.
+        timeline: Whether to return a dictionary: `scores` (the average, as without `timeline`), `seconds`, and
+            `windows`, each with `start` and `end` in seconds, `silent`, and `scores` from class to probability.
+        skip_silence: Whether to exclude windows without a sound above -60 dB of full scale from the average. Their
+            scores are None; if all windows are silent, all count.
 
     Raises:
         AudioError: The recording can't be read, is too short for one frame of the model, or holds NaN.
-        ValueError: An option or a kind of input isn't one of these.
+        ValueError: An option or the type of an input is not supported.
     """
 
     def __init__(self, *args, **kwargs):
@@ -49,14 +49,14 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
         super().__init__(*args, **kwargs)
 
     def check_model_type(self, supported_models):
-        """Warns of models that aren't for this task; an exported one is no torch module and can't be among them."""
+        """Warns about models for other tasks; skipped for exported models, which are not torch modules."""
         if isinstance(self.model, torch.nn.Module):
             super().check_model_type(supported_models)
 
     def _sanitize_parameters(self, window_s=None, hop_s=None, timeline=None, skip_silence=None, **kwargs):
         preprocess, forward, postprocess = super()._sanitize_parameters(**kwargs)
         if "top_k" not in kwargs:
-            postprocess.pop("top_k", None)  # what was set when the pipeline was made stays
+            postprocess.pop("top_k", None)  # keep the value set at construction
         for name, value in (("window_s", window_s), ("hop_s", hop_s), ("skip_silence", skip_silence)):
             if value is not None:
                 preprocess[name] = value
@@ -65,11 +65,11 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
         return preprocess, forward, postprocess
 
     def __call__(self, inputs, **kwargs):
-        """Classifies one recording, or each of a list, generator or dataset: see the class."""
+        """Classifies one recording, or each one of a list, generator or dataset; see the class."""
         if isinstance(inputs, os.PathLike):
             inputs = os.fspath(inputs)
         if isinstance(inputs, Sequence) and not isinstance(inputs, (str, bytes, list, tuple)):
-            return list(super().__call__((item for item in inputs), **kwargs))  # a column of datasets
+            return list(super().__call__((item for item in inputs), **kwargs))  # a column of a dataset
         return super().__call__(inputs, **kwargs)
 
     def preprocess(self, inputs, window_s=None, hop_s=None, skip_silence=False) -> Iterator[dict[str, Any]]:
@@ -81,14 +81,13 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
         hop_s = window_s if hop_s is None else hop_s
         if not 0 < hop_s <= window_s:
             raise ValueError(f"hop_s is {hop_s:g} s, expected above 0 and at most window_s, {window_s:g} s.")
-        fewest = samples_per_frame(config)
-        window, hop = max(fewest, round(window_s * rate)), max(1, round(hop_s * rate))
+        min_samples = samples_per_frame(config)
+        window, hop = max(min_samples, round(window_s * rate)), max(1, round(hop_s * rate))
         name, blocks = _blocks_of(inputs, rate)
-        found = windows_of(blocks, window, hop)
-        for start, samples, is_last in found:
-            if len(samples) < fewest:
+        for start, samples, is_last in windows_of(blocks, window, hop):
+            if len(samples) < min_samples:
                 raise AudioError(
-                    f"{name}: {len(samples) / rate:.4f} s is too short; at least {fewest / rate:.4f} s are needed."
+                    f"{name}: {len(samples) / rate:.4f} s is too short; at least {min_samples / rate:.4f} s are needed."
                 )
             features = self.feature_extractor(samples, sampling_rate=rate, return_tensors="pt")
             yield {
@@ -104,7 +103,7 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
         inputs = {key: model_inputs.pop(key) for key in ("input_values", "attention_mask") if key in model_inputs}
         lengths = np.atleast_1d(model_inputs["samples"]).tolist()
         if len(set(lengths)) > 1 and (sees_padding(self.model.config) or "attention_mask" not in inputs):
-            # nothing tells the model what is padding, so clips of different lengths go one by one
+            # the model can't ignore padding here, so clips of different lengths run one by one
             clips = [values[None, :length] for values, length in zip(inputs["input_values"], lengths, strict=True)]
             logits = torch.cat([self.model(clip).logits for clip in clips])
         else:
@@ -116,21 +115,21 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
         if function_to_apply != "none":
             logits = logits / logit_temperature(self.model.config)
         silent = [bool(np.all(window["silent"])) for window in windows]
-        heard = [index for index, quiet in enumerate(silent) if not quiet] or list(range(len(windows)))
+        audible = [index for index, quiet in enumerate(silent) if not quiet] or list(range(len(windows)))
         top_k = top_k or self.model.config.num_labels
 
         def scores(values):
             output = type("Output", (), {"logits": values[None]})
             return AudioClassificationPipeline.postprocess(self, output, top_k, function_to_apply)
 
-        pooled = scores(logits[heard].mean(dim=0))
+        pooled = scores(logits[audible].mean(dim=0))
         if not timeline:
             return pooled
         names = self.model.config.id2label
         parts = []
         for index, window in enumerate(windows):
-            found = {item["label"]: item["score"] for item in scores(logits[index])} if index in heard else None
-            ordered = {names[i]: found[names[i]] for i in sorted(names) if names[i] in found} if found else None
+            row = {item["label"]: item["score"] for item in scores(logits[index])} if index in audible else None
+            ordered = {names[i]: row[names[i]] for i in sorted(names) if names[i] in row} if row else None
             parts.append({"start": window["start"], "end": window["end"], "silent": silent[index], "scores": ordered})
         return {"scores": pooled, "seconds": parts[-1]["end"], "windows": parts}
 
@@ -138,7 +137,7 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
 class AudioClassification(AudioClassificationPipeline):
     """Makes `pipeline("audio-classification")` return an `ExHuBERTPipeline` for ExHuBERT models.
 
-    Every other model gets transformers' own pipeline. `exhubert/__init__.py` registers this class for the task.
+    All other models get transformers' own pipeline. `exhubert/__init__.py` registers this class for the task.
     """
 
     def __new__(cls, model, *args, **kwargs):
@@ -148,7 +147,7 @@ class AudioClassification(AudioClassificationPipeline):
 
 
 def _blocks_of(inputs: Any, rate: int) -> tuple[str, Iterator[np.ndarray]]:
-    """What messages call a recording, and its samples at `rate`, block by block."""
+    """Name of a recording for messages, and its samples at `rate`, block by block."""
     if isinstance(inputs, Mapping):
         for key in ("array", "raw"):
             if inputs.get(key) is not None:
@@ -167,12 +166,12 @@ def _blocks_of(inputs: Any, rate: int) -> tuple[str, Iterator[np.ndarray]]:
     if isinstance(inputs, (np.ndarray, torch.Tensor)):
         return "array", stream_samples([_one_channel(inputs)], rate, rate)
     if isinstance(inputs, str) and inputs.startswith(("http://", "https://")):
-        raise ValueError(f"{inputs}: this doesn't go to the network; download the recording and give its path.")
+        raise ValueError(f"{inputs}: the pipeline doesn't go to the network; download the recording and pass its path.")
     if isinstance(inputs, (str, bytes, os.PathLike)) or hasattr(inputs, "read"):
         return source_name(inputs), stream_audio(inputs, rate)
-    if hasattr(inputs, "get_all_samples"):  # what datasets gives for an Audio column
-        found = inputs.get_all_samples()
-        return "array", stream_samples([_one_channel(found.data, channels_first=True)], found.sample_rate, rate)
+    if hasattr(inputs, "get_all_samples"):  # the decoder that `datasets` returns for an Audio column
+        audio = inputs.get_all_samples()
+        return "array", stream_samples([_one_channel(audio.data, channels_first=True)], audio.sample_rate, rate)
     raise ValueError(
         f"A recording can't be a {type(inputs).__name__}; expected a path, bytes, an open file, an array, or a "
         "dictionary."
@@ -180,9 +179,9 @@ def _blocks_of(inputs: Any, rate: int) -> tuple[str, Iterator[np.ndarray]]:
 
 
 def _one_channel(samples: Any, channels_first: bool = False) -> np.ndarray:
-    """`(samples,)` in float32 of `(samples,)` or `(channels, samples)`, in float or as integer PCM.
+    """Converts `(samples,)` or `(channels, samples)`, floats or integer PCM, to one channel `(samples,)` in float32.
 
-    Unless `channels_first` is sure, the shorter of two axes is taken for the channels.
+    Unless `channels_first` is set, the shorter of two axes is taken as the channels.
     """
     values = samples.detach().cpu().numpy() if isinstance(samples, torch.Tensor) else np.asarray(samples)
     if values.dtype in (np.int64, np.uint64):

@@ -90,7 +90,7 @@ def test_a_stopped_run_goes_on_where_it_was(folder, recordings, tmp_path, capsys
     assert sorted((tmp_path / "out").read_text(encoding="utf-8").splitlines()) == sorted(whole.splitlines())
     assert main([*command, "--resume"]) == 2
     kept = 2 if form == "csv" and timeline else 3  # the last recording's steps might have been cut off: it is redone
-    assert f"{kept} were there already, 1 can't be used" in capsys.readouterr().err
+    assert f"{kept} were already done, 1 can't be used" in capsys.readouterr().err
     if form == "csv":
         rows = list(csv.DictReader(io.StringIO(whole)))
         assert [row["end"] for row in rows if row["file"].endswith("1.wav")] == (

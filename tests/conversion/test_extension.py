@@ -111,7 +111,7 @@ def test_labels_may_be_names_a_map_or_a_number(labels, expected):
 
 @pytest.mark.parametrize("labels", ["happy", 0, -1, [], ["a", "a"], [1, 2]])
 def test_labels_that_name_no_classes_are_refused(labels):
-    with pytest.raises(ValueError, match="labels is .*; expected different class names"):
+    with pytest.raises(ValueError, match="labels is .*; expected distinct class names"):
         ExHuBERTForSequenceClassification.from_hubert(tiny_hubert("pre_norm"), labels=labels)
 
 

@@ -64,9 +64,9 @@ def test_many_utterances_of_one_speaker_prove_nothing_about_others():
 def test_utterances_are_matched_by_name_and_must_be_the_same():
     this, other = table("yyyyyyyyyy"), table("nynyyyyyyy")
     assert compare(this, other.sample(frac=1, random_state=0)) == compare(this, other)
-    with pytest.raises(ValueError, match="other utterances"):
+    with pytest.raises(ValueError, match="different utterances"):
         compare(this, other.iloc[1:])
-    with pytest.raises(ValueError, match="other labels"):
+    with pytest.raises(ValueError, match="different labels"):
         compare(this, other.assign(label=0))
 
 

@@ -150,7 +150,7 @@ def test_a_comparison_averages_seeds_and_pairs_speakers():
     assert result["other"]["difference"]["difference"] == pytest.approx(0.4)
     # exchanging the arms' answers flips each speaker's sign; all 2^5 ways are tried, 2 of them as far from 0
     assert result["other"]["difference"]["p_speakers"] == pytest.approx(2 / 32)
-    with pytest.raises(ValueError, match="other utterances"):
+    with pytest.raises(ValueError, match="different utterances"):
         compare_arms({"ours": [predictions(right)], "other": [predictions(right, "b")]}, ["x", "y"])
 
 

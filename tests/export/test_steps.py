@@ -150,8 +150,8 @@ def test_evaluation_runs_on_an_exported_model_and_agrees_with_the_report(folder,
     ("options", "message"),
     [
         (["--format", "safetensors"], "changes nothing without --fold or --prune"),
-        (["--format", "safetensors", "--fold", "--int8"], "--int8 goes with --format onnx only"),
-        (["--prune", "0.1"], "give recordings by --check or --data"),
+        (["--format", "safetensors", "--fold", "--int8"], "--int8 needs --format onnx"),
+        (["--prune", "0.1"], "give recordings with --check or --data"),
         (["--prune", "0", "--check", "."], "expected a share above 0"),
     ],
 )
@@ -167,7 +167,7 @@ def test_a_model_for_the_other_backend_is_refused(folder, exported, capsys):
         load_pipeline(folder, backend="onnx")
     with pytest.raises(ValueError, match="give the folder it was exported from"):
         load_pipeline(exported[0], backend="torch")
-    with pytest.raises(ValueError, match="runs on the processor"):
+    with pytest.raises(ValueError, match="runs on the CPU"):
         load_pipeline(exported[0], dtype=torch.bfloat16)
     assert main(["export", str(folder), str(exported[0])]) == 1
     assert "not an empty folder" in capsys.readouterr().err

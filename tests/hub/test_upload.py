@@ -286,7 +286,7 @@ def test_a_card_of_another_evaluation_is_refused(model):
 def test_a_repository_with_the_other_visibility_gets_no_file(model, here, public):
     push(plan(model, "me/model", public=not public))
     here.repositories["me/model"].files = {}
-    with pytest.raises(PermissionError, match=f"is there already and is {'private' if public else 'public'}"):
+    with pytest.raises(PermissionError, match=f"already exists and is {'private' if public else 'public'}"):
         push(plan(model, "me/model", public=public))
     assert here.repositories["me/model"].files == {} and len(here.repositories["me/model"].commits) == 1
 
@@ -330,7 +330,7 @@ def test_push_says_what_is_wrong_before_anything_is_sent(model, here, monkeypatc
         push(planned)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://hub.example")
-    with pytest.raises(ValueError, match="HF_ENDPOINT is http://hub.example: a token would travel readable"):
+    with pytest.raises(ValueError, match="HF_ENDPOINT is http://hub.example: the token would be sent unencrypted"):
         push(planned)
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:1")
     with pytest.raises(ConnectionError, match=r"127\.0\.0\.1:1 can't be reached.*push again"):

@@ -93,8 +93,8 @@ def test_rare_classes_are_not_made_to_count_twice():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "hubert", "zero_init": False}, "`zero_init` says nothing for method `hubert`"),
-        ({"lora_rank": 4}, "`lora_rank` says nothing for method `exhubert`"),
+        ({"method": "hubert", "zero_init": False}, "`zero_init` has no effect with method `hubert`"),
+        ({"lora_rank": 4}, "`lora_rank` has no effect with method `exhubert`"),
         ({"method": "hubert", "lora_rank": 4, "freeze_encoder": True}, "exclude each other"),
         ({"method": "hubert", "lora_rank": -1}, "expected 1 or more"),
     ],

@@ -73,7 +73,7 @@ def test_a_gradient_is_gone_once_its_weight_has_moved(data, tmp_path):
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({}, "`max_grad_norm` is 1, which needs all gradients at once: give 0"),
+        ({}, "`max_grad_norm` is 1, which needs all gradients at once: set it to 0"),
         ({"max_grad_norm": 0.0, "gradient_accumulation_steps": 2}, "`gradient_accumulation_steps` is 2"),
     ],
 )
@@ -229,7 +229,7 @@ def test_a_checkpoint_of_another_run_is_refused(data, tmp_path):
     trainer.train()
     _, other = new_model()
     other.unfreeze_og_encoder()
-    with pytest.raises(ValueError, match="checkpoint doesn't fit this run: no hubert.encoder.layers.0.frozen"):
+    with pytest.raises(ValueError, match="checkpoint doesn't fit this run: missing weights hubert.encoder.layers.0.frozen"):
         new_trainer(data, other, tmp_path).train(resume_from_checkpoint=last_complete_checkpoint(tmp_path))
 
 
@@ -347,7 +347,7 @@ def test_a_damaged_last_checkpoint_is_passed_over_for_the_one_before(data, tmp_p
 def test_a_folder_with_another_runs_checkpoints_is_refused(tmp_path):
     refuse_used_folder(tmp_path)
     (tmp_path / "checkpoint-7").mkdir()
-    with pytest.raises(ValueError, match="holds 1 checkpoints of an earlier run. Go on with it by --resume true"):
+    with pytest.raises(ValueError, match="holds 1 checkpoints of an earlier run. Continue it with --resume true"):
         refuse_used_folder(tmp_path)
 
 

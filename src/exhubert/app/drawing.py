@@ -1,4 +1,4 @@
-"""What the web page shows of a prediction, as HTML, by pure functions; app.css has the styles, app.js the player."""
+"""Renders a prediction as HTML for the web page, in pure functions; app.css has the styles, app.js the player."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,23 +13,23 @@ from ..inference.formats import SILENT
 from ..inference.prediction import Prediction, Window, place
 from ..labels import SIX_CLASSES, arousal_valence
 
-BARS = 1000  # of the waveform, at most
-ROWS = 1000  # of the table, at most
-POINTS = 150  # of the path through the plane, at most
+BARS = 1000  # maximum number of bars in the waveform
+ROWS = 1000  # maximum number of rows in the table
+POINTS = 150  # maximum number of points on the path through the plane
 _FINE_S = 0.01
-_COLOURS = 8  # in app.css; a model with more classes uses them again
+_COLOURS = 8  # class colours in app.css; models with more classes reuse them
 _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 420, 330, 34, 10, 10, 34
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What is drawn of the recording itself.
+    """The recording as the page shows it.
 
     Attributes:
         name: The file's name, as the user knows it.
         peaks: `(bars,)`: the loudest sample of each of at most `BARS` equal parts, from 0 to 1.
-        playback: Address of a copy a browser can play.
-        downloads: Addresses of files to offer, by what the link says.
+        playback: Address of a copy that browsers can play.
+        downloads: Addresses of files to offer, by link text.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Recording:
 def peaks_of(blocks: Iterable[np.ndarray], rate: int, bars: int = BARS) -> np.ndarray:
     """The loudest sample of each of at most `bars` equal parts of a recording, `(bars,)`, from its blocks `(samples,)`.
 
-    The memory is a float for each 10 ms.
+    Memory use is one float per 10 ms.
 
     >>> peaks_of([np.array([0.1, -0.5]), np.array([0.2, 0.0])], rate=200, bars=2).round(1).tolist()
     [0.5, 0.2]
@@ -55,13 +55,13 @@ def peaks_of(blocks: Iterable[np.ndarray], rate: int, bars: int = BARS) -> np.nd
         rest = rest[whole:]
     if len(rest):
         fine.append(rest.max(keepdims=True))
-    every = np.concatenate(fine)
-    starts = np.linspace(0, len(every), min(bars, len(every)), endpoint=False).astype(int)
-    return np.minimum(np.maximum.reduceat(every, starts), 1.0)
+    peaks = np.concatenate(fine)
+    starts = np.linspace(0, len(peaks), min(bars, len(peaks)), endpoint=False).astype(int)
+    return np.minimum(np.maximum.reduceat(peaks, starts), 1.0)
 
 
 def result_html(prediction: Prediction, recording: Recording) -> str:
-    """The whole result: words, waveform with player, classes, plane, steps and downloads."""
+    """The whole result: summary, waveform with player, classes, plane, steps and downloads."""
     names, steps = list(prediction.scores), prediction.timeline()
     plane = _plane(prediction, steps) if prediction.arousal else ""
     links = "".join(
@@ -82,12 +82,12 @@ def result_html(prediction: Prediction, recording: Recording) -> str:
 
 
 def message_html(sentence: str) -> str:
-    """A sentence instead of a result: why there is none."""
+    """A message in place of a result, which says why there is none."""
     return f'<p class="exhubert message" role="alert">{_text(sentence)}</p>'
 
 
 def title_html(model: str) -> str:
-    """The head of the page."""
+    """The header of the page."""
     name = model.rstrip("/").split("/")[-1] if model.startswith((".", "/", "~")) else model
     return (
         '<header class="exhubert title"><h1>Emotion in speech</h1>'
@@ -96,7 +96,7 @@ def title_html(model: str) -> str:
 
 
 def note_html(max_mb: float, max_minutes: float, kept_minutes: float) -> str:
-    """What the page takes, where it goes, and what not to do with the result."""
+    """A note on the limits of uploads, where recordings go, and what the result must not be used for."""
     return (
         f'<p class="exhubert note">Up to {max_mb:g} MB and {max_minutes:g} minutes; any format that libsndfile reads. '
         f"Recordings stay on the machine that serves this page and are removed after {kept_minutes:g} minutes. "
@@ -106,24 +106,24 @@ def note_html(max_mb: float, max_minutes: float, kept_minutes: float) -> str:
 
 
 def in_words(prediction: Prediction, steps: Sequence[Window]) -> str:
-    """A prediction and its timeline in plain sentences."""
+    """Summarises a prediction and its timeline in plain sentences."""
     ranked = sorted(prediction.scores.items(), key=lambda item: -item[1])
     (label, share), *others = ranked
     certain = "The model hears" if share >= 0.5 else "The model is unsure and hears, if anything,"
     if prediction.arousal:
         arousal, valence = arousal_valence(label)
-        heard = f"{arousal} arousal and {valence} valence"
+        emotion = f"{arousal} arousal and {valence} valence"
     else:
-        heard = f"“{spoken(label)}”"
-    sentences = [f"{certain} {heard} ({share:.0%})."]
+        emotion = f"“{spoken(label)}”"
+    sentences = [f"{certain} {emotion} ({share:.0%})."]
     if others and others[0][1] >= 0.1:
         sentences.append(f"Next is {spoken(others[0][0])} with {others[0][1]:.0%}.")
     spans = list(_spans([step for step in steps if step.scores]))
     if len({name for name, _, _ in spans}) == 1 and len(steps) > 1:
         sentences.append("It stays the same throughout.")
     elif 1 < len(spans) <= 4:
-        told = [f"{spoken(name)} from {clock(start)}" for name, start, _ in spans]
-        sentences.append(f"Through time: {', then '.join(told)}.")
+        parts = [f"{spoken(name)} from {clock(start)}" for name, start, _ in spans]
+        sentences.append(f"Through time: {', then '.join(parts)}.")
     elif spans:
         sentences.append(f"It changes {len(spans) - 1} times." if len(spans) > 1 else "")
     silent = sum(step.end - step.start for step in steps if step.silent)
@@ -137,7 +137,7 @@ def in_words(prediction: Prediction, steps: Sequence[Window]) -> str:
 
 
 def spoken(label: str) -> str:
-    """A class as people write it.
+    """A class name for display.
 
     >>> spoken("high_negative")
     'high negative'
@@ -146,7 +146,7 @@ def spoken(label: str) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, with hours where there are any.
+    """Minutes and seconds, with hours if there are any.
 
     >>> clock(65.25), clock(3725)
     ('1:05.2', '1:02:05')
@@ -158,7 +158,7 @@ def clock(seconds: float) -> str:
 
 
 def _text(text: str) -> str:
-    """Escaped for HTML, and for the template engine of the page, to which braces and dollars mean something."""
+    """Escapes text for HTML, and for the page's template engine, in which braces and dollar signs are special."""
     return escape(text).translate({ord(mark): f"&#{ord(mark)};" for mark in "{}$@`\\"})
 
 
@@ -167,7 +167,7 @@ def _file_name(address: str) -> str:
 
 
 def _colour(names: Sequence[str], label: str | None) -> str:
-    """The style of a class, or of silence."""
+    """The CSS class of a predicted class, or of silence."""
     if label is None:
         return "silent"
     order = SIX_CLASSES if set(names) == set(SIX_CLASSES) else names
@@ -175,19 +175,19 @@ def _colour(names: Sequence[str], label: str | None) -> str:
 
 
 def _spans(steps: Iterable[Window]) -> Iterator[tuple[str, float, float]]:
-    """Class, start and end, in seconds, of what follows each other with one class; silence is the class `silent`."""
+    """Class, start and end in seconds of each run of steps with the same class; silence is the class `silent`."""
     for label, group in groupby(steps, key=lambda step: step.label or SILENT):
-        found = list(group)
-        yield label, found[0].start, found[-1].end
+        span = list(group)
+        yield label, span[0].start, span[-1].end
 
 
 def _waveform(names: Sequence[str], steps: Sequence[Window], seconds: float, recording: Recording) -> str:
-    """The recording as a shape coloured by class, with a ribbon, time marks, a player and the legend."""
+    """The waveform coloured by class, with a ribbon, time marks, a player and a legend."""
     count = len(recording.peaks)
     middles = (np.arange(count) + 0.5) * seconds / count
-    found = np.searchsorted([step.start for step in steps], middles, side="right") - 1
+    indices = np.searchsorted([step.start for step in steps], middles, side="right") - 1
     runs, first = [], 0
-    for label, group in groupby(steps[index].label for index in found):
+    for label, group in groupby(steps[index].label for index in indices):
         last = first + len(list(group))
         runs.append((label, first, last))
         first = last
@@ -200,20 +200,20 @@ def _waveform(names: Sequence[str], steps: Sequence[Window], seconds: float, rec
         f"{_text(spoken(label or SILENT))}</title></rect>"
         for label, first, last in runs
     )
-    told = [
+    run_data = [
         [round(first * seconds / count, 3), spoken(label or SILENT), _colour(names, label)] for label, first, _ in runs
     ]
     marks = "".join(f'<span style="left:{100 * at / seconds:.2f}%">{_mark(at)}</span>' for at in _marks(seconds))
-    lasting: dict[str | None, float] = {}
+    durations: dict[str | None, float] = {}
     for step in steps:
-        lasting[step.label] = lasting.get(step.label, 0.0) + step.end - step.start
+        durations[step.label] = durations.get(step.label, 0.0) + step.end - step.start
     legend = "".join(
         f'<li><i class="dot {_colour(names, label)}"></i>{_text(spoken(label or SILENT))} '
         f"<span>{time / seconds:.0%} of the time</span></li>"
-        for label, time in sorted(lasting.items(), key=lambda item: -item[1])
+        for label, time in sorted(durations.items(), key=lambda item: -item[1])
     )
     return (
-        f'<section class="card wave" data-runs="{_text(json.dumps(told))}">'
+        f'<section class="card wave" data-runs="{_text(json.dumps(run_data))}">'
         f'<audio preload="metadata" src="{_text(recording.playback)}"></audio>'
         '<div class="player"><button type="button" class="play" aria-label="Play"><svg viewBox="0 0 24 24">'
         '<path class="start" d="M8 5v14l11-7z"/><path class="pause" d="M7 5h4v14H7zM13 5h4v14h-4z"/></svg></button>'
@@ -230,7 +230,7 @@ def _waveform(names: Sequence[str], steps: Sequence[Window], seconds: float, rec
 
 
 def _marks(seconds: float) -> list[float]:
-    """At most seven round times, in seconds, from 0."""
+    """At most seven round times in seconds, starting at 0."""
     steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
     step = next((step for step in steps if seconds / step <= 6), steps[-1])
     return [round(number * step, 1) for number in range(int(seconds / step) + 1) if number * step <= 0.96 * seconds]
@@ -252,13 +252,13 @@ def _bars(prediction: Prediction) -> str:
 
 
 def _table(names: Sequence[str], steps: Sequence[Window], plane: bool) -> str:
-    """The steps of the recording, the first `ROWS` of them; scrollable, and a click on one plays from there."""
+    """A scrollable table of the first `ROWS` steps of the recording; a click on a step plays from there."""
     heads = ["from", "to", "class", "probability", *(["arousal", "valence"] if plane else [])]
     rows = []
     for step in steps[:ROWS]:
         share = f"{step.scores[step.label]:.0%}" if step.scores and step.label else "-"
-        where = [f"{value:+.2f}" for value in place(step.scores)] if plane and step.scores else ["-", "-"]
-        cells = [f"<td>{text}</td>" for text in [share, *(where[::-1] if plane else [])]]
+        coordinates = [f"{value:+.2f}" for value in place(step.scores)] if plane and step.scores else ["-", "-"]
+        cells = [f"<td>{text}</td>" for text in [share, *(coordinates[::-1] if plane else [])]]
         rows.append(
             f'<tr data-start="{step.start:.3f}"><td>{clock(step.start)}</td><td>{clock(step.end)}</td>'
             f'<td><i class="dot {_colour(names, step.label)}"></i>{_text(spoken(step.label or SILENT))}</td>'
@@ -274,15 +274,15 @@ def _table(names: Sequence[str], steps: Sequence[Window], plane: bool) -> str:
 
 
 def _plane(prediction: Prediction, steps: Sequence[Window]) -> str:
-    """Valence to the right, arousal upwards, and the way of the recording through them."""
+    """The path of the recording through a plane with valence to the right and arousal upwards."""
     names = list(prediction.scores)
-    heard = [(step, place(step.scores)) for step in steps if step.scores]
-    parts = np.array_split(np.arange(len(heard)), min(POINTS, len(heard)))
+    located = [(step, place(step.scores)) for step in steps if step.scores]
+    parts = np.array_split(np.arange(len(located)), min(POINTS, len(located)))
     points = []
     for part in parts:
-        x, y = _at(*np.mean([heard[index][1] for index in part], axis=0))
-        points.append((heard[part[0]][0].start, x, y, _colour(names, heard[part[len(part) // 2]][0].label)))
-    way = " ".join(f"{x:.1f},{y:.1f}" for _, x, y, _ in points)
+        x, y = _at(*np.mean([located[index][1] for index in part], axis=0))
+        points.append((located[part[0]][0].start, x, y, _colour(names, located[part[len(part) // 2]][0].label)))
+    path = " ".join(f"{x:.1f},{y:.1f}" for _, x, y, _ in points)
     circles = "".join(
         f'<circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="4.5" '
         f'opacity="{0.5 + 0.5 * number / len(points):.2f}"><title>{clock(start)}</title></circle>'
@@ -291,9 +291,9 @@ def _plane(prediction: Prediction, steps: Sequence[Window]) -> str:
     left, top, right, bottom = _LEFT, _TOP, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
     x, y = _at(*place(prediction.scores))
     middle_x, middle_y = (left + right) / 2, (top + bottom) / 2
-    told = [[start, round(x, 1), round(y, 1)] for start, x, y, _ in points]
+    path_data = [[start, round(x, 1), round(y, 1)] for start, x, y, _ in points]
     columns = ((left + 8, "start", "negative"), (middle_x, "middle", "neutral"), (right - 8, "end", "positive"))
-    words = "".join(
+    axis_labels = "".join(
         f'<text x="{at}" y="{bottom + 22}" text-anchor="{anchor}">{word}</text>' for at, anchor, word in columns
     )
     ends = "".join(
@@ -301,19 +301,19 @@ def _plane(prediction: Prediction, steps: Sequence[Window]) -> str:
         for (_, px, py, _), word in ([(points[0], "start"), (points[-1], "end")] if len(points) > 1 else [])
     )
     return (
-        f'<section class="card plane" data-way="{_text(json.dumps(told))}"><h3>Arousal and valence</h3>'
+        f'<section class="card plane" data-way="{_text(json.dumps(path_data))}"><h3>Arousal and valence</h3>'
         "<p>The recording's way; the ring is the whole, the dot where it plays</p>"
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Path of the recording through valence and '
         f'arousal"><rect class="field" x="{left}" y="{top}" width="{right - left}" height="{bottom - top}" rx="6"/>'
-        f'<path class="axis" d="M{left} {middle_y}H{right}M{middle_x} {top}V{bottom}"/>{words}'
+        f'<path class="axis" d="M{left} {middle_y}H{right}M{middle_x} {top}V{bottom}"/>{axis_labels}'
         f'<text transform="translate({left - 12} {top + 8}) rotate(-90)" text-anchor="end">high arousal</text>'
         f'<text transform="translate({left - 12} {bottom - 8}) rotate(-90)">low</text>'
-        f'<polyline class="way" points="{way}"/>{circles}'
+        f'<polyline class="way" points="{path}"/>{circles}'
         f'<circle class="mean" cx="{x:.1f}" cy="{y:.1f}" r="9"/>{ends}<circle class="here" r="7"/></svg></section>'
     )
 
 
 def _at(valence: float, arousal: float) -> tuple[float, float]:
-    """Where a place of the plane is in the drawing."""
+    """The position in the drawing of a point in the plane."""
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     return _LEFT + width * (valence + 1) / 2, _TOP + height * (1 - arousal) / 2

@@ -1,4 +1,4 @@
-"""The page of `exhubert app`: a recording goes in, its emotion through time comes out. Nothing leaves the machine."""
+"""The web page of `exhubert app`: shows the emotion of a recording over time. Nothing leaves the machine."""
 
 import contextlib
 import os
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from ..pipeline_exhubert import ExHuBERTPipeline
 
 _SWEEP_S = 60
-KEPT_S = 3600  # recordings and results stay in the temporary folder for so long, so that a page can be read in peace
-WAITING = 20  # visitors in the queue; the next is told to come back later
+KEPT_S = 3600  # how long recordings and results stay in the temporary folder, so that a page can be read in peace
+WAITING = 20  # visitors in the queue; further ones are asked to come back later
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the page takes, and how it cuts recordings.
+    """Limits on uploads, and how recordings are cut into windows.
 
     Attributes:
         max_mb: Largest file, in MB of 1024 * 1024 bytes.
-        max_minutes: Longest recording, whatever its file's size.
-        window_s: Length of a window in seconds; by default that of the model's training.
-        hop_s: Seconds from one window to the next; by default a window.
+        max_minutes: Longest recording, whatever its file size.
+        window_s: Length of a window in seconds; by default as in the model's training.
+        hop_s: Seconds from one window to the next; by default the window length.
     """
 
     max_mb: float = 50.0
@@ -58,14 +58,14 @@ def serve(
 ) -> None:
     """Serves the page for a model until the process is interrupted or terminated. Call it in the main thread.
 
-    What is uploaded and made lives in one temporary folder, which is removed at the end.
+    Uploads and results are stored in one temporary folder, which is removed at the end.
 
     Args:
         model: Folder or hub id.
         host: Address to listen on.
         port: By default the first free one from 7860.
         device: As in `exhubert.inference.load_pipeline`.
-        limits: What it takes.
+        limits: By default `Limits()`.
 
     Raises:
         RuntimeError: gradio isn't installed, or the model is incomplete.
@@ -88,7 +88,7 @@ def serve(
         logging.disable_progress_bar()
         classifier = load_pipeline(model, device)
         noise: Any = {"stream": [np.random.default_rng(0).normal(0, 0.1, 16_000)], "sampling_rate": 16_000}
-        predict(classifier, noise, window_s=limits.window_s, hop_s=limits.hop_s)  # wrong options shall show at once
+        predict(classifier, noise, window_s=limits.window_s, hop_s=limits.hop_s)  # wrong options must fail at once
         page = build(classifier, folder, limits, str(model))
         try:
             _, address, _ = page.launch(
@@ -105,7 +105,7 @@ def serve(
                 pwa=False,
                 mcp_server=False,
                 theme=_theme(gradio),
-                head=f"<style>{_beside('app.css')}</style>",  # as `css` gradio would rewrite its selectors
+                head=f"<style>{_asset('app.css')}</style>",  # in `css`, gradio would rewrite its selectors
             )
             print(f"the page is at {address} (stop it with Ctrl+C)", flush=True)
             while not stop.wait(_SWEEP_S):
@@ -116,28 +116,28 @@ def serve(
 
 @contextlib.contextmanager
 def _own_folder() -> Iterator[Path]:
-    """A folder for every temporary file of this process, gradio's too; removed in the end."""
+    """A folder for all temporary files of this process, including gradio's; removed at the end."""
     with tempfile.TemporaryDirectory(prefix="exhubert-app-", ignore_cleanup_errors=True) as folder:
-        own = {"GRADIO_TEMP_DIR": folder, "MPLCONFIGDIR": folder}
+        variables = {"GRADIO_TEMP_DIR": folder, "MPLCONFIGDIR": folder}
         tempfile.tempdir = folder
-        # the one is read while gradio is imported, in the other matplotlib, which gradio loads, keeps its list of fonts
-        os.environ |= own
+        # GRADIO_TEMP_DIR is read while gradio is imported; matplotlib, which gradio loads, caches fonts in MPLCONFIGDIR
+        os.environ |= variables
         try:
             yield Path(folder)
         finally:
             tempfile.tempdir = None
-            for name in own:
+            for name in variables:
                 os.environ.pop(name, None)
 
 
 def build(classifier: "ExHuBERTPipeline", folder: Path, limits: Limits, model: str) -> Any:
-    """The page as gradio's `Blocks`; the model hears one recording at a time.
+    """Builds the page as gradio `Blocks`; the model classifies one recording at a time.
 
     Args:
         classifier: From `exhubert.inference.load_pipeline`.
-        folder: Where results are written; gradio's temporary folder, for only from there does it hand out files.
-        limits: What it takes.
-        model: Name to show.
+        folder: Folder for results: gradio's temporary folder, the only one that it serves files from.
+        limits: Limits on uploads.
+        model: Model name to show.
     """
     import gradio
 
@@ -159,12 +159,12 @@ def build(classifier: "ExHuBERTPipeline", folder: Path, limits: Limits, model: s
             type="filepath",
             sources=["upload", "microphone"],
             editable=False,
-            buttons=[],  # one would share the recording on the Hub
+            buttons=[],  # one of them would share the recording on the Hub
             label="Recording",
             elem_id="recording",
         )
         gradio.HTML(note_html(limits.max_mb, limits.max_minutes, KEPT_S / 60), apply_default_css=False)
-        result = gradio.HTML(js_on_load=_beside("app.js"), elem_id="result", min_height=80, apply_default_css=False)
+        result = gradio.HTML(js_on_load=_asset("app.js"), elem_id="result", min_height=80, apply_default_css=False)
         gradio.on(
             [recording.upload, recording.stop_recording],
             analyse,
@@ -181,14 +181,14 @@ def build(classifier: "ExHuBERTPipeline", folder: Path, limits: Limits, model: s
 def result_of(
     classifier: "ExHuBERTPipeline", path: Path, folder: Path, limits: Limits, progress: Any = lambda *_, **__: None
 ) -> str:
-    """Classifies a recording, and writes a copy to play and the downloads into a new folder; HTML.
+    """Classifies a recording, writes a playable copy and the downloads to a new folder, and returns HTML.
 
     Args:
         classifier: From `exhubert.inference.load_pipeline`.
         path: The recording.
-        folder: Where the new folder is made.
-        limits: What is taken.
-        progress: Called with a fraction.
+        folder: Parent of the new folder.
+        limits: Limits on uploads.
+        progress: Called with the finished fraction, from 0 to 1.
 
     Raises:
         AudioError: The recording can't be used or is too long.
@@ -198,31 +198,31 @@ def result_of(
     from .drawing import Recording, peaks_of, result_html
 
     rate = classifier.feature_extractor.sampling_rate
-    made = Path(tempfile.mkdtemp(prefix="result-", dir=folder))
-    playback = made / "playback.wav"
+    output = Path(tempfile.mkdtemp(prefix="result-", dir=folder))
+    playback = output / "playback.wav"
     progress(0.0, desc="Reading")
-    peaks = peaks_of(_copied(path, rate, playback, limits.max_minutes), rate)
+    peaks = peaks_of(_copy_blocks(path, rate, playback, limits.max_minutes), rate)
     samples = max(1, (playback.stat().st_size - 44) // 2)
 
-    def heard() -> Iterator["np.ndarray"]:
+    def blocks() -> Iterator["np.ndarray"]:
         done = 0
         for block in stream_audio(path, rate):
             yield block
             done += len(block)
             progress(min(done / samples, 1.0), desc="Listening")
 
-    source: Any = {"stream": heard(), "sampling_rate": rate}
+    source: Any = {"stream": blocks(), "sampling_rate": rate}
     prediction = predict(classifier, source, window_s=limits.window_s, hop_s=limits.hop_s, skip_silence=True)
     prediction = replace(prediction, file=path.name)
-    table, tiers = made / f"{path.stem}.csv", made / f"{path.stem}.TextGrid"
+    table, tiers = output / f"{path.stem}.csv", output / f"{path.stem}.TextGrid"
     table.write_text(csv_lines(prediction, timeline=True), encoding="utf-8", newline="")
     tiers.write_text(textgrid(prediction), encoding="utf-8", newline="")
     downloads = {"Download CSV": _address(table), "Download TextGrid": _address(tiers)}
     return result_html(prediction, Recording(path.name, peaks, _address(playback), downloads))
 
 
-def _copied(path: Path, rate: int, copy: Path, max_minutes: float) -> Iterator["np.ndarray"]:
-    """The blocks of a recording, which are written as a wav that any browser plays, and in step with the result."""
+def _copy_blocks(path: Path, rate: int, copy: Path, max_minutes: float) -> Iterator["np.ndarray"]:
+    """Yields the blocks of a recording, and writes them to a WAV that any browser plays in time with the result."""
     import soundfile
 
     left = round(60 * max_minutes * rate)
@@ -236,14 +236,14 @@ def _copied(path: Path, rate: int, copy: Path, max_minutes: float) -> Iterator["
 
 
 def remove_old(folder: Path) -> None:
-    """Removes what was uploaded or made longer than `KEPT_S` seconds ago."""
-    for found in folder.iterdir():
-        if found.is_dir() and found.stat().st_mtime < time.time() - KEPT_S:
-            shutil.rmtree(found, ignore_errors=True)
+    """Removes uploads and results that are older than `KEPT_S` seconds."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.stat().st_mtime < time.time() - KEPT_S:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _theme(gradio: Any) -> Any:
-    """The colours of app.css for gradio's own parts, and fonts that every machine has."""
+    """A gradio theme with the colours of app.css, and fonts that every machine has."""
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
     return gradio.themes.Base(**fonts).set(
         body_background_fill="#f8f9fa",
@@ -256,9 +256,9 @@ def _theme(gradio: Any) -> Any:
 
 
 def _address(path: Path) -> str:
-    """Where gradio hands out a file of its temporary folder, relative to the page."""
+    """Address at which gradio serves a file of its temporary folder, relative to the page."""
     return f"gradio_api/file={quote(str(path))}"
 
 
-def _beside(name: str) -> str:
+def _asset(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""Measuring: each claim is a ratio of two things that took turns in one run, each in a process of its own."""
+"""What `recipes/bench.py` measures: prediction, training, memory, loading and building, beside published usage."""

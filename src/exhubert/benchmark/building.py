@@ -1,4 +1,4 @@
-"""The dataset builder beside the work that can't be avoided, over the same files."""
+"""Benchmark cases of the dataset builder, and of a bare loop with only the unavoidable work on the same files."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -13,9 +13,9 @@ from ..emoset.listing import list_corpus
 
 
 def bare_loop(roots: Mapping[str, str]) -> Callable[[], dict]:
-    """Reads, resamples and encodes the recordings of corpora, and throws them away."""
+    """Reads, resamples and encodes the recordings of corpora, and discards the results."""
     listings = [list_corpus(name, Path(root)) for name, root in roots.items()]
-    files = [item.record.file for found in listings for item in found.utterances]
+    files = [item.record.file for listing in listings for item in listing.utterances]
 
     def step() -> dict:
         for file in files:
@@ -26,23 +26,23 @@ def bare_loop(roots: Mapping[str, str]) -> Callable[[], dict]:
 
 
 def building(roots: Mapping[str, str], num_proc: int | None) -> Callable[[], dict]:
-    """Builds the corpora into a dataset."""
+    """Builds a dataset from the corpora in a temporary folder."""
 
     def step() -> dict:
         with tempfile.TemporaryDirectory() as folder:
-            summary = build({name: Path(root) for name, root in roots.items()}, folder, num_proc=num_proc)
-        facts = list(summary.values())
+            summaries = build({name: Path(root) for name, root in roots.items()}, folder, num_proc=num_proc)
+        corpora = list(summaries.values())
         return {
-            "utterances": sum(corpus.utterances for corpus in facts),
-            "hours": sum(corpus.hours for corpus in facts),
+            "utterances": sum(corpus.utterances for corpus in corpora),
+            "hours": sum(corpus.hours for corpus in corpora),
         }
 
     return step
 
 
 def made_up_tree(folder: Path, utterances: int, seconds: float) -> dict[str, Path]:
-    """Short noise at 16, 44.1 and 48 kHz under the names of ESD (half of it), SUBESCO and CREMA-D."""
-    noise = np.random.default_rng(0)
+    """Writes short noise with the file names of ESD (half of them, 16 kHz), SUBESCO (44.1 kHz) and CREMA-D (48 kHz)."""
+    rng = np.random.default_rng(0)
     shares = {
         "esd": utterances // 2,
         "subesco": utterances // 4,
@@ -66,10 +66,10 @@ def made_up_tree(folder: Path, utterances: int, seconds: float) -> dict[str, Pat
             }[corpus]
             file = folder / corpus / path
             file.parent.mkdir(parents=True, exist_ok=True)
-            samples = 0.1 * noise.standard_normal(round(rates[corpus] * seconds))
+            samples = 0.1 * rng.standard_normal(round(rates[corpus] * seconds))
             soundfile.write(file, samples, rates[corpus])
     return {corpus: folder / corpus for corpus, count in shares.items() if count}
 
 
 SENTENCES = ("IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI")
-LEVELS = tuple(a + b for a in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" for b in "ABCDEFGHIJ")  # more than CREMA-D has, to scale up
+LEVELS = tuple(a + b for a in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" for b in "ABCDEFGHIJ")  # more than in CREMA-D, to scale up

@@ -1,8 +1,8 @@
-"""The cases of the benchmark: published usage and ours, for predicting, training, loading and growing.
+"""Cases of the benchmark: prediction, training and loading of models as published and as in this package.
 
-Published usage is what the published code and its model card do: fp32, clips padded to 3 s without a mask, one at a
-time, frozen gates multiplied though they are the identity, and in training dropout in the frozen copies too. It runs
-on torch's own kernels and leaves freed memory to the system, as everybody's scripts do.
+Published usage follows the published code and its model card: fp32, clips padded to 3 s without a mask, one at a time,
+multiplication by the frozen gates although they are the identity, and dropout in the frozen copies during training. It
+uses torch's own kernels and returns freed memory to the system, as scripts do by default.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ PUBLISHED_SECONDS = 3.0
 
 
 def predicting_as_published(model: str, files: Sequence[str], threads: int, timed: int) -> Callable[[], dict]:
-    """One clip at a time, padded or cut to 3 s; every frozen gate multiplied."""
+    """Predicts one clip at a time, padded or cut to 3 s, with multiplication by every frozen gate."""
     torch.set_num_threads(threads)
     network = with_frozen_gates(load_classifier(model))
     extractor = default_feature_extractor(network.config)
@@ -36,14 +36,14 @@ def predicting_as_published(model: str, files: Sequence[str], threads: int, time
 
     @torch.no_grad()
     def classify(part: Sequence[str]) -> list[list[float]]:
-        answers = []
+        probabilities = []
         for file in part:
             inputs = extractor(
                 load_audio(file), sampling_rate=extractor.sampling_rate, return_tensors="pt",
                 padding="max_length", max_length=length, truncation=True,
             )  # fmt: skip
-            answers.append(network(inputs.input_values).logits[0].softmax(dim=-1).tolist())
-        return answers
+            probabilities.append(network(inputs.input_values).logits[0].softmax(dim=-1).tolist())
+        return probabilities
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, length))
@@ -59,14 +59,14 @@ def predicting(
     batch_size: int = 1,
     kernels: str = "auto",
 ) -> Callable[[], dict]:
-    """What `exhubert predict` does: clips at their own length, padding masked, windows for long recordings."""
+    """Predicts like `exhubert predict`: clips at their own length, masked padding, windows for long recordings."""
     torch.set_num_threads(threads)
     keep_freed_memory()
     classifier = load_pipeline(model, device="cpu", dtype=dtype, kernels=kernels)
 
     def classify(part: Sequence[str]) -> list[list[float]]:
-        found = predict_all(classifier, part, batch_size)
-        return [list(result.scores.values()) for _, result in found]  # type: ignore[union-attr]
+        results = predict_all(classifier, part, batch_size)
+        return [list(result.scores.values()) for _, result in results]  # type: ignore[union-attr]
 
     flops = 0
     if isinstance(classifier.model, torch.nn.Module):
@@ -79,13 +79,13 @@ def predicting(
 
 
 def _rounds(classify: Callable, files: Sequence[str], timed: int, flops: int) -> Callable[[], dict]:
-    """The first round, which isn't counted, classifies all files and keeps the answers; the others only some."""
+    """The first round, which isn't measured, classifies all files and returns the answers; later ones only `timed`."""
     parts = chain([list(files)], repeat(list(files[:timed])))
 
     def step() -> dict:
         answers = classify(next(parts))
-        found = {"flops": flops} if flops else {}
-        return found | ({"probabilities": answers} if len(answers) == len(files) else {})
+        results = {"flops": flops} if flops else {}
+        return results | ({"probabilities": answers} if len(answers) == len(files) else {})
 
     return step
 
@@ -103,9 +103,9 @@ def training(
     optimizer: str = "adamw",
     count: bool = False,
 ) -> Callable[[], dict]:
-    """An epoch over the clips: forward, backward, optimizer; without SpecAugment, with the model's dropout.
+    """Trains one epoch on the clips: forward, backward, optimizer; without SpecAugment, with the model's dropout.
 
-    With `count` its work is counted, which takes time and memory.
+    With `count` its floating-point operations are counted, which takes time and memory.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -137,9 +137,9 @@ def training(
         for parameter in parameters:
             parameter.register_post_accumulate_grad_hook(step_now)
     order = list(range(len(clips))) if published else sorted(range(len(clips)), key=lambda index: len(clips[index]))
-    shape: dict[str, Any] = {"padding": True}
+    padding: dict[str, Any] = {"padding": True}
     if published:
-        shape = {"padding": "max_length", "max_length": length, "truncation": True, "return_attention_mask": False}
+        padding = {"padding": "max_length", "max_length": length, "truncation": True, "return_attention_mask": False}
 
     def step() -> dict:
         losses = []
@@ -147,7 +147,7 @@ def training(
         with counter or contextlib.nullcontext():
             for first in range(0, len(order), batch_size):
                 part = [clips[index] for index in order[first : first + batch_size]]
-                batch = extractor(part, sampling_rate=extractor.sampling_rate, return_tensors="pt", **shape)
+                batch = extractor(part, sampling_rate=extractor.sampling_rate, return_tensors="pt", **padding)
                 labels = torch.arange(len(part)) % network.config.num_labels
                 with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                     loss = network(**batch, labels=labels).loss
@@ -161,14 +161,14 @@ def training(
 
 
 def loading(model: str, file: str, threads: int, how: str) -> Callable[[], dict]:
-    """From the start of a process to its first prediction, in one of the ways of `LOADED`."""
+    """Starts a process that loads a model and makes its first prediction; `how` is a key of `LOADED`."""
     code = LOADED[how] + _TELL_PEAK
 
     def step() -> dict:
-        answer = subprocess.run([sys.executable, "-c", code, model, file, str(threads)], capture_output=True, text=True)
-        if answer.returncode:
-            raise RuntimeError(answer.stderr[-500:])
-        return {"peak_mb": float(answer.stdout.split()[-1])}
+        child = subprocess.run([sys.executable, "-c", code, model, file, str(threads)], capture_output=True, text=True)
+        if child.returncode:
+            raise RuntimeError(child.stderr[-500:])
+        return {"peak_mb": float(child.stdout.split()[-1])}
 
     return step
 
@@ -192,7 +192,7 @@ inputs = default_feature_extractor(config)(samples, sampling_rate=rate, return_t
 with torch.no_grad():
     model.eval()(inputs.input_values)
 """
-# transformers 4.31, which the published code needs, leaves out its own drawing of weights but not torch's
+# transformers 4.31, which the published code needs, skips its own weight initialisation but not torch's
 _AS_PUBLISHED = """
 from contextlib import nullcontext
 drawing = nullcontext()
@@ -216,7 +216,7 @@ LOADED = {
 
 
 def computing(model: str, threads: int, seconds: float = 3.0, clips: int = 1) -> Callable[[], dict]:
-    """One forward pass over `clips` of `seconds` each, in one piece."""
+    """Runs one forward pass over a batch of `clips` clips of `seconds` each, without windows."""
     torch.set_num_threads(threads)
     keep_freed_memory()
     network = load_classifier(model)
@@ -232,7 +232,7 @@ def computing(model: str, threads: int, seconds: float = 3.0, clips: int = 1) ->
 
 
 def annotating(model: str, file: str, threads: int, times: int = 1) -> Callable[[], dict]:
-    """What `exhubert predict` does with a recording, several times over."""
+    """Predicts one recording like `exhubert predict`, `times` times."""
     torch.set_num_threads(threads)
     keep_freed_memory()
     classifier = load_pipeline(model, device="cpu")
@@ -244,7 +244,7 @@ def annotating(model: str, file: str, threads: int, times: int = 1) -> Callable[
 
 
 def with_frozen_gates(model: ExHuBERTForSequenceClassification, **fields: Any) -> ExHuBERTForSequenceClassification:
-    """The same model with identity frozen gates multiplied, as the published class always does."""
+    """Copy of a model that multiplies by its identity frozen gates, as the published class always does."""
     config = type(model.config)(**(model.config.to_dict() | {"frozen_gate": True} | fields))
     wider = type(model)(config)
     wider.load_state_dict(model.state_dict(), strict=False)
@@ -252,7 +252,7 @@ def with_frozen_gates(model: ExHuBERTForSequenceClassification, **fields: Any) -
 
 
 def pickled(model: str, folder: Path) -> Path:
-    """A copy of a model as the published repository holds it: `config.json` and a pickle of the weights."""
+    """Saves a model in the format of the published repository: `config.json` and a pickle of the weights."""
     folder.mkdir()
     shutil.copyfile(Path(model) / "config.json", folder / "config.json")
     torch.save(load_classifier(model).state_dict(), folder / "pytorch_model.bin")

@@ -1,4 +1,4 @@
-"""Runs cases in turn, each in a process of its own, and keeps their seconds and their peak memory."""
+"""Runs benchmark cases in turn, each in its own process, and measures their time and peak memory."""
 
 import multiprocessing
 import os
@@ -22,13 +22,13 @@ Case = tuple[Callable[..., Callable[[], dict]], dict[str, Any]]
 
 @dataclass
 class Measured:
-    """What one case took.
+    """Measurements of one case.
 
     Attributes:
-        seconds: Of each round.
-        cpu: Seconds of the processor in each round, over all threads and finished processes of its own.
-        found: What the case returned; of what several rounds returned, the first.
-        peak_mb: Most memory its process held in the rounds, in MiB; what preparing them took for a moment is left out.
+        seconds: Wall-clock seconds of each round.
+        cpu: CPU seconds of each round, over all threads and finished child processes.
+        found: Values that the case returned; if several rounds returned the same key, the first value.
+        peak_mb: Peak memory of its process during the rounds, in MiB, without peaks during preparation.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -50,28 +50,28 @@ def take_turns(cases: Mapping[str, Case], rounds: int, warm: bool = True) -> dic
     """Measures cases that take turns over several rounds.
 
     Args:
-        cases: By name a function at the top of a module and its arguments. It is called in a new process, prepares
-            everything, and returns what does a round and gives a dictionary of what it found.
-        rounds: How often each one runs.
-        warm: Begin with a round that isn't counted.
+        cases: By name a module-level function and its arguments. The function is called in a new process, prepares
+            everything, and returns a function that runs one round and returns a dictionary of results.
+        rounds: Number of measured rounds.
+        warm: Start with a round that isn't measured.
 
     Raises:
-        RuntimeError: A case failed; the message is its own.
+        RuntimeError: A case failed; the message includes that of the original error.
     """
     context = multiprocessing.get_context("spawn")
     measured = {name: Measured() for name in cases}
     workers = {}
     try:
         for name, (prepare, arguments) in cases.items():
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, prepare, arguments), daemon=True)
+            pipe, worker_pipe = context.Pipe()
+            process = context.Process(target=_serve, args=(worker_pipe, prepare, arguments), daemon=True)
             process.start()
-            workers[name] = (process, ours)
+            workers[name] = (process, pipe)
             _ask(name, workers[name], "prepare")
         for counted in tqdm(range(-int(warm), rounds), desc="rounds", unit="round"):
             for name, worker in workers.items():
-                seconds, cpu, found = _ask(name, worker, "round")
-                measured[name].found = found | measured[name].found
+                seconds, cpu, results = _ask(name, worker, "round")
+                measured[name].found = results | measured[name].found
                 if counted >= 0:
                     measured[name].seconds.append(seconds)
                     measured[name].cpu.append(cpu)
@@ -84,12 +84,12 @@ def take_turns(cases: Mapping[str, Case], rounds: int, warm: bool = True) -> dic
     return measured
 
 
-def _ask(name: str, worker, what: str) -> Any:
+def _ask(name: str, worker, command: str) -> Any:
     process, pipe = worker
-    pipe.send(what)
+    pipe.send(command)
     while not pipe.poll(1.0):
         if not process.is_alive():
-            raise RuntimeError(f"The case {name!r} ended while it was asked to {what}; exit code {process.exitcode}.")
+            raise RuntimeError(f"The process of case {name!r} ended during {command}; exit code {process.exitcode}.")
     answer = pipe.recv()
     if isinstance(answer, Exception):
         raise RuntimeError(f"The case {name!r} failed: {answer}") from answer
@@ -99,16 +99,16 @@ def _ask(name: str, worker, what: str) -> Any:
 def _serve(pipe, prepare: Callable[..., Callable[[], dict]], arguments: dict[str, Any]) -> None:
     step: Callable[[], dict] = dict
     while True:
-        what = pipe.recv()
+        command = pipe.recv()
         try:
-            if what == "prepare":
+            if command == "prepare":
                 step = prepare(**arguments)
-                _forget_peak()
+                _reset_peak()
                 pipe.send(None)
-            elif what == "round":
+            elif command == "round":
                 start, cpu = time.perf_counter(), _cpu_seconds()
-                found = step()
-                pipe.send((time.perf_counter() - start, _cpu_seconds() - cpu, found))
+                results = step()
+                pipe.send((time.perf_counter() - start, _cpu_seconds() - cpu, results))
             else:
                 pipe.send(peak_mb())
         except Exception as error:
@@ -119,38 +119,38 @@ def _cpu_seconds() -> float:
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
-def _forget_peak() -> None:
-    """Makes Linux count the peak of this process from now on."""
-    switch = Path("/proc/self/clear_refs")
-    if switch.is_file():
-        switch.write_text("5", encoding="utf-8")
+def _reset_peak() -> None:
+    """Resets the peak memory that Linux records for this process."""
+    file = Path("/proc/self/clear_refs")
+    if file.is_file():
+        file.write_text("5", encoding="utf-8")
 
 
 def peak_mb() -> float:
-    """Most memory this process has held; Linux hands a parent's `ru_maxrss` on, so that is the last resort."""
-    told = Path("/proc/self/status")
-    for line in told.read_text(encoding="utf-8").splitlines() if told.is_file() else ():
+    """Peak memory of this process in MiB. `ru_maxrss` is the last resort: on Linux it is inherited from the parent."""
+    status = Path("/proc/self/status")
+    for line in status.read_text(encoding="utf-8").splitlines() if status.is_file() else ():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def machine() -> dict[str, Any]:
-    """What this was measured on, with the rates that a large product of matrices reaches, in GFLOP/s.
+    """Description of this machine, with the rates that a large matrix product reaches in each data type, in GFLOP/s.
 
     `float32` is the faster of torch's own product and oneDNN's.
     """
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
     known = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
     model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
     wide, narrow = (torch.randn(_ROOF_SIZE, _ROOF_SIZE).to(dtype) for dtype in (torch.float32, torch.bfloat16))
-    own = _roof(lambda: wide @ wide)
-    roofs = {"float32": own, "float32 in torch": own, "bfloat16": _roof(lambda: narrow @ narrow)}
+    plain = _roof(lambda: wide @ wide)
+    roofs = {"float32": plain, "float32 in torch": plain, "bfloat16": _roof(lambda: narrow @ narrow)}
     if has_onednn():
-        roofs["float32"] = max(own, _roof(lambda: multiply(wide, wide)))
-        roofs["int8"] = _roof(_product_in_8_bits())
+        roofs["float32"] = max(plain, _roof(lambda: multiply(wide, wide)))
+        roofs["int8"] = _roof(_int8_product())
     return {
         "processor": model or platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -161,17 +161,17 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _product_in_8_bits() -> Callable[[], torch.Tensor]:
+def _int8_product() -> Callable[[], torch.Tensor]:
     weight = torch.randint(-127, 127, (_ROOF_SIZE, _ROOF_SIZE), dtype=torch.int8)
     packed = torch.ops.onednn.qlinear_prepack(weight, [_ROOF_SIZE, _ROOF_SIZE])
     rows = torch.randint(0, 255, (_ROOF_SIZE, _ROOF_SIZE), dtype=torch.uint8)
     scales, zeros = torch.ones(_ROOF_SIZE), torch.zeros(_ROOF_SIZE, dtype=torch.int32)
-    how: tuple = (None, 1.0, 0, torch.float32, "none", [], "")
-    return lambda: torch.ops.onednn.qlinear_pointwise(rows, 1.0, 128, packed, scales, zeros, *how)
+    output: tuple = (None, 1.0, 0, torch.float32, "none", [], "")
+    return lambda: torch.ops.onednn.qlinear_pointwise(rows, 1.0, 128, packed, scales, zeros, *output)
 
 
 def _roof(product: Callable[[], torch.Tensor]) -> float:
-    """The best of ten products of 2048 x 2048 matrices, in GFLOP/s."""
+    """Best rate over eleven products of 2048 x 2048 matrices, in GFLOP/s."""
     best = float("inf")
     for _ in range(11):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What the benchmark runs on: a model of any size, and recordings."""
+"""Models with random weights and recordings for the benchmark to run on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 def random_model(size: str, folder: Path, blocks: int | None = None) -> Path:
-    """Saves an ExHuBERT whose weights are drawn and whose gates are open, so that nothing can be left out."""
+    """Saves an ExHuBERT with random weights and non-zero gates, so that no part of the computation can be skipped."""
     torch.manual_seed(0)
     shape = SIZES[size] | ({"num_hidden_layers": blocks} if blocks else {})
     hubert = HubertForSequenceClassification(HubertConfig(num_labels=len(SIX_CLASSES), **shape))
@@ -48,10 +48,10 @@ def random_model(size: str, folder: Path, blocks: int | None = None) -> Path:
 
 
 def fit_head(folder: Path, data: str, corpora: Sequence[str] | None) -> None:
-    """Gives a saved model a classifier that was fitted on the train partition, so that its answers mean something.
+    """Fits the classifier of a saved model on the train partition, so that its predictions are better than chance.
 
-    Logistic regression on what the projector makes of each recording, regularised as is best for speakers it hasn't
-    heard; everything before it stays as it was drawn.
+    It is a logistic regression on the projector's output for each recording, with the regularisation chosen by
+    cross-validation over speakers. All layers before it keep their random weights.
     """
     rows = load(data, corpora)["train"]
     classifier = load_pipeline(folder, device="cpu", dtype="bfloat16")
@@ -67,7 +67,7 @@ def fit_head(folder: Path, data: str, corpora: Sequence[str] | None) -> None:
             l1_ratios=(0.0,), use_legacy_attributes=False,
         ).fit(inputs, labels)  # fmt: skip
         model.classifier.weight.zero_()
-        model.classifier.bias.fill_(-20.0)  # of classes that the data don't have
+        model.classifier.bias.fill_(-20.0)  # for classes that the data don't have
         weight = fitted.coef_ / scaler.scale_
         model.classifier.weight[fitted.classes_] = torch.from_numpy(weight).float()
         model.classifier.bias[fitted.classes_] = torch.from_numpy(fitted.intercept_ - weight @ scaler.mean_).float()
@@ -77,33 +77,33 @@ def fit_head(folder: Path, data: str, corpora: Sequence[str] | None) -> None:
 def recordings(
     folder: Path, clips: int, data: str | None, corpora: Sequence[str] | None
 ) -> tuple[list[str], list[int] | None]:
-    """Writes at most `clips` utterances as wav files: of the test partition of `data`, or noise of 1 to 3 s.
+    """Writes at most `clips` utterances as wav files: from the test partition of `data`, or noise of 1 to 3 s.
 
     Returns:
-        The files, and their class indices where they have any.
+        Paths of the files, and their class indices; None instead of indices for noise.
     """
     folder.mkdir()
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     labels = None
     if data:
         rows = load(data, corpora)["test"]
-        rows = rows.select(draw.permutation(len(rows))[:clips])
-        found, labels = [decode(row["audio"]) for row in rows], list(rows["label"])
+        rows = rows.select(rng.permutation(len(rows))[:clips])
+        audio, labels = [decode(row["audio"]) for row in rows], list(rows["label"])
     else:
-        found = [0.1 * draw.standard_normal(round(16_000 * seconds)) for seconds in draw.uniform(1.0, 3.0, clips)]
-    files = [folder / f"{index:05d}.wav" for index in range(len(found))]
-    for file, clip in zip(files, found, strict=True):
+        audio = [0.1 * rng.standard_normal(round(16_000 * seconds)) for seconds in rng.uniform(1.0, 3.0, clips)]
+    files = [folder / f"{index:05d}.wav" for index in range(len(audio))]
+    for file, clip in zip(files, audio, strict=True):
         soundfile.write(file, clip, 16_000, subtype="FLOAT")
     return [str(file) for file in files], labels
 
 
 def long_recording(path: Path, files: Sequence[str], seconds: float) -> Path:
-    """The recordings one after the other, again and again, as one 16-bit wav."""
+    """Writes the recordings, repeated until `seconds` are filled, as one 16-bit wav file."""
     clips = [soundfile.read(file, dtype="float32")[0] for file in files]
-    left, index = round(16_000 * seconds), 0
+    remaining, index = round(16_000 * seconds), 0
     with soundfile.SoundFile(path, "w", 16_000, 1, "PCM_16") as out:
-        while left > 0:
-            clip = clips[index % len(clips)][:left]
+        while remaining > 0:
+            clip = clips[index % len(clips)][:remaining]
             out.write(clip)
-            left, index = left - len(clip), index + 1
+            remaining, index = remaining - len(clip), index + 1
     return path

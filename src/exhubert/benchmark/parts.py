@@ -1,20 +1,21 @@
-"""The parts of the benchmark: which cases take turns, and what is made of what they find."""
+"""Parts of the benchmark, such as `predict` or `train`: the cases that each compares, and the results it reports."""
 
 import json
 import tempfile
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
+import torch
 
 from ..evaluation.metrics import uar
 from . import cases
 from .building import bare_loop, building, made_up_tree
 from .harness import Case, Measured, take_turns
-from .models import long_recording, random_model
+from .models import SIZES, long_recording, random_model
 
 MEMORY_SECONDS, MEMORY_BATCH = 3.0, 2
 GROWTH = {
@@ -24,8 +25,31 @@ GROWTH = {
 }
 
 
-def predict(options: Namespace, model: str, files: Sequence[str], labels: Sequence[int] | None, machine) -> dict:
-    """Recordings per second, with what the answers are worth."""
+@dataclass
+class BenchmarkOptions:
+    """What the benchmark measures; the same fields are the options of recipes/bench.py."""
+
+    size: str = field(default="tiny", metadata={"help": "size of the random model", "choices": list(SIZES)})
+    onnx: list[str] = field(default_factory=list, metadata={"help": "predict: folders of ONNX exports of the model"})
+    timed: int = field(default=16, metadata={"help": "predict: number of clips to time; all are evaluated"})
+    train_clips: int = field(default=4, metadata={"help": "train: number of clips in an epoch"})
+    batch_size: int = field(default=2, metadata={"help": "train: batch size"})
+    rounds: int = 3
+    cases: list[str] | None = field(
+        default=None, metadata={"help": "only cases whose names contain one of these words, and the first case"}
+    )
+    threads: int = field(default_factory=torch.get_num_threads)
+    utterances: int = field(default=500, metadata={"help": "data: number of synthetic recordings"})
+    seconds: float = field(default=0.1, metadata={"help": "data: length of each synthetic recording"})
+    corpus: list[str] | None = field(
+        default=None, metadata={"help": "data: corpora on disk instead of synthetic ones, as NAME=FOLDER"}
+    )
+    num_proc: int | None = field(default=None, metadata={"help": "data: number of processes of the builder"})
+    hours: float = field(default=3.0, metadata={"help": "annotate: length of the long recording"})
+
+
+def predict(options: BenchmarkOptions, model: str, files: Sequence[str], labels: Sequence[int] | None, machine) -> dict:
+    """Prediction: recordings per second, and the agreement and UAR of the answers."""
     timed = min(options.timed, len(files))
     common = {"files": files, "threads": options.threads, "timed": timed}
     ours = cases.predicting
@@ -43,22 +67,22 @@ def predict(options: Namespace, model: str, files: Sequence[str], labels: Sequen
     first, *others = measured.values()
     plain = measured.get("fp32, torch's kernels", others[0] if others else first).found
     expected, classes = np.array(plain["probabilities"]), cases.classes_of(plain["probabilities"])
-    work = plain["flops"]
+    flops = plain["flops"]
     for name, case in measured.items():
-        found = case.found.pop("probabilities")
-        answers = cases.classes_of(found)
+        probabilities = case.found.pop("probabilities")
+        answers = cases.classes_of(probabilities)
         case.found["agreement"] = float(np.mean([a == b for a, b in zip(answers, classes, strict=True)]))
-        case.found["difference"] = float(np.abs(np.array(found) - expected).max())
+        case.found["difference"] = float(np.abs(np.array(probabilities) - expected).max())
         case.found["uar"] = None if labels is None else uar(labels, answers)
-        case.found.setdefault("flops", work)  # an exported model computes the same
+        case.found.setdefault("flops", flops)  # an exported model has the same number of operations
         _share_of_roof(name, case, machine)
     seconds = sum(soundfile.info(file).duration for file in files[:timed])
     what = f"{timed} recordings, {seconds:.0f} s of audio; answers on {len(files)}, beside torch's kernels in fp32"
     return _part(measured, what, timed, options)
 
 
-def train(options: Namespace, model: str, files: Sequence[str], labels, machine: Mapping[str, Any]) -> dict:
-    """Clips per second."""
+def train(options: BenchmarkOptions, model: str, files: Sequence[str], labels, machine: Mapping[str, Any]) -> dict:
+    """Training: clips per second."""
     clips = [soundfile.read(file, dtype="float32")[0][:48_000] for file in files[: options.train_clips]]
     common = {"model": model, "clips": clips, "threads": options.threads, "batch_size": options.batch_size}
     settings: dict[str, dict] = {
@@ -74,19 +98,19 @@ def train(options: Namespace, model: str, files: Sequence[str], labels, machine:
             if name.startswith("published") == published:
                 case.found["flops"] = counted[""].found["flops"]
     losses = {name: np.array(case.found.pop("losses")) for name, case in measured.items()}
-    alike = [name for name in ("fp32, torch's kernels", "fp32") if name in losses]  # both draw the same dropout
+    comparable = [name for name in ("fp32, torch's kernels", "fp32") if name in losses]  # same dropout in both
     for name, case in measured.items():
-        if name in alike:
-            case.found["difference"] = float(np.abs(losses[name] - losses[alike[0]]).max())
+        if name in comparable:
+            case.found["difference"] = float(np.abs(losses[name] - losses[comparable[0]]).max())
         _share_of_roof(name, case, machine)
-        case.peak_mb = 0.0  # has a part of its own, at one length
+        case.peak_mb = 0.0  # measured in `memory`, with clips of one length
     seconds = sum(len(clip) for clip in clips) / 16_000
     what = f"{len(clips)} clips, {seconds:.0f} s of audio, batches of {options.batch_size}, AdamW; difference of losses"
     return _part(measured, what, len(clips), options)
 
 
-def memory(options: Namespace, model: str, files: Sequence[str], labels, machine) -> dict:
-    """Peak memory of training."""
+def memory(options: BenchmarkOptions, model: str, files: Sequence[str], labels, machine) -> dict:
+    """Training: peak memory of one step."""
     noise = np.random.default_rng(0)
     length = round(16_000 * MEMORY_SECONDS)
     clips = [0.1 * noise.standard_normal(length, dtype=np.float32) for _ in range(MEMORY_BATCH)]
@@ -108,8 +132,8 @@ def memory(options: Namespace, model: str, files: Sequence[str], labels, machine
     return _part(measured, what, 0, options) | {"by": "peak_mb"}
 
 
-def loading(options: Namespace, model: str, files: Sequence[str], labels, machine) -> dict:
-    """From the start of a process to its first prediction."""
+def loading(options: BenchmarkOptions, model: str, files: Sequence[str], labels, machine) -> dict:
+    """Loading: from the start of a process to its first prediction."""
     common = {"file": files[0], "threads": options.threads}
     with tempfile.TemporaryDirectory() as folder:
         pickle = str(cases.pickled(model, Path(folder) / "pickled"))
@@ -122,8 +146,8 @@ def loading(options: Namespace, model: str, files: Sequence[str], labels, machin
     return _part(measured, "from the start of a process to its first prediction, warm disk", 0, options)
 
 
-def data(options: Namespace, model, files, labels, machine) -> dict:
-    """The builder beside a bare loop of decoding, resampling and encoding; in CPU seconds."""
+def data(options: BenchmarkOptions, model, files, labels, machine) -> dict:
+    """Dataset builder: CPU seconds compared with a bare loop of decoding, resampling and encoding."""
     with tempfile.TemporaryDirectory() as folder:
         if options.corpus:
             roots = dict(item.split("=", 1) for item in options.corpus)
@@ -141,8 +165,8 @@ def data(options: Namespace, model, files, labels, machine) -> dict:
     return _part(measured, what, facts["utterances"], options) | {"by": "cpu_s"}
 
 
-def annotate(options: Namespace, model: str, files: Sequence[str], labels, machine) -> dict:
-    """A recording of hours beside one of seconds, given as often as takes a twentieth of the time."""
+def annotate(options: BenchmarkOptions, model: str, files: Sequence[str], labels, machine) -> dict:
+    """Long recordings: one of hours compared with many passes over one of seconds, a twentieth as long in total."""
     short, hours = 10.0, options.hours
     with tempfile.TemporaryDirectory() as folder:
         brief = str(long_recording(Path(folder) / "short.wav", files, short))
@@ -152,39 +176,39 @@ def annotate(options: Namespace, model: str, files: Sequence[str], labels, machi
             f"{short:g} s, {times} times": (cases.annotating, {"model": model, "file": brief, "times": times}),
             f"{hours:g} h": (cases.annotating, {"model": model, "file": long}),
         }
-        jobs = {name: (case, found | {"threads": options.threads}) for name, (case, found) in jobs.items()}
+        jobs = {name: (case, kwargs | {"threads": options.threads}) for name, (case, kwargs) in jobs.items()}
         measured = take_turns(jobs, 1, warm=False)
     for case in measured.values():
         case.found["s_per_hour"] = 3600 * case.median / case.found.pop("seconds_of_audio")
     return _part(measured, "one recording from end to end", 0, options) | {"rounds": 1, "by": "s_per_hour"}
 
 
-def growth(options: Namespace, model: str, files, labels, machine) -> dict:
-    """Seconds and peak memory against length, batch and depth, with the power of growth between the points."""
-    found: dict[str, Any] = {}
+def growth(options: BenchmarkOptions, model: str, files, labels, machine) -> dict:
+    """Growth: seconds and peak memory of a forward pass for several lengths, batch sizes and depths."""
+    results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for kind, (what, points) in GROWTH.items():
             jobs: dict[str, Case] = {}
             for point in points:
-                asked: dict[str, Any] = {"length": {"seconds": point}, "batch": {"clips": point}, "depth": {}}[kind]
+                kwargs: dict[str, Any] = {"length": {"seconds": point}, "batch": {"clips": point}, "depth": {}}[kind]
                 source = model
                 if kind == "depth":
                     source = str(random_model(options.size, Path(folder) / str(point), point))
-                jobs[str(point)] = (cases.computing, {"model": source, "threads": options.threads} | asked)
+                jobs[str(point)] = (cases.computing, {"model": source, "threads": options.threads} | kwargs)
             measured = take_turns(jobs, options.rounds)
-            found[kind] = {
+            results[kind] = {
                 "what": what,
                 "points": list(points),
                 "seconds": [case.median for case in measured.values()],
                 "peak_mb": [case.peak_mb for case in measured.values()],
             }
-    return found
+    return results
 
 
-def _in_pairs(settings: Mapping[str, dict], common: dict[str, Any], options: Namespace) -> dict[str, Measured]:
-    """Each case in turn with the first one, for large models don't all fit into memory at once.
+def _in_pairs(settings: Mapping[str, dict], common: dict[str, Any], options: BenchmarkOptions) -> dict[str, Measured]:
+    """Measures each case in turn with the first one only, since large models don't all fit into memory at once.
 
-    Seconds are given as if the first had taken its first median in every pair.
+    Seconds are scaled so that the first case has the same median in all pairs.
     """
     measured: dict[str, Measured] = {}
     first, *others = chosen(settings, options.cases)
@@ -192,11 +216,11 @@ def _in_pairs(settings: Mapping[str, dict], common: dict[str, Any], options: Nam
         pair: dict[str, Case] = {
             case: (cases.training, common | settings[case]) for case in dict.fromkeys((first, name))
         }
-        found = take_turns(pair, options.rounds)
-        measured.setdefault(first, found[first])
-        scale = measured[first].median / found[first].median
-        found[name].seconds = [seconds * scale for seconds in found[name].seconds]
-        measured[name] = found[name]
+        results = take_turns(pair, options.rounds)
+        measured.setdefault(first, results[first])
+        scale = measured[first].median / results[first].median
+        results[name].seconds = [seconds * scale for seconds in results[name].seconds]
+        measured[name] = results[name]
     return measured
 
 
@@ -208,7 +232,7 @@ def _share_of_roof(name: str, case: Measured, machine: Mapping[str, Any]) -> Non
 
 
 def chosen(jobs: Mapping[str, Any], words: Sequence[str] | None) -> dict[str, Any]:
-    """The reference, which comes first, and of the others those that were asked for."""
+    """The first job, which is the reference, and the others whose names contain one of `words`; all without words."""
     return {
         name: job
         for number, (name, job) in enumerate(jobs.items())
@@ -216,9 +240,9 @@ def chosen(jobs: Mapping[str, Any], words: Sequence[str] | None) -> dict[str, An
     }
 
 
-def _part(measured: Mapping[str, Measured], what: str, clips: int, options: Namespace) -> dict[str, Any]:
-    found = {name: case.to_dict() for name, case in measured.items()}
-    return {"what": what, "rounds": options.rounds, "clips": clips, "size": options.size, "cases": found}
+def _part(measured: Mapping[str, Measured], what: str, clips: int, options: BenchmarkOptions) -> dict[str, Any]:
+    results = {name: case.to_dict() for name, case in measured.items()}
+    return {"what": what, "rounds": options.rounds, "clips": clips, "size": options.size, "cases": results}
 
 
 PARTS = {

@@ -1,4 +1,4 @@
-"""What the benchmark found, as tables, as plots, and as a section of a README."""
+"""Renders the results of the benchmark as Markdown tables, as plots and as a section of a README."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ BEGIN, END = "<!-- performance: written by recipes/bench.py -->", "<!-- end of p
 
 
 def rows(part: Mapping[str, Any]) -> list[str]:
-    """A Markdown table of one part: each case beside the first one, which is the reference."""
+    """A Markdown table of one part; each case is compared with the first one, the reference."""
     cases: Mapping[str, Mapping[str, Any]] = part["cases"]
     by = part.get("by", "median_s")
     timed = by != "peak_mb"
@@ -33,27 +33,27 @@ def rows(part: Mapping[str, Any]) -> list[str]:
         "UAR %": lambda case: f"{100 * case['uar']:.1f}" if case.get("uar") is not None else None,
     }
     cells = {title: [cell(case) for case in cases.values()] for title, cell in columns.items()}
-    cells = {title: found for title, found in cells.items() if any(found)}
+    cells = {title: column for title, column in cells.items() if any(column)}
     lines = [f"| case | {' | '.join(cells)} |", "|" + " --- |" * (len(cells) + 1)]
-    for name, *found in zip(cases, *cells.values(), strict=True):
-        lines.append(f"| {name} | {' | '.join(cell or '' for cell in found)} |")
+    for name, *row in zip(cases, *cells.values(), strict=True):
+        lines.append(f"| {name} | {' | '.join(cell or '' for cell in row)} |")
     return lines
 
 
 def growth_rows(growth: Mapping[str, Any]) -> list[str]:
-    """A line for each way to grow: seconds and peak memory at each point."""
+    """A Markdown table of seconds and peak memory at each point, one row per quantity that grows."""
     lines = ["| grows with | s | peak MiB |", "| --- | --- | --- |"]
-    for found in growth.values():
+    for series in growth.values():
         seconds = ", ".join(
-            f"{point}: {value:.2f}" for point, value in zip(found["points"], found["seconds"], strict=True)
+            f"{point}: {value:.2f}" for point, value in zip(series["points"], series["seconds"], strict=True)
         )
-        peaks = ", ".join(f"{value:,.0f}" for value in found["peak_mb"])
-        lines.append(f"| {found['what']} | {seconds} | {peaks} |")
+        peaks = ", ".join(f"{value:,.0f}" for value in series["peak_mb"])
+        lines.append(f"| {series['what']} | {seconds} | {peaks} |")
     return lines
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """The whole report: the machine in a line, and a table for each part."""
+    """The whole report in Markdown: one line for the machine, and a table for each part."""
     machine = report["machine"]
     roof = ", ".join(f"{kind} {rate:.0f}" for kind, rate in machine["roof_gflops"].items())
     text = [
@@ -71,20 +71,20 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 
 def write_into(readme: str | Path, report: Mapping[str, Any]) -> None:
-    """Puts the report between the two marks of a README.
+    """Writes the report between the two marks of a README, `BEGIN` and `END`.
 
     Raises:
-        ValueError: The marks aren't there.
+        ValueError: A mark is missing.
     """
     text = Path(readme).read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
-        raise ValueError(f"{readme} has no section to write into; it begins with {BEGIN} and ends with {END}.")
+        raise ValueError(f"{readme} has no section to write into; add a line {BEGIN} and a line {END}.")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     write_whole(Path(readme), f"{before}{BEGIN}\n\n{markdown(report)}\n\n{END}{after}")
 
 
 def plot(report: Mapping[str, Any], path: str | Path) -> None:
-    """A bar for each case, as a multiple of the reference's speed, with the spread over the rounds; growth below."""
+    """Plots each case as a bar, a multiple of the reference's speed with the spread over rounds, and growth below."""
     from matplotlib.figure import Figure
 
     parts = {name: part for name, part in report["parts"].items() if name != "growth"}
@@ -97,9 +97,9 @@ def plot(report: Mapping[str, Any], path: str | Path) -> None:
         cases = part["cases"]
         by = part.get("by", "median_s")
         base = next(iter(cases.values()))
-        for row, found in enumerate(cases.values()):
-            speed = base[by] / found[by]
-            slowest, fastest = (speed * found["median_s"] / found[end] for end in ("most_s", "least_s"))
+        for row, case in enumerate(cases.values()):
+            speed = base[by] / case[by]
+            slowest, fastest = (speed * case["median_s"] / case[end] for end in ("most_s", "least_s"))
             spread = [[max(0.0, speed - slowest)], [max(0.0, fastest - speed)]] if by != "peak_mb" else None
             fastest = fastest if spread else speed
             axis.barh(row, speed, color=PALE if row == 0 else ACCENT, xerr=spread, ecolor=INK, height=0.6)
@@ -108,17 +108,17 @@ def plot(report: Mapping[str, Any], path: str | Path) -> None:
         axis.set_yticks(range(len(cases)), list(cases), fontsize=8)
         axis.set_ylim(len(cases) - 0.5, -0.5)
         axis.margins(x=0.15)
-        what = "this many times less memory than" if by == "peak_mb" else "times the speed of"
-        axis.set_title(f"{name}: {what} {next(iter(cases))}", loc="left", fontsize=10)
+        title = "this many times less memory than" if by == "peak_mb" else "times the speed of"
+        axis.set_title(f"{name}: {title} {next(iter(cases))}", loc="left", fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
     if growth:
         below = grid[len(parts)].subgridspec(1, len(growth))
-        for number, found in enumerate(growth.values()):
+        for number, series in enumerate(growth.values()):
             axis = figure.add_subplot(below[number])
-            axis.loglog(found["points"], found["seconds"], "o-", color=ACCENT)
-            axis.set_xticks(found["points"], [str(point) for point in found["points"]], fontsize=8)
+            axis.loglog(series["points"], series["seconds"], "o-", color=ACCENT)
+            axis.set_xticks(series["points"], [str(point) for point in series["points"]], fontsize=8)
             axis.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
-            axis.set_xlabel(found["what"], fontsize=8)
+            axis.set_xlabel(series["what"], fontsize=8)
             axis.set_title("growth", loc="left", fontsize=8)
             axis.set_ylabel("s", fontsize=8)
             axis.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""`exhubert annotate`: any number of recordings over many devices and machines, restartable at any moment."""
+"""`exhubert annotate`: classifies many recordings on many devices and machines; a stopped run can be resumed."""
 
 import argparse
 import os
@@ -24,21 +24,23 @@ _DESCRIPTION = (
 
 def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("paths", nargs="*", metavar="PATH", help="recordings, folders of them, or patterns")
-    command.add_argument("--list", type=Path, help="text file of more recordings, a path in each line")
-    command.add_argument("--null", action="store_true", help="paths in --list end in NUL, as of find -print0")
+    command.add_argument("--list", type=Path, help="text file with more recordings, one path per line")
+    command.add_argument("--null", action="store_true", help="paths in --list end in NUL, as from find -print0")
     command.add_argument("--model", required=True, help="folder or hub id of an ExHuBERT")
     command.add_argument("--output", required=True, type=Path, help="folder that all ranks and machines share")
     command.add_argument("--format", default="jsonl", choices=["jsonl", "parquet"])
-    command.add_argument("--timeline", action="store_true", help="the emotion of each window, not only of the whole")
+    command.add_argument(
+        "--timeline", action="store_true", help="the emotion of each window, not only of the whole recording"
+    )
     add_window_options(command)
-    command.add_argument("--batch_size", type=int, default=1, help="windows at a time; changes nothing but the speed")
+    command.add_argument("--batch_size", type=int, default=1, help="windows per batch; only affects speed")
     add_computing_options(command)
-    command.add_argument("--retry", action="store_true", help="try recordings again that were set aside as unusable")
+    command.add_argument("--retry", action="store_true", help="retry recordings that were set aside as unusable")
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Works as one rank and reports; 0, or on rank 0 also 2 if some of all recordings couldn't be used."""
+    """Runs one rank and reports; returns 0, or on rank 0 also 2 if some of all recordings couldn't be used."""
     from transformers.utils import logging
 
     from ..inference.annotate import AnnotationOptions, annotate
@@ -49,8 +51,8 @@ def run(options: argparse.Namespace) -> int:
         places = [*options.paths, *([f"--list {options.list}"] if options.list else [])]
         raise ValueError(f"No recordings in {', '.join(places) or 'PATH'}; known endings are {' '.join(SUFFIXES)}.")
     logging.disable_progress_bar()
-    chosen = {name: getattr(options, name) for name in AnnotationOptions.__dataclass_fields__}
-    report = annotate(files, options.model, options.output, AnnotationOptions(**chosen))
+    values = {name: getattr(options, name) for name in AnnotationOptions.__dataclass_fields__}
+    report = annotate(files, options.model, options.output, AnnotationOptions(**values))
     lines = report.failures[:_SHOWN]
     if len(report.failures) > _SHOWN:
         lines.append(f"{len(report.failures) - _SHOWN} more are in {options.output / ERRORS}.")
@@ -61,13 +63,13 @@ def run(options: argparse.Namespace) -> int:
         if report.unusable:
             lines.append(f"{report.unusable} can't be used: see {options.output / ERRORS}; --retry tries them again.")
     text = "".join(f"exhubert: {line}\n" for line in lines)
-    # the bar of rank 0 has no line end
+    # other ranks print into the open line of rank 0's progress bar
     print(f"\n{text}" if report.rank else text, end="", file=sys.stderr, flush=True)
     return UNUSABLE_FILES if report.unusable else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m exhubert.annotate`: the same command under a name that `accelerate launch -m` takes."""
+    """`python -m exhubert.annotate`: the same command as a module that `accelerate launch -m` can start."""
     parser = argparse.ArgumentParser(prog="python -m exhubert.annotate", description=_DESCRIPTION)
     add_options(parser)
     options = parser.parse_args(arguments)

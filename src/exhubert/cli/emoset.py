@@ -1,4 +1,4 @@
-"""`exhubert emoset ...`: emotional speech corpora, and the dataset built from them."""
+"""The commands `exhubert emoset ...`: list, verify and build emotional speech corpora, and publish the dataset."""
 
 import argparse
 import dataclasses
@@ -16,24 +16,24 @@ def add_command(top_commands) -> None:
     place = argparse.ArgumentParser(add_help=False)
     place.add_argument("--root", help=f"folder with corpora, or YAML of their folders (default: ${ROOT_VARIABLE})")
 
-    command = commands.add_parser("list", parents=[place], help="the corpora of EmoSet++, and which are on this disk")
+    command = commands.add_parser("list", parents=[place], help="list the corpora of EmoSet++ and their folders")
     command.set_defaults(run=_list)
-    command = commands.add_parser("show", help="all that is known of one corpus")
+    command = commands.add_parser("show", help="show the catalog entry of one corpus")
     command.add_argument("corpus")
     command.set_defaults(run=_show)
-    command = commands.add_parser("verify", parents=[place], help="compare what is on disk with the catalog")
+    command = commands.add_parser("verify", parents=[place], help="compare corpora on disk with the catalog")
     command.set_defaults(run=_verify)
 
     command = commands.add_parser("build", parents=[place], help="build corpora into one dataset")
-    command.add_argument("--corpora", type=lambda text: text.split(","), help="only these, separated by commas")
+    command.add_argument("--corpora", type=lambda text: text.split(","), help="build only these, separated by commas")
     command.add_argument(
-        "--corpus", action="append", default=[], metavar="NAME=FOLDER", help="a corpus by its folder; may be repeated"
+        "--corpus", action="append", default=[], metavar="NAME=FOLDER", help="folder of one corpus; may be repeated"
     )
     command.add_argument("--output", required=True, help="folder of the dataset")
-    command.add_argument("--seed", type=int, default=0, help="of the partitions")
-    command.add_argument("--num_proc", type=int, help="processes that decode")
-    command.add_argument("--scheme", default="default", help=f"label map: {', '.join(SCHEMES)}, or a YAML of your own")
-    command.add_argument("--strict", action="store_true", help="make anything that is set aside an error")
+    command.add_argument("--seed", type=int, default=0, help="seed of the partitions")
+    command.add_argument("--num_proc", type=int, help="number of processes that decode")
+    command.add_argument("--scheme", default="default", help=f"label map: {', '.join(SCHEMES)}, or your own YAML file")
+    command.add_argument("--strict", action="store_true", help="fail if anything is set aside")
     command.set_defaults(run=_build)
 
     command = commands.add_parser("stats", help="write table, plots and card of a built dataset")
@@ -48,19 +48,19 @@ def add_command(top_commands) -> None:
 
 def _list(options: argparse.Namespace) -> int:
     try:
-        found = find_corpora(options.root).found
+        folders = find_corpora(options.root).found
     except ValueError:
-        found = {}
-        print(f"(nothing was looked for: give --root, or set {ROOT_VARIABLE})")
+        folders = {}
+        print(f"(no folder was searched: give --root, or set {ROOT_VARIABLE})")
     rows = [("id", "name", "language", "kind", "utterances", "hours", "found in", "licence; access")]
     for facts in catalog().values():
         size = (facts.kind, str(facts.utterances), str(facts.hours))
         terms = f"{facts.licence}; {facts.access}"
-        where = str(found.get(facts.id, "-"))
+        where = str(folders.get(facts.id, "-"))
         rows.append((facts.id, facts.name, ",".join(facts.languages[:3]), *size, where, terms[:80]))
     _print_table(rows)
-    for name in found.keys() - catalog().keys():
-        print(f"{name}: a corpus of your own in {found[name]}")
+    for name in folders.keys() - catalog().keys():
+        print(f"{name}: a corpus of your own in {folders[name]}")
     return 0
 
 
@@ -90,7 +90,9 @@ def _verify(options: argparse.Namespace) -> int:
     corpora = {name: facts for name, facts in catalog().items() if name not in ("manifest", "demo")}
     rows = [("corpus", "status", "detail")]
     rows += [(item.corpus, item.status, item.detail) for item in verify(corpora, sources.found)]
-    rows += [(folder.name, "unknown layout", f"{folder}: no layout of the catalog") for folder in sources.unknown]
+    rows += [
+        (folder.name, "unknown layout", f"{folder}: matches no layout of the catalog") for folder in sources.unknown
+    ]
     _print_table(rows)
     return 0
 
@@ -111,8 +113,8 @@ def _build(options: argparse.Namespace) -> int:
         unknown = sources.unknown
     if not roots:
         raise ValueError(f"No corpus was recognised; unknown folders: {', '.join(map(str, unknown)) or 'none'}.")
-    chosen = {"seed": options.seed, "num_proc": options.num_proc, "scheme": options.scheme, "strict": options.strict}
-    for facts in build(roots, options.output, **chosen).values():
+    settings = {"seed": options.seed, "num_proc": options.num_proc, "scheme": options.scheme, "strict": options.strict}
+    for facts in build(roots, options.output, **settings).values():
         parts = ", ".join(f"{part['utterances']} {name}" for name, part in facts.partitions.items())
         rule = "" if facts.speaker_independent else " (NOT speaker-independent: speakers without names)"
         size = f"{facts.utterances} utterances, {facts.hours} h"

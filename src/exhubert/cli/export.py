@@ -1,4 +1,4 @@
-"""`exhubert export`: a finished model as ONNX, in 8 bits, or folded."""
+"""`exhubert export`: exports a trained model as ONNX, in 8 bits, or folded."""
 
 import argparse
 import sys
@@ -8,20 +8,27 @@ from pathlib import Path
 def add_command(commands) -> None:
     command = commands.add_parser(
         "export",
-        help="a model as ONNX, in 8 bits, or folded",
-        description="Exports a model to a folder that stands alone, and prints what each step costs.",
+        help="export a model as ONNX, in 8 bits, or folded",
+        description="Exports a model to a self-contained folder, and prints what each step costs.",
     )
     command.add_argument("model", help="folder or hub id of a classifier")
     command.add_argument("output", type=Path, metavar="OUT", help="folder to write, new or empty")
     command.add_argument("--format", default="onnx", choices=["onnx", "safetensors"])
-    command.add_argument("--int8", action="store_true", help="ONNX with matrices in 8 bits")
-    command.add_argument("--fold", action="store_true", help="leave out closed blocks and idle frozen gates; exact")
+    command.add_argument("--int8", action="store_true", help="ONNX with matrices quantised to 8 bits")
     command.add_argument(
-        "--prune", type=float, metavar="EPS", help="also leave out blocks that add less than this share to the rest"
+        "--fold", action="store_true", help="leave out closed blocks and frozen gates that are the identity; exact"
+    )
+    command.add_argument(
+        "--prune",
+        type=float,
+        metavar="EPS",
+        help="also leave out blocks that add less than this share to their frozen copy's output",
     )
     command.add_argument("--check", nargs="+", default=[], metavar="PATH", help="recordings or folders to compare on")
-    command.add_argument("--data", help="a built dataset to compare on, with UAR")
-    command.add_argument("--partition", default="test", choices=["train", "validation", "test"], help="of --data")
+    command.add_argument("--data", help="a built dataset to compare on, which adds the UAR")
+    command.add_argument(
+        "--partition", default="test", choices=["train", "validation", "test"], help="partition of --data"
+    )
     command.set_defaults(run=run)
 
 

@@ -1,4 +1,4 @@
-"""`exhubert info`: where a model is from, how far its gates are open, what it was trained on, and what was checked."""
+"""`exhubert info`: prints a model's classes, base model, gates, training data and checks."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def add_command(commands) -> None:
-    command = commands.add_parser("info", help="what a model is", description="Prints what a model is.")
+    command = commands.add_parser("info", help="describe a model", description="Prints a description of a model.")
     command.add_argument("model", help="folder or hub id of an ExHuBERT")
     command.set_defaults(run=run)
 
@@ -21,13 +21,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def describe(model: str | Path) -> str:
-    """A few lines on a model, from its weights and, where it was trained by this project, its `run.json`.
+    """Describes a model in a few lines, from its weights and, if this project trained it, its `run.json`.
 
     Args:
         model: Folder or hub id.
 
     Raises:
-        ValueError, RuntimeError, OSError: It can't be loaded, see `exhubert.conversion.load_classifier`.
+        ValueError, RuntimeError, OSError: The model can't be loaded, see `exhubert.conversion.load_classifier`.
     """
     from transformers.utils import logging
 
@@ -72,11 +72,11 @@ def _training(run: "Run") -> list[str]:
         f"{run.steps} steps, {run.parameters['trainable']:,} parameters",
         f"validation      UAR {100 * run.validation['uar']:.1f} %",
     ]
-    checked = run.invariants
-    if identity := checked.get("ZeroInitIdentityCallback"):
-        found = "identical to the HuBERT" if identity.get("identical") else f"not checked ({identity['reference']})"
-        lines.append(f"step 0          {found}")
-    if frozen := checked.get("FrozenWeightsCallback"):
+    checks = run.invariants
+    if identity := checks.get("ZeroInitIdentityCallback"):
+        result = "identical to the HuBERT" if identity.get("identical") else f"not checked ({identity['reference']})"
+        lines.append(f"step 0          {result}")
+    if frozen := checks.get("FrozenWeightsCallback"):
         state = "unchanged" if frozen["unchanged"] else "CHANGED"
         lines.append(f"frozen weights  {state}, sha256 {frozen['sha256_after'][:16]}")
     return lines

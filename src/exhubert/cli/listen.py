@@ -1,4 +1,4 @@
-"""`exhubert listen`: the emotion of a live stream, window by window, from the microphone or from standard input."""
+"""`exhubert listen`: classifies a live stream, window by window, from the microphone or from standard input."""
 
 import argparse
 import json
@@ -18,23 +18,23 @@ _BLOCK_SECONDS = 0.1
 def add_command(commands) -> None:
     command = commands.add_parser(
         "listen",
-        help="follow a live stream",
-        description="Classifies what the microphone hears, or raw PCM from standard input, window by window, until it "
-        "ends or is stopped by Ctrl-C.",
+        help="classify a live stream",
+        description="Classifies the microphone, or raw PCM from standard input, window by window, until it "
+        "ends or Ctrl-C stops it.",
     )
     command.add_argument("source", nargs="?", default="microphone", choices=["microphone", "-"], help="- is stdin")
     command.add_argument("--model", required=True, help="folder or hub id of an ExHuBERT")
-    command.add_argument("--pcm", default="s16le", choices=list(_SAMPLE_TYPES), help="kind of samples on stdin")
-    command.add_argument("--sampling_rate", type=int, default=16_000, help="of stdin, or to record with, in Hz")
-    command.add_argument("--channels", type=int, default=1, help="of stdin, interleaved; they are mixed")
+    command.add_argument("--pcm", default="s16le", choices=list(_SAMPLE_TYPES), help="sample format of stdin")
+    command.add_argument("--sampling_rate", type=int, default=16_000, help="rate of stdin, or to record with, in Hz")
+    command.add_argument("--channels", type=int, default=1, help="channels of stdin, interleaved; they are mixed")
     command.add_argument("--format", default="table", choices=["table", "jsonl"])
     add_window_options(command)
-    command.add_argument("--device", help="such as cpu or cuda:0; by default the fastest there is")
+    command.add_argument("--device", help="such as cpu or cuda:0; by default the fastest one available")
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints each window as soon as it is heard; 0, also when stopped by Ctrl-C.
+    """Prints each window as soon as it is classified; returns 0, also after Ctrl-C.
 
     Raises:
         ValueError, OSError, RuntimeError: An option, the model or the stream is wrong.
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     if options.sampling_rate < 1 or options.channels < 1:
         raise ValueError("--sampling_rate and --channels must be at least 1.")
     microphone = options.source == "microphone"
-    if microphone:  # before the model, which may take a while to load
+    if microphone:  # check it before the model, which may take a while to load
         device = _sound_device()
         try:
             device.check_input_settings(channels=1, samplerate=options.sampling_rate)
@@ -62,8 +62,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         for window in follow(classifier, blocks, options.sampling_rate, **window_settings(options)):
             if options.format == "jsonl":
-                facts = {"start": window.start, "end": window.end, "label": window.label, "scores": window.scores}
-                print(json.dumps(facts, ensure_ascii=False), flush=True)
+                row = {"start": window.start, "end": window.end, "label": window.label, "scores": window.scores}
+                print(json.dumps(row, ensure_ascii=False), flush=True)
             else:
                 share = f"{window.scores[window.label]:.2f}" if window.scores and window.label else ""
                 print(f"{window.start:8.2f} to {window.end:8.2f}  {window.label or 'silent':13}  {share}", flush=True)
@@ -73,9 +73,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def pcm_blocks(stream: BinaryIO, pcm: str, sampling_rate: int, channels: int) -> Iterator[np.ndarray]:
-    """Blocks `(channels, samples)` of raw PCM, as soon as they are there."""
-    kind = np.dtype(_SAMPLE_TYPES[pcm])
-    frame = kind.itemsize * channels
+    """Blocks `(channels, samples)` of raw PCM, as soon as they arrive."""
+    dtype = np.dtype(_SAMPLE_TYPES[pcm])
+    frame = dtype.itemsize * channels
     rest = b""
     size = max(frame, round(_BLOCK_SECONDS * sampling_rate) * frame)
     while content := stream.read1(size):  # type: ignore[attr-defined]
@@ -83,22 +83,22 @@ def pcm_blocks(stream: BinaryIO, pcm: str, sampling_rate: int, channels: int) ->
         whole = len(content) // frame * frame
         rest = content[whole:]
         if whole:
-            yield np.frombuffer(content[:whole], dtype=kind).reshape(-1, channels).T
+            yield np.frombuffer(content[:whole], dtype=dtype).reshape(-1, channels).T
     if rest:
         print(f"exhubert: the stream ended in the middle of a sample; {len(rest)} bytes are left out.", file=sys.stderr)
 
 
 def microphone_blocks(sampling_rate: int) -> Iterator[np.ndarray]:
-    """Blocks `(samples,)` of what the microphone hears, without end."""
-    heard: queue.Queue[np.ndarray] = queue.Queue()
+    """Endless blocks `(samples,)` from the microphone."""
+    blocks: queue.Queue[np.ndarray] = queue.Queue()
     with _sound_device().InputStream(
         samplerate=sampling_rate,
         channels=1,
         blocksize=round(_BLOCK_SECONDS * sampling_rate),
-        callback=lambda samples, *_: heard.put(samples[:, 0].copy()),
+        callback=lambda samples, *_: blocks.put(samples[:, 0].copy()),
     ):
         while True:
-            yield heard.get()
+            yield blocks.get()
 
 
 def _sound_device():

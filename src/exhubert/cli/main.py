@@ -1,4 +1,4 @@
-"""The `exhubert` command. Only the chosen sub-command imports what it needs, so that `--help` answers at once."""
+"""The `exhubert` command. Sub-commands import heavy libraries only when they run, so that `--help` is fast."""
 
 import argparse
 from collections.abc import Sequence

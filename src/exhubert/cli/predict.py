@@ -1,4 +1,4 @@
-"""`exhubert predict`: recordings, folders and patterns in, a table, lines or annotation files out."""
+"""`exhubert predict`: classifies recordings, and writes a table, JSON, CSV, annotation files or plots."""
 
 import argparse
 import csv
@@ -32,31 +32,35 @@ def add_command(commands) -> None:
     command.add_argument("--model", required=True, help="folder or hub id of an ExHuBERT")
     command.add_argument("--format", default="table", choices=["table", "json", "jsonl", "csv", *PER_RECORDING])
     command.add_argument("--output", type=Path, help="file to write; for annotation formats a folder")
-    command.add_argument("--timeline", action="store_true", help="the emotion of each window, not only of the whole")
-    add_window_options(command)
-    command.add_argument("--batch_size", type=int, default=1, help="windows at a time; changes nothing but the speed")
-    command.add_argument("--workers", type=int, default=1, help="threads that share the model and the processor")
     command.add_argument(
-        "--plot", type=Path, help="picture of each timeline: a .png, .pdf, .svg or .jpg, or a folder for several"
+        "--timeline", action="store_true", help="the emotion of each window, not only of the whole recording"
     )
-    command.add_argument("--resume", action="store_true", help="leave out what --output already holds")
-    command.add_argument("--device", help="such as cpu or cuda:0; by default the fastest there is")
+    add_window_options(command)
+    command.add_argument("--batch_size", type=int, default=1, help="windows per batch; only affects speed")
+    command.add_argument("--workers", type=int, default=1, help="threads that share the model and the CPU")
+    command.add_argument(
+        "--plot", type=Path, help="plot of each timeline: a .png, .pdf, .svg or .jpg file, or a folder for several"
+    )
+    command.add_argument("--resume", action="store_true", help="skip recordings whose results are already in --output")
+    command.add_argument("--device", help="such as cpu or cuda:0; by default the fastest one available")
     add_computing_options(command)
-    command.add_argument("--backend", choices=["torch", "onnx"], help="by default what the model's folder holds")
+    command.add_argument("--backend", choices=["torch", "onnx"], help="by default the one that fits the model's folder")
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Classifies what is asked for; 0, or 2 if some recordings couldn't be used.
+    """Classifies the given recordings; returns 0, or 2 if some couldn't be used.
 
     Raises:
         ValueError, OSError, RuntimeError: An option, the model or the output is wrong.
     """
     per_recording = options.format in PER_RECORDING
     if options.resume and not options.output:
-        raise ValueError("--resume needs --output, to see what is there already.")
+        raise ValueError("--resume needs --output, to see which recordings are done.")
     if options.resume and options.format in ("table", "json"):
-        raise ValueError(f"--resume doesn't go with --format {options.format}; use jsonl, csv or an annotation format.")
+        raise ValueError(
+            f"--resume doesn't work with --format {options.format}; use jsonl, csv or an annotation format."
+        )
     if per_recording and not options.output:
         raise ValueError(f"--format {options.format} writes a file for each recording: give a folder as --output.")
     if options.batch_size < 1 or options.workers < 1:
@@ -74,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     if failures or done:
         print(
             f"exhubert: {len(waiting) - len(failures)} of {len(files)} recordings classified, {len(done & set(files))} "
-            f"were there already, {len(failures)} can't be used.",
+            f"were already done, {len(failures)} can't be used.",
             file=sys.stderr,
         )
     return UNUSABLE_FILES if failures else 0
@@ -106,7 +110,7 @@ def _classify(options: argparse.Namespace, files: list[str]) -> list[str]:
 
 
 class _Writer:
-    """Writes results as they come; what is in the output is whole whenever the program is stopped."""
+    """Writes results as they arrive; those in the output are whole whenever the program is stopped."""
 
     def __init__(self, options: argparse.Namespace, files: list[str]):
         self.options, self.files = options, files
@@ -116,12 +120,12 @@ class _Writer:
     def __enter__(self):
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
-        output, form = self.options.output, self.options.format
-        if form in PER_RECORDING:
+        output, kind = self.options.output, self.options.format
+        if kind in PER_RECORDING:
             output.mkdir(parents=True, exist_ok=True)
         elif output:
             output.parent.mkdir(parents=True, exist_ok=True)
-        if output and form not in ("json", *PER_RECORDING):
+        if output and kind not in ("json", *PER_RECORDING):
             self.stream = output.open(
                 # a name that isn't UTF-8 becomes an escape that JSON reads back
                 "a" if self.options.resume else "w",
@@ -130,33 +134,33 @@ class _Writer:
                 newline="",
             )
         self.width = max(len(file) for file in self.files)
-        if form == "table":
+        if kind == "table":
             print(f"{'file':{self.width}}  {'class':13}  probability  seconds", file=self.stream)
-        self.header = form == "csv" and not (self.options.resume and output.stat().st_size)
+        self.header = kind == "csv" and not (self.options.resume and output.stat().st_size)
         return self
 
     def write(self, file: str, result) -> None:
-        form, timeline = self.options.format, self.options.timeline
+        kind, timeline = self.options.format, self.options.timeline
         failed = not isinstance(result, Prediction)
-        if form in ("json", "jsonl"):
-            facts = {"file": file, "error": str(result)} if failed else result.to_dict(timeline)
-            if form == "json":
-                self.collected.append(facts)
+        if kind in ("json", "jsonl"):
+            row = {"file": file, "error": str(result)} if failed else result.to_dict(timeline)
+            if kind == "json":
+                self.collected.append(row)
             else:
-                self.stream.write(json.dumps(facts, ensure_ascii=False) + "\n")
+                self.stream.write(json.dumps(row, ensure_ascii=False) + "\n")
         elif failed:
             return
-        elif form == "csv":
+        elif kind == "csv":
             self.stream.write(csv_lines(result, timeline, self.header))
             self.header = False
-        elif form == "table":
+        elif kind == "table":
             for step in result.timeline() if timeline else [None]:
                 label = result.label if step is None else step.label or "silent"
                 share = result.scores[result.label] if step is None else max((step.scores or {"": 0.0}).values())
-                where = f"{result.seconds:7.2f}" if step is None else f"{step.start:7.2f} to {step.end:.2f}"
-                print(f"{file:{self.width}}  {label:13}  {share:11.2f}  {where}", file=self.stream)
+                span = f"{result.seconds:7.2f}" if step is None else f"{step.start:7.2f} to {step.end:.2f}"
+                print(f"{file:{self.width}}  {label:13}  {share:11.2f}  {span}", file=self.stream)
         else:
-            write_whole(_annotation_file(self.options, file), PER_RECORDING[form][0](result))
+            write_whole(_annotation_file(self.options, file), PER_RECORDING[kind][0](result))
         self.stream.flush()
 
     def __exit__(self, *error):
@@ -171,42 +175,42 @@ class _Writer:
 
 
 def _plot(options: argparse.Namespace, file: str, prediction) -> list[str]:
-    """Draws the timeline; why it couldn't be drawn, if so."""
+    """Plots the timeline; returns the reason as a list of one sentence if that fails."""
     from ..audio import AudioError
     from ..inference.plot import plot_timeline
 
-    path = options.plot if _is_picture(options.plot) else options.plot / _own_name(file, ".png")
+    path = options.plot if _is_picture(options.plot) else options.plot / _output_name(file, ".png")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         plot_timeline(prediction, file, path)
-    except (AudioError, OSError) as error:  # it vanished since, or the disk is full
-        return [f"{path}: no picture ({error})."]
+    except (AudioError, OSError) as error:  # the recording has vanished, or the disk is full
+        return [f"{path}: the plot couldn't be made ({error})."]
     return []
 
 
 def _is_picture(path: Path) -> bool:
-    """Whether `--plot` names one picture; else it is a folder."""
+    """Whether `--plot` names one image file rather than a folder."""
     return path.suffix.lower() in (".png", ".pdf", ".svg", ".jpg", ".jpeg") and not path.is_dir()
 
 
 def _annotation_file(options: argparse.Namespace, file: str) -> Path:
-    """Where a recording's annotation goes."""
-    return options.output / _own_name(file, PER_RECORDING[options.format][1])
+    """Path of a recording's annotation file."""
+    return options.output / _output_name(file, PER_RECORDING[options.format][1])
 
 
-def _own_name(file: str, ending: str) -> str:
-    """A file name for what belongs to a recording: its own, and a number of its path, since names could repeat."""
+def _output_name(file: str, ending: str) -> str:
+    """Name of a recording's output file: its own name, and a hash of its path, since names may repeat."""
     tag = hashlib.sha1(os.fsencode(Path(file).absolute())).hexdigest()[:8]
     return f"{Path(file).stem[:50]}-{tag}{ending}"
 
 
 def _unescaped(name: str) -> str:
-    """A name whose bytes aren't UTF-8, as `backslashreplace` wrote it."""
+    """Reverses the escapes that `backslashreplace` writes for a name that isn't UTF-8."""
     return re.sub(r"\\udc([89a-f][0-9a-f])", lambda match: chr(0xDC00 + int(match[1], 16)), name)
 
 
 def _done(options: argparse.Namespace) -> set[str]:
-    """Recordings whose results are in the output, without a last line that was cut off, which is removed."""
+    """Recordings whose results are in the output, after a cut-off last line was removed from it."""
     output = options.output
     if options.format in PER_RECORDING:
         return {file for file in find_recordings(options.paths) if _annotation_file(options, file).is_file()}
@@ -225,11 +229,11 @@ def _done(options: argparse.Namespace) -> set[str]:
             rewritten = io.StringIO()
             csv.writer(rewritten, lineterminator="\n").writerows(rows)
             whole = rewritten.getvalue()
-        found = {_unescaped(row[0]) for row in rows[1:]}
+        names = {_unescaped(row[0]) for row in rows[1:]}
     else:
         lines = [line for line in whole.split("\n")[:-1] if "error" not in json.loads(line)]
-        whole = "".join(f"{line}\n" for line in lines)  # what couldn't be read may be readable now
-        found = {json.loads(line)["file"] for line in lines}
+        whole = "".join(f"{line}\n" for line in lines)  # recordings that couldn't be read may be readable now
+        names = {json.loads(line)["file"] for line in lines}
     if whole != text:
         write_whole(output, whole)
-    return found
+    return names

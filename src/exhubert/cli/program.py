@@ -1,4 +1,4 @@
-"""The one ending of every command and recipe: a sentence on standard error and an exit code, never a traceback."""
+"""Runs every command and recipe: errors become a sentence on standard error and an exit code, not a traceback."""
 
 import os
 import sys
@@ -11,14 +11,14 @@ TRACEBACK_VARIABLE = "EXHUBERT_TRACEBACK"
 
 
 def exit_code(run: Callable[[], int | None], name: str) -> int:
-    """Runs a program and turns what can go wrong into a sentence.
+    """Runs a program; prints errors that users can act on as a sentence.
 
     Args:
         run: The program; returns its exit code, or None for 0.
-        name: Name of the program, which the sentence begins with.
+        name: Name of the program, printed before the sentence.
 
     Returns:
-        What `run` returns: 0, or 2 if some recordings couldn't be used. 1 after an error, 130 after Ctrl-C.
+        The exit code of `run`: 0, or 2 if some recordings couldn't be used. 1 after an error, 130 after Ctrl-C.
     """
     try:
         return run() or 0
@@ -33,7 +33,7 @@ def exit_code(run: Callable[[], int | None], name: str) -> int:
 
 
 def run_program(run: Callable[[], int | None], name: str | None = None) -> NoReturn:
-    """Runs a program to its end and exits, see [`exit_code`]. `name` is by default that of the script."""
+    """Runs a program and exits, see [`exit_code`]. `name` is by default the name of the script."""
     sys.exit(exit_code(run, name or Path(sys.argv[0]).name))
 
 

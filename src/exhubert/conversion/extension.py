@@ -1,4 +1,4 @@
-"""Extends a HuBERT to an ExHuBERT, and takes the HuBERT out of an ExHuBERT again."""
+"""Builds an ExHuBERT from a HuBERT checkpoint, and extracts the plain HuBERT from an ExHuBERT."""
 
 import copy
 import math
@@ -24,7 +24,7 @@ from .loading import HUBERT_CLASSES, load_hubert
 logger = logging.get_logger(__name__)
 
 LAYER_PREFIX = "encoder.layers."
-# Fields that may differ from the HuBERT's; any other would change what the model computes.
+# Configuration fields that a caller may set; any other would change what the model computes.
 _FREE = {
     "activation_dropout", "apply_spec_augment", "attention_dropout", "attn_implementation", "base_checkpoint",
     "classifier_proj_size", "feat_proj_dropout", "final_dropout", "frozen_dropout", "hidden_dropout",
@@ -35,34 +35,34 @@ _FREE = {
 
 
 def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, **config_fields):
-    """Extends a HuBERT to an ExHuBERT that computes the same until it is trained.
+    """Extends a HuBERT to an ExHuBERT that has the same outputs until it is trained.
 
-    Every layer's weights go into the frozen and the adapted copy of its block, the gates are zero, and all other
-    weights are taken over. A classification head is taken over if the source has one and `labels` does not ask for
-    another; otherwise a new one is drawn. Method: Amiriparian et al., Interspeech 2024, arXiv 2406.10275.
+    The weights of each layer are copied to the frozen and the adapted copy of its block, the gates are zero, and all
+    other weights are kept. The classification head is kept if the source has one and `labels` names no other classes;
+    otherwise a new head is initialised. Method: Amiriparian et al., Interspeech 2024, arXiv 2406.10275.
 
     Args:
         cls: `ExHuBERTModel` or `ExHuBERTForSequenceClassification`; use their `from_hubert` instead of this function.
         source: A `HubertModel`, `HubertForSequenceClassification` or `HubertForCTC`, or the folder or hub id of one.
-        labels: Class names in logit order, as a list or as the values of a dict by index, or their number. By default
-            those of the source's head; the six EmoSet++ classes if it has none.
-        **config_fields: Fields of `ExHuBERTConfig` to set, such as `hidden_dropout=0.0`; none that would change what
-            the HuBERT computes.
+        labels: Class names in logit order, as a list or a dict from index to name, or the number of classes. By default
+            the classes of the source's head, or the six EmoSet++ classes if it has no head.
+        **config_fields: Fields of `ExHuBERTConfig` to set, such as `hidden_dropout=0.0`. Fields that would change what
+            the HuBERT computes are refused.
 
     Returns:
-        An instance of `cls` in eval mode and in the source's dtype, its frozen copies frozen.
+        An instance of `cls` in eval mode and in the source's dtype, with its frozen copies frozen.
 
     Raises:
-        ValueError: The source is not a HuBERT, or the labels or fields are wrong.
-        RuntimeError: A weight of the source is missing, unexpected or left over.
-        OSError: The source can't be read or reached.
+        ValueError: The source is not a HuBERT, or `labels` or a field is invalid.
+        RuntimeError: A weight of the source is missing or unexpected.
+        OSError: The source can't be read or downloaded.
     """
     hubert: Any = load_hubert(source) if isinstance(source, (str, os.PathLike)) else source
-    kinds: Any = tuple(HUBERT_CLASSES.values())
-    if not isinstance(hubert, kinds) or isinstance(hubert, ExHuBERTPreTrainedModel):
+    hubert_classes: Any = tuple(HUBERT_CLASSES.values())
+    if not isinstance(hubert, hubert_classes) or isinstance(hubert, ExHuBERTPreTrainedModel):
         raise ValueError(
-            f"from_hubert() extends a {', '.join(HUBERT_CLASSES)} or a folder that holds one, "
-            f"not a {type(source).__name__}. An ExHuBERT loads with from_pretrained()."
+            f"from_hubert() extends a {', '.join(HUBERT_CLASSES)} or a folder that contains one, "
+            f"not a {type(source).__name__}. Load an ExHuBERT with from_pretrained()."
         )
     config, keep_head = _extended_config(hubert, labels, config_fields)
     model = cls(config).to(hubert.dtype)
@@ -79,7 +79,7 @@ def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, *
         if "layer_weights" in state:
             state["layer_weights"] = _spread_layer_weights(state["layer_weights"])
     elif has_head:
-        logger.warning("A new classification head is drawn for the classes %s.", ", ".join(config.id2label.values()))
+        logger.warning("Initialising a new classification head for classes %s.", ", ".join(config.id2label.values()))
 
     expected_new = {prefix + SPEC_AUGMENT_VECTOR} | (set() if keep_head else head)
     if prefix + SPEC_AUGMENT_VECTOR not in model.state_dict():
@@ -88,17 +88,17 @@ def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, *
     missing = {key for key in result.missing_keys if key not in expected_new and "gate." not in key}
     if missing or result.unexpected_keys:
         raise RuntimeError(
-            f"The HuBERT can't be extended completely: no source for {sorted(missing)}; "
+            f"The HuBERT can't be extended completely: it has no weights for {sorted(missing)}, and the ExHuBERT has "
             f"no place for {sorted(result.unexpected_keys)}."
         )
     return model.eval()
 
 
 def hubert_of(model: ExHuBERTForSequenceClassification) -> HubertForSequenceClassification:
-    """The plain HuBERT in an ExHuBERT: its frozen copies and all that isn't in a block, with its own head.
+    """Extracts the plain HuBERT from an ExHuBERT: the frozen copies and all weights outside the blocks, head included.
 
-    For a model at step 0, or one that trained with everything but blocks and head frozen, these are the weights of the
-    HuBERT it was extended from.
+    If the model is untrained, or only its blocks and head were trained, these are the weights of the HuBERT it was
+    extended from.
     """
     fields = {key: copy.deepcopy(getattr(model.config, key)) for key in hubert_fields() - {"tie_last_hidden_states"}}
     fields["layerdrop"] = model.config.layerdrop
@@ -117,19 +117,19 @@ def hubert_of(model: ExHuBERTForSequenceClassification) -> HubertForSequenceClas
 def hubert_fields() -> set[str]:
     """Names of the `HubertConfig` fields that a conversion carries over.
 
-    Left out: the fields that describe the file rather than the model, and `layerdrop`, which has another meaning in an
-    ExHuBERT.
+    Excluded are the fields that describe the file rather than the model, and `layerdrop`, which has another meaning in
+    an ExHuBERT.
     """
-    left_out = {"architectures", "dtype", "layerdrop", "model_type", "transformers_version"}
-    return set(HubertConfig.__dataclass_fields__) - left_out
+    excluded = {"architectures", "dtype", "layerdrop", "model_type", "transformers_version"}
+    return set(HubertConfig.__dataclass_fields__) - excluded
 
 
 def _extended_config(hubert, labels, config_fields) -> tuple[ExHuBERTConfig, bool]:
-    """The extended configuration, and whether the source's head can be taken over."""
-    if wrong := sorted(set(config_fields) - _FREE):
+    """Returns the extended configuration and whether the source's head is kept."""
+    if forbidden := sorted(set(config_fields) - _FREE):
         raise ValueError(
-            f"from_hubert() can't set {', '.join(wrong)}: the extended model must compute what its HuBERT does. "
-            f"It can set {', '.join(sorted(_FREE))}; class names go into `labels`."
+            f"from_hubert() can't set {', '.join(forbidden)}: the extended model must compute the same as its HuBERT. "
+            f"It can set {', '.join(sorted(_FREE))}; pass class names as `labels`."
         )
     source = hubert.config
     fields = {key: copy.deepcopy(getattr(source, key)) for key in hubert_fields() - {"tie_last_hidden_states"}}
@@ -140,21 +140,21 @@ def _extended_config(hubert, labels, config_fields) -> tuple[ExHuBERTConfig, boo
     fields["attn_implementation"] = source._attn_implementation
     has_head = isinstance(hubert, HubertForSequenceClassification)
     names = names_by_index(source.id2label) if has_head else list(SIX_CLASSES)
-    wanted = _class_names(labels, names) if labels is not None else names
-    keep_head = has_head and wanted == names
+    class_names = _class_names(labels, names) if labels is not None else names
+    keep_head = has_head and class_names == names
     for field in ("classifier_proj_size", "use_weighted_layer_sum"):
         keep_head = keep_head and config_fields.get(field, fields[field]) == fields[field]
     if keep_head and source.use_weighted_layer_sum:
-        # today's HuBERT weighs its last state before the final norm; so must a head that was trained on that
+        # the current HuBERT sums its last state before the final norm, and a head trained that way needs the same
         fields["tie_last_hidden_states"] = bool(getattr(source, "tie_last_hidden_states", None))
     if not keep_head:
         fields["problem_type"] = None
-    fields |= label_maps(wanted)
+    fields |= label_maps(class_names)
     return ExHuBERTConfig(**(fields | config_fields)), keep_head
 
 
 def _class_names(labels: Any, known: list[str]) -> list[str]:
-    """Class names from what a caller gives for `labels`; a number equal to that of the known names means those."""
+    """Class names from the `labels` argument; a number equal to the number of `known` names selects those."""
     if isinstance(labels, Mapping):
         names = names_by_index(labels)
     elif isinstance(labels, Integral) and int(labels) > 0:
@@ -164,12 +164,12 @@ def _class_names(labels: Any, known: list[str]) -> list[str]:
     else:
         names = []
     if not names or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-        raise ValueError(f"labels is {labels!r}; expected different class names in logit order, or their number.")
+        raise ValueError(f"labels is {labels!r}; expected distinct class names in logit order, or their number.")
     return names
 
 
 def _extended_keys(key: str) -> Iterator[str]:
-    """Where a weight of `HubertModel` goes: layers into both copies, under either weight-norm name."""
+    """Names in an ExHuBERT of a weight of `HubertModel`: layers go to both copies, other names stay the same."""
     if key.startswith(LAYER_PREFIX):
         index, rest = key.removeprefix(LAYER_PREFIX).split(".", 1)
         yield f"{LAYER_PREFIX}{index}.frozen.{rest}"
@@ -179,6 +179,6 @@ def _extended_keys(key: str) -> Iterator[str]:
 
 
 def _spread_layer_weights(weights: torch.Tensor) -> torch.Tensor:
-    """Shares each state's weight between the two that equal it at step 0, so that the weighted sum stays as it is."""
+    """Splits each state's weight between the two states equal to it at step 0, so the weighted sum stays the same."""
     halves = (weights[1:] - math.log(2)).repeat_interleave(2)
     return torch.cat([weights[:1], halves])

@@ -1,4 +1,4 @@
-"""Making a finished ExHuBERT smaller: blocks whose gate is closed lose their adapted copy, idle frozen gates go too."""
+"""Makes a trained ExHuBERT smaller: removes adapted copies behind zero gates, and identity frozen gates."""
 
 import copy
 from collections.abc import Collection, Mapping
@@ -11,23 +11,23 @@ from ..modeling_exhubert import ExHuBERTBlock, ExHuBERTPreTrainedModel
 
 @torch.no_grad()
 def added_shares(model: ExHuBERTPreTrainedModel, batch: Mapping[str, torch.Tensor]) -> dict[int, float]:
-    """What each block adds to its frozen copy's output f on a batch: the norm of gate(adapted(f)) over the norm of f.
+    """Relative contribution of each block on a batch: the norm of gate(adapted(f)) over that of the frozen output f.
 
     Args:
-        model: In any mode; it is measured in eval mode.
-        batch: `input_values` `(batch, samples)` and where used `attention_mask`.
+        model: An ExHuBERT in any mode; it runs in eval mode.
+        batch: `input_values` `(batch, samples)` and, if used, `attention_mask`.
 
     Returns:
-        The share of each block that has a gate, by its index.
+        The share of each block that has a gate, by block index.
     """
     frozen: dict[int, float] = {}
     added: dict[int, float] = {}
 
-    def keep(sizes: dict[int, float], index: int):
+    def record(sizes: dict[int, float], index: int):
         return lambda module, inputs, output: sizes.__setitem__(index, output.float().norm().item())
 
-    handles = [model.blocks[index].skip.register_forward_hook(keep(frozen, index)) for index in model.gates]
-    handles += [gate.register_forward_hook(keep(added, index)) for index, gate in model.gates.items()]
+    handles = [model.blocks[index].skip.register_forward_hook(record(frozen, index)) for index in model.gates]
+    handles += [gate.register_forward_hook(record(added, index)) for index, gate in model.gates.items()]
     training, device = model.training, next(model.parameters()).device
     try:
         model.eval()(**{key: value.to(device) for key, value in batch.items()})
@@ -39,7 +39,7 @@ def added_shares(model: ExHuBERTPreTrainedModel, batch: Mapping[str, torch.Tenso
 
 
 def closed_gates(model: ExHuBERTPreTrainedModel) -> list[int]:
-    """Indices of the blocks whose gate is exactly zero, so that they add nothing."""
+    """Indices of the blocks whose gate is exactly zero, so that they only return their frozen output."""
     return [index for index, gate in model.gates.items() if not (gate.weight.any() or gate.bias.any())]
 
 
@@ -49,33 +49,33 @@ def idle_frozen_gates(model: ExHuBERTPreTrainedModel) -> list[int]:
 
 
 def fold(model: ExHuBERTPreTrainedModel, also: Collection[int] = ()) -> ExHuBERTPreTrainedModel:
-    """A smaller model that computes the same: without adapted copies behind closed gates, nor identity frozen gates.
+    """Returns a smaller model with the same outputs: no adapted copies behind closed gates, no identity frozen gates.
 
-    Exact in fp32. What is left out is written into `closed_blocks` and `frozen_gate` of its configuration, so that it
-    saves and loads like any ExHuBERT. The given model stays as it is; the two share no weights.
+    Exact in fp32. The removed parts are recorded in `closed_blocks` and `frozen_gate` of the configuration, so the
+    result saves and loads like any ExHuBERT. The input model is unchanged and shares no weights with the result.
 
     Args:
-        model: A finished ExHuBERT, with or without head.
-        also: Indices of further blocks whose adapted copies are dropped though their gates are open, which changes the
-            result.
+        model: A trained ExHuBERT, with or without head.
+        also: Indices of further blocks whose adapted copies are removed although their gates are open, which changes
+            the outputs.
 
     Returns:
         A model of the same class, in eval mode.
 
     Raises:
-        ValueError: `also` names a block there isn't.
+        ValueError: `also` names a block that does not exist.
     """
     if unknown := sorted(set(also) - set(range(len(model.blocks)))):
-        raise ValueError(f"There is no block {unknown[0]}; the blocks are 0 to {len(model.blocks) - 1}.")
+        raise ValueError(f"The model has no block {unknown[0]}; the blocks are 0 to {len(model.blocks) - 1}.")
     config: ExHuBERTConfig = copy.deepcopy(model.config)
     closed = {*closed_gates(model), *also, *(config.closed_blocks or ())}
     idle = idle_frozen_gates(model)
-    kept = [index for index, block in enumerate(model.blocks) if block.frozen_gate is not None and index not in idle]
+    gated = [index for index, block in enumerate(model.blocks) if block.frozen_gate is not None and index not in idle]
     config.closed_blocks = sorted(closed) or None
-    config.frozen_gate = True if len(kept) == len(model.blocks) else kept or False
+    config.frozen_gate = True if len(gated) == len(model.blocks) else gated or False
     smaller = type(model)(config).to(dtype=model.dtype, device=model.device)
-    wanted = set(smaller.state_dict())
-    smaller.load_state_dict({key: value for key, value in model.state_dict().items() if key in wanted})
+    keys = set(smaller.state_dict())
+    smaller.load_state_dict({key: value for key, value in model.state_dict().items() if key in keys})
     smaller.name_or_path = model.name_or_path
     return smaller.eval()
 

@@ -1,4 +1,4 @@
-"""The proof that an ExHuBERT still computes what the HuBERT it came from computes."""
+"""Checks that an untrained ExHuBERT computes exactly what the HuBERT it was extended from computes."""
 
 import contextlib
 import math
@@ -14,13 +14,13 @@ from ..modeling_exhubert import ExHuBERTForSequenceClassification, ExHuBERTPreTr
 
 @dataclass(frozen=True)
 class IdentityReport:
-    """Largest absolute differences between an ExHuBERT and a HuBERT on one batch, over all of it.
+    """Largest absolute differences between the outputs of an ExHuBERT and a HuBERT on one batch.
 
     Attributes:
-        hidden_states: Over the block inputs, block outputs and last hidden state, frozen outputs included.
-        logits: Over the logits, of the ExHuBERT's own head where the HuBERT has none; None for models without head.
-        logit_tolerance: 0.0; 1e-6 for a weighted sum of layers, which adds twice as many equal states.
-        identical: The hidden states are equal bit for bit, and the logits within their tolerance.
+        hidden_states: Over block inputs, frozen outputs, block outputs and the last hidden state.
+        logits: Over the logits, with the ExHuBERT's head on both if the HuBERT has none; None without a head.
+        logit_tolerance: 0.0; 1e-6 for a weighted sum of layers, which sums twice as many states.
+        identical: Whether the hidden states are equal bit for bit and the logits within their tolerance.
     """
 
     hidden_states: float
@@ -39,34 +39,34 @@ class IdentityReport:
 def identity_report(
     model: ExHuBERTPreTrainedModel, hubert, batch: Mapping[str, torch.Tensor] | torch.Tensor
 ) -> IdentityReport:
-    """Compares an ExHuBERT with the HuBERT it came from, in eval mode, on one batch.
+    """Compares an ExHuBERT with the HuBERT it was extended from on one batch, in eval mode.
 
     Args:
         model: The ExHuBERT, with or without head.
         hubert: The HuBERT, with or without head.
-        batch: `input_values` `(batch, samples)` and where used `attention_mask`; other keys are left out. Or just the
+        batch: `input_values` `(batch, samples)` and, if used, `attention_mask`; other keys are ignored. Or only the
             input values.
 
     Returns:
-        The largest absolute differences. At step 0 both are 0.0 in fp32.
+        The largest absolute differences; both are 0.0 in fp32 before training.
 
     Raises:
-        ValueError: The two don't have the same number of HuBERT layers.
+        ValueError: The number of blocks differs from the number of HuBERT layers.
     """
     blocks, layers = len(model.blocks), hubert.config.num_hidden_layers
     if blocks != layers:
-        raise ValueError(f"An ExHuBERT of {blocks} blocks can't come from a HuBERT of {layers} layers.")
+        raise ValueError(f"An ExHuBERT with {blocks} blocks can't be compared with a HuBERT with {layers} layers.")
     if isinstance(batch, torch.Tensor):
         batch = {"input_values": batch}
     inputs = {key: value for key, value in batch.items() if key in ("input_values", "attention_mask")}
     align(model)
     align(hubert)
     with _evaluating(model, hubert):
-        ours = model.base_model(**inputs, output_hidden_states=True)
-        theirs = hubert.base_model(**inputs, output_hidden_states=True)
-        pairs = [(ours.last_hidden_state, theirs.last_hidden_state)]
-        for index, state in enumerate(theirs.hidden_states):
-            pairs += [(ours.hidden_states[own], state) for own in (2 * index - 1, 2 * index) if 0 <= own < 2 * layers]
+        outputs = model.base_model(**inputs, output_hidden_states=True)
+        hubert_outputs = hubert.base_model(**inputs, output_hidden_states=True)
+        pairs = [(outputs.last_hidden_state, hubert_outputs.last_hidden_state)]
+        for index, state in enumerate(hubert_outputs.hidden_states):
+            pairs += [(outputs.hidden_states[i], state) for i in (2 * index - 1, 2 * index) if 0 <= i < 2 * layers]
         hidden = max((a - b).abs().max().item() for a, b in pairs)
         logits = None
         if isinstance(model, ExHuBERTForSequenceClassification):
@@ -74,14 +74,14 @@ def identity_report(
             if has_head and hubert.config.id2label == model.config.id2label:
                 expected = hubert(**inputs).logits
             else:
-                expected = model.classify(theirs.last_hidden_state, inputs.get("attention_mask"))
-            # not model(...): under mixed precision the Trainer wraps that in autocast, and the rest is compared bare
+                expected = model.classify(hubert_outputs.last_hidden_state, inputs.get("attention_mask"))
+            # not model(...), which the Trainer wraps in autocast for mixed precision, unlike the calls above
             logits = (type(model).forward(model, **inputs).logits - expected).abs().max().item()
     return IdentityReport(hidden, logits, 1e-6 if model.config.use_weighted_layer_sum else 0.0)
 
 
 def signal_like_speech(seconds: float = 3.0, seed: int = 0) -> torch.Tensor:
-    """A test signal `(1, samples)` at 16 kHz: gliding harmonics in noise, zero mean and unit variance."""
+    """Speech-like test signal `(1, samples)` at 16 kHz: gliding harmonics in noise, zero mean and unit variance."""
     time = torch.arange(round(seconds * 16_000)) / 16_000
     phase = 2 * math.pi * (120 * time + 15 * torch.sin(2 * math.pi * 0.7 * time))
     voiced = sum(torch.sin(k * phase) / k for k in range(1, 20)) * (0.6 + 0.4 * torch.sin(2 * math.pi * 4 * time))
@@ -90,7 +90,7 @@ def signal_like_speech(seconds: float = 3.0, seed: int = 0) -> torch.Tensor:
 
 
 def align(model: torch.nn.Module):
-    """Moves weights that safetensors mapped to odd addresses: CPU kernels round differently there (2e-7)."""
+    """Copies weights that safetensors mapped to unaligned addresses, where CPU kernels round differently (2e-7)."""
     for parameter in model.parameters():
         if parameter.data_ptr() % 64:
             parameter.data = parameter.data.clone()
@@ -98,7 +98,7 @@ def align(model: torch.nn.Module):
 
 @contextlib.contextmanager
 def _evaluating(*models: torch.nn.Module):
-    """Puts models into eval mode, and back."""
+    """Puts models into eval mode, and restores their modes on exit."""
     modes = [model.training for model in models]
     for model in models:
         model.eval()

@@ -1,4 +1,4 @@
-"""The ExHuBERT published with the paper: its layout read into ours, and its computation as a witness."""
+"""Loads the ExHuBERT checkpoint published with the paper, and reproduces its computation as a reference."""
 
 import json
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ PUBLISHED_LICENSE = "cc-by-nc-sa-4.0"
 
 
 def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity_gates: bool = False, **config_fields):
-    """Loads an ExHuBERT from the layout it was published in, which no current transformers reads.
+    """Loads an ExHuBERT from the published layout, which current versions of transformers can't read.
 
     Args:
         cls: `ExHuBERTModel` or `ExHuBERTForSequenceClassification`; use their `from_published` instead.
         source: Folder or hub id with the published `config.json` and weights (`pytorch_model.bin`, read without
             unpickling code, or safetensors).
-        drop_identity_gates: Leave out each frozen gate that is exactly the identity. The result computes the same.
+        drop_identity_gates: Whether to drop frozen gates that are exactly the identity. The outputs stay the same.
         **config_fields: Fields of `ExHuBERTConfig` to set, such as `frozen_dropout=True` for the published training.
 
     Returns:
@@ -34,8 +34,8 @@ def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity
 
     Raises:
         ValueError: The checkpoint isn't in the published layout.
-        RuntimeError: A weight is missing or left over.
-        OSError: It can't be read or reached.
+        RuntimeError: A weight is missing or unexpected.
+        OSError: The checkpoint can't be read or downloaded.
     """
     fields, published_state = read_published(source)
     state = _own_memory({_from_published_key(key): value for key, value in published_state.items()})
@@ -65,10 +65,10 @@ def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity
 
 
 def read_published(source: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Reads a checkpoint in the published layout: `(configuration fields, state dict under its own names)`.
+    """Reads a checkpoint in the published layout as `(configuration fields, state dict with published names)`.
 
-    The fields are those `ExHuBERTConfig` has; layers and classes are counted in the weights, and placeholder class
-    names give way to the six EmoSet++ classes. Errors as in [`load_published`].
+    Only fields of `ExHuBERTConfig` are returned. Layers and classes are counted from the weights, and placeholder class
+    names are replaced by the six EmoSet++ classes. Raises the same errors as [`load_published`].
     """
     values = read_config(source)
     state = _read_weights(source)
@@ -79,12 +79,12 @@ def read_published(source: str | Path) -> tuple[dict[str, Any], dict[str, torch.
         raise ValueError(
             f"{source} is not in the published ExHuBERT layout: expected model_type 'hubert' and pairs of layers with "
             f"a `gate_bb_linear`, found model_type {values.get('model_type')!r}, {len(layers)} layers and "
-            f"{len(gates)} gates. A HuBERT is extended with from_hubert(), a converted ExHuBERT loads with "
+            f"{len(gates)} gates. Extend a HuBERT with from_hubert(), or load a converted ExHuBERT with "
             "from_pretrained()."
         )
     if layers != gates:
         raise RuntimeError(
-            f"{source} is not complete: every layer of the published layout carries a `gate_bb_linear`, and layers "
+            f"{source} is not complete: every layer of the published layout has a `gate_bb_linear`, but layers "
             f"{sorted(layers - gates)} have none."
         )
     fields = {key: value for key, value in values.items() if key in hubert_fields()}
@@ -102,9 +102,9 @@ def read_published(source: str | Path) -> tuple[dict[str, Any], dict[str, torch.
 
 
 def published_logits(source: str | Path, input_values: torch.Tensor, attention_mask: torch.Tensor | None = None):
-    """What the published code computes, without our model: stock HuBERT layers, the gates hung on as hooks.
+    """Logits of the published model, computed without our model code: stock HuBERT layers with the gates as hooks.
 
-    The other half of the comparison that a conversion reports. Odd layers add their own input, the skip connection.
+    Reference for the comparison that a conversion reports. Odd layers add their own input, the skip connection.
 
     Args:
         source: Folder or hub id in the published layout.
@@ -116,7 +116,7 @@ def published_logits(source: str | Path, input_values: torch.Tensor, attention_m
     """
     fields, state = read_published(source)
     stock_fields = {key: value for key, value in fields.items() if key in HubertConfig.__dataclass_fields__}
-    stock_fields["tie_last_hidden_states"] = True  # the published code weighs the last state after the final norm
+    stock_fields["tie_last_hidden_states"] = True  # the published code sums the last state after the final norm
     gates = {key: value for key, value in state.items() if ".gate_bb_linear." in key}
     with torch.device("meta"):
         stock = HubertForSequenceClassification(HubertConfig(**stock_fields)).eval()
@@ -141,7 +141,7 @@ def published_logits(source: str | Path, input_values: torch.Tensor, attention_m
 
 
 def _own_memory(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Gives tensors that a checkpoint shares memory of their own, or training one would train the other; one dtype."""
+    """Clones tensors that share memory, or training one would change the other, and casts mixed dtypes to fp32."""
     dtypes = {value.dtype for value in state.values() if value.is_floating_point()}
     seen: set[int] = set()
     result = {}
@@ -182,7 +182,7 @@ def _is_identity(state: Mapping[str, torch.Tensor], block: int) -> bool:
 
 
 def _read_weights(source: str | Path) -> dict[str, torch.Tensor]:
-    """Every tensor of a checkpoint, whole or in shards, safetensors or pickle; pickled code is refused."""
+    """Reads all tensors of a checkpoint, sharded or not, from safetensors or pickle; pickled code is refused."""
     folder = Path(source) if Path(source).is_dir() else Path(_download(str(source)))
     for name, read in (("model.safetensors", _read_safetensors), ("pytorch_model.bin", _read_pickle)):
         index = folder / f"{name}.index.json"
@@ -191,7 +191,7 @@ def _read_weights(source: str | Path) -> dict[str, torch.Tensor]:
             return {key: value for shard in shards for key, value in read(folder / shard).items()}
         if (folder / name).is_file():
             return read(folder / name)
-    raise OSError(f"{source} holds neither model.safetensors nor pytorch_model.bin: the download may be incomplete.")
+    raise OSError(f"{source} contains neither model.safetensors nor pytorch_model.bin: the download may be incomplete.")
 
 
 def _download(repository: str) -> str:
@@ -204,13 +204,13 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise OSError(f"{path} is damaged or was not downloaded to its end. ({error})") from error
+        raise OSError(f"{path} is damaged or its download is incomplete. ({error})") from error
 
 
 def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises pickle, zip and runtime errors of its own
+    except Exception as error:  # torch raises its own pickle, zip and runtime errors
         raise OSError(
             f"{path} can't be read as a plain dictionary of tensors, and nothing else is unpickled. "
             f"({type(error).__name__}: {str(error).splitlines()[0]})"

@@ -1,4 +1,4 @@
-"""An ONNX model in the place of a torch one, so that pipeline and evaluation also run on onnxruntime."""
+"""Wraps an exported ONNX model in the interface of a torch model, so that pipeline and evaluation can run it."""
 
 import json
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ EXPORTED = "model.onnx"
 
 @dataclass
 class OnnxOutput:
-    """`logits` `(batch, labels)` and `embedding` `(batch, hidden)`, the mean of the last hidden state over frames."""
+    """Holds `logits` `(batch, labels)` and `embedding` `(batch, hidden)`, the mean last hidden state over frames."""
 
     logits: torch.Tensor
     embedding: torch.Tensor
 
 
 class OnnxModel:
-    """An exported classifier, called like the torch model it was made from.
+    """An exported classifier that is called like the torch model it was exported from.
 
     Args:
         folder: Folder written by `exhubert export`. The session uses as many threads as torch.
@@ -39,7 +39,7 @@ class OnnxModel:
         self.name_or_path = str(folder)
         self.device, self.dtype = torch.device("cpu"), torch.float32
         report = Path(folder) / "export.json"
-        # in 8 bits activations are scaled over the whole batch, so that a clip would depend on the others
+        # int8 activations are scaled over the whole batch, so a clip's result would depend on the other clips
         self._one_by_one = report.is_file() and json.loads(report.read_text(encoding="utf-8"))["int8"]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
@@ -58,11 +58,11 @@ class OnnxModel:
         return OnnxOutput(*map(torch.from_numpy, self.session.run(None, inputs)))
 
     def to(self, *_: Any, **__: Any) -> "OnnxModel":
-        """Does nothing: an ONNX model stays on the processor, in single precision."""
+        """Does nothing: an ONNX model stays on the CPU in fp32."""
         return self
 
     def eval(self) -> "OnnxModel":
-        """Does nothing: an ONNX model never trains."""
+        """Does nothing: an ONNX model is never in training mode."""
         return self
 
     def can_generate(self) -> bool:

@@ -1,11 +1,11 @@
 """A small synthetic corpus of emotional speech, made at run time by a rule-based synthesiser.
 
-It lets every step of the project run on any machine, without a download and without recordings of people: fourteen
-languages, twelve native labels that map to the six classes, unseen speakers and unseen languages for testing. Results
-on it show that the software works and say nothing about human speech.
+With it, every step of the project runs on any machine, without downloads and without recordings of people. It has
+fourteen languages, twelve native labels that map to the six classes, and unseen speakers and languages for testing.
+Results on it show that the software works and say nothing about human speech.
 
-Languages come in three groups: A sounds like acted speech in a studio, B like speech over a line in the field from
-people who show emotion differently, and U is kept for testing and never trained on.
+Languages come in three groups: A sounds like acted speech in a studio, B like telephone and field recordings of people
+who show emotion differently, and U is reserved for testing.
 """
 
 from __future__ import annotations
@@ -33,17 +33,18 @@ def synthesise(
 ) -> Path:
     """Make the demo corpus below ``output``, or complete it after an interruption.
 
-    Clips are ``<language>/<speaker>_<label>_<nn>.wav``, 16 kHz mono 16-bit. ``manifest.csv`` names them with label,
+    Clips are ``<language>/<speaker>_<label>_<nn>.wav``, 16 kHz mono 16-bit. ``manifest.csv`` lists them with label,
     speaker, gender, language, text and partition (``test`` for the languages of group U, else empty), and
-    ``corpus.json`` the settings and the engine; both are written last. The same settings with the same engine give
-    the same bytes.
+    ``corpus.json`` records the settings and the engine; both are written last. The same settings with the same engine
+    produce the same bytes.
 
     Args:
         output: a new folder, or one that holds this corpus with the same settings.
-        seed: of speakers and utterances.
-        languages: keys of ``LANGUAGES``; all of them if not given.
-        speakers: per language.
-        utterances_per_class: per speaker and class; each class has two native labels that take turns.
+        seed: seed of the speakers and utterances.
+        languages: keys of ``LANGUAGES``; all of them if None.
+        speakers: number of speakers per language.
+        utterances_per_class: number of utterances per speaker and class; they alternate between the two native labels
+            of the class.
         progress: show a progress bar over all clips.
 
     Returns:

@@ -13,11 +13,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m exhubert.demo", description="Make the synthetic demo corpus.")
     parser.add_argument("output", help="folder for the corpus; an interrupted one is completed")
-    parser.add_argument("--seed", type=int, default=0, help="of speakers and utterances (default: %(default)s)")
-    parser.add_argument("--languages", help=f"comma-separated, of {','.join(LANGUAGES)} (default: all)")
-    parser.add_argument("--speakers", type=int, default=10, help="per language (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of speakers and utterances (default: %(default)s)")
+    parser.add_argument("--languages", help=f"comma-separated languages out of {','.join(LANGUAGES)} (default: all)")
+    parser.add_argument("--speakers", type=int, default=10, help="speakers per language (default: %(default)s)")
     parser.add_argument(
-        "--utterances-per-class", type=int, default=4, help="per speaker, in each of six classes (default: %(default)s)"
+        "--utterances-per-class", type=int, default=4, help="utterances per speaker and class (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
     return exit_code(lambda: _run(options), "exhubert.demo")

@@ -1,4 +1,4 @@
-"""From the engine's signal to a recording: effects of the voice first, then room, line, noise and recording gain."""
+"""Turns synthetic speech into a recording: effects of the voice, then room, telephone line, noise and gain."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TELEPHONE_SHARE = 0.6
 _TELEPHONE_BAND = (250, 3_500)  # Hz
 _FIELD_SNR = (18.0, 26.0)  # dB
 _STUDIO_SNR = (40.0, 50.0)  # dB
-_ROOM_DECAY = (0.15, 0.40)  # s to fall by 60 dB
+_ROOM_DECAY = (0.15, 0.40)  # s, reverberation time (decay by 60 dB)
 _GAIN_SPREAD = 4.0  # dB
 _LEVEL = -26.0  # dBFS of a neutral voice, RMS
-_MARGIN = 0.05  # s kept before and after the speech
+_MARGIN = 0.05  # s before and after the speech
 
 
 def _rms(signal: np.ndarray) -> float:
@@ -29,7 +29,7 @@ def _rms(signal: np.ndarray) -> float:
 
 
 def _trim(signal: np.ndarray) -> np.ndarray:
-    """Cut to the speech, by 10 ms of signal within 45 dB of the peak, and leave a margin of silence on both sides."""
+    """Trim to the 10 ms frames within 45 dB of the peak, and add a margin of silence on both sides."""
     hop = SAMPLE_RATE // 100
     frames = np.abs(signal[: len(signal) // hop * hop]).reshape(-1, hop).max(axis=1)
     loud = np.flatnonzero(frames > frames.max() * 10 ** (-45 / 20))
@@ -68,12 +68,12 @@ def _add_noise(signal: np.ndarray, snr: float, rng: np.random.Generator) -> np.n
 
 
 def record(speech: np.ndarray, rate: int, effects: Effects, group: str, rng: np.random.Generator) -> np.ndarray:
-    """Turn the engine's answer into a recording.
+    """Turn the engine's speech into a recording.
 
     Args:
         speech: shape ``(samples,)``, 16-bit integers at ``rate`` Hz.
-        rate: Hz.
-        effects: of the voice, from the rules.
+        rate: sampling rate of ``speech``, Hz.
+        effects: effects of the voice, from the rules.
         group: ``B`` is recorded in the field (room, noise at 18-26 dB, a telephone line for 60 % of the clips), the
             other groups in a studio.
         rng: the utterance's own generator.
@@ -86,7 +86,7 @@ def record(speech: np.ndarray, rate: int, effects: Effects, group: str, rng: np.
     """
     if not np.any(speech):
         raise ValueError(
-            f"The speech engine answered with {len(speech)} samples of silence where speech was expected; "
+            f"The speech engine answered with {len(speech)} samples of silence instead of speech; "
             "its data for this language may be damaged, reinstall it."
         )
     common = gcd(SAMPLE_RATE, rate)

@@ -1,4 +1,4 @@
-"""Write the demo corpus: one folder per language, each whole or not there, then the manifest and the settings."""
+"""Writes the demo corpus: one folder per language, complete or absent, then the manifest and the settings."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ _RECORD = "language.json"
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the content of a language's folder.
+    """Settings that determine the content of a language's folder.
 
     Attributes:
-        seed: of every random draw, at least 0.
-        speakers: per language, at least 1.
-        utterances_per_class: per speaker, at least 1; both native labels of a class occur from 2 on.
+        seed: seed of every random draw, at least 0.
+        speakers: number of speakers per language, at least 1.
+        utterances_per_class: number of utterances per speaker and class, at least 1; both native labels of a class
+            occur from 2 on.
         recipe: version of rules and sentences.
     """
 
@@ -50,10 +51,10 @@ class Settings:
     recipe: int = RECIPE
 
     def __post_init__(self) -> None:
-        for name, least in (("seed", 0), ("speakers", 1), ("utterances_per_class", 1)):
+        for name, minimum in (("seed", 0), ("speakers", 1), ("utterances_per_class", 1)):
             value = getattr(self, name)
-            if value < least:
-                raise ValueError(f"The demo corpus was asked for with {name}={value}; use {least} or more.")
+            if value < minimum:
+                raise ValueError(f"The demo corpus was asked for with {name}={value}; use {minimum} or more.")
 
     @property
     def clips_per_language(self) -> int:
@@ -62,7 +63,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class _Clip:
-    """One line of the manifest before it is said."""
+    """One row of the manifest, before its speech is synthesised."""
 
     file: str
     label: str
@@ -72,13 +73,13 @@ class _Clip:
 
 
 def load_sentences() -> dict[str, list[str]]:
-    """The sentences of every language."""
+    """The sentences of each language, from `sentences.yaml`."""
     text = Path(__file__).with_name("sentences.yaml").read_text(encoding="utf-8")
     return yaml.safe_load(text)
 
 
 def _clips(language: str, sentences: list[str], settings: Settings) -> Iterator[_Clip]:
-    """The clips of a language in the order in which the engine has to say them."""
+    """The clips of a language in the order in which the engine must synthesise them."""
     root = (settings.seed, *language.encode())
     for index in range(settings.speakers):
         rng = np.random.default_rng((*root, index))
@@ -107,14 +108,14 @@ def _write_wav(path: Path, samples: np.ndarray) -> None:
         file.writeframes(samples.astype("<i2").tobytes())
 
 
-def _require_same(where: Path, settings: dict, now: dict) -> None:
+def _require_same(path: Path, settings: dict, current: dict) -> None:
     records.Settings(settings).require_same(
-        records.Settings(now), f"The demo corpus of {where}", "Choose another output folder, or delete this one."
+        records.Settings(current), f"The demo corpus of {path}", "Choose another output folder, or delete this one."
     )
 
 
 def _read_language(folder: Path, settings: Settings) -> dict | None:
-    """The record of a finished language, or None where the language is still to be made."""
+    """Reads the record of a finished language; None if its folder doesn't exist yet."""
     if not folder.exists():
         return None
     path = folder / _RECORD
@@ -123,13 +124,13 @@ def _read_language(folder: Path, settings: Settings) -> dict | None:
             f"{folder} has no {_RECORD}, so it is not a language of a demo corpus and will not be overwritten. "
             "Choose another output folder, or delete this one."
         )
-    found = json.loads(path.read_text(encoding="utf-8"))
-    _require_same(path, found["settings"], asdict(settings))
-    return found
+    content = json.loads(path.read_text(encoding="utf-8"))
+    _require_same(path, content["settings"], asdict(settings))
+    return content
 
 
 def _make_language(output: Path, language: str, sentences: list[str], settings: Settings, bar: tqdm) -> dict:
-    """Say all clips of a language with a fresh engine and return its record."""
+    """Synthesise all clips of a language with a fresh engine and return its record."""
     part = output / f"{language}.incomplete"
     if part.exists():
         shutil.rmtree(part)
@@ -167,32 +168,32 @@ def _make_language(output: Path, language: str, sentences: list[str], settings: 
 
 
 def _require_one_engine(output: Path, records: dict[str, dict]) -> dict:
-    """The engine that made all languages; mixing two would make the corpus impossible to reproduce."""
+    """The engine that made all languages; a corpus from two engines couldn't be reproduced."""
     by_engine: dict[tuple[str, str], list[str]] = {}
     for language, content in records.items():
         by_engine.setdefault((content["engine"]["name"], content["engine"]["version"]), []).append(language)
     if len(by_engine) > 1:
-        found = "; ".join(f"{name} {version} made {', '.join(made)}" for (name, version), made in by_engine.items())
+        engines = "; ".join(f"{name} {version} made {', '.join(keys)}" for (name, version), keys in by_engine.items())
         raise ValueError(
-            f"The languages in {output} come from different speech engines ({found}), expected one for all. "
+            f"The languages in {output} come from different speech engines ({engines}), expected one engine for all. "
             "Delete the languages of one engine and run again, or choose another output folder."
         )
     return next(iter(records.values()))["engine"]
 
 
 def write_corpus(output: Path, languages: tuple[str, ...], settings: Settings, progress: bool) -> Path:
-    """Make what is missing of the corpus below ``output`` and return its manifest.
+    """Make the missing parts of the corpus below ``output`` and return the path of its manifest.
 
     Raises:
         ValueError: ``output`` holds a corpus with other settings or from another engine.
-        RuntimeError: a language has to be made and no speech engine is installed.
+        RuntimeError: a language is missing and no speech engine is installed.
     """
     summary = output / "corpus.json"
-    wanted = {**asdict(settings), "languages": list(languages)}
+    recorded = {**asdict(settings), "languages": list(languages)}
     if summary.exists():
-        _require_same(summary, json.loads(summary.read_text(encoding="utf-8"))["settings"], wanted)
-    found = {language: _read_language(output / language, settings) for language in languages}
-    records = {language: content for language, content in found.items() if content}
+        _require_same(summary, json.loads(summary.read_text(encoding="utf-8"))["settings"], recorded)
+    contents = {language: _read_language(output / language, settings) for language in languages}
+    records = {language: content for language, content in contents.items() if content}
     size = settings.clips_per_language
     sentences = load_sentences()
     output.mkdir(parents=True, exist_ok=True)
@@ -216,7 +217,7 @@ def write_corpus(output: Path, languages: tuple[str, ...], settings: Settings, p
         {
             "synthetic": True,
             "notice": _NOTICE,
-            "settings": wanted,
+            "settings": recorded,
             "engine": engine,
             "sampling_rate": SAMPLE_RATE,
             "clips": len(rows),

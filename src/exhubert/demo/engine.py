@@ -1,4 +1,4 @@
-"""The parent's side of the speech worker: start it, send jobs, receive speech."""
+"""Client of the speech worker process: starts it, sends jobs and receives speech."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class SpeechEngine:
     The same jobs in the same order give the same samples; one job alone may not, because the engine keeps state.
 
     Attributes:
-        name: of the engine.
-        version: of the engine.
-        rate: of the speech, Hz.
+        name: name of the engine.
+        version: version of the engine.
+        rate: sampling rate of the speech, Hz.
 
     Raises:
         RuntimeError: no engine is installed; the message says how to install one.
@@ -35,13 +35,13 @@ class SpeechEngine:
         self._jobs = self._process.stdin
         self._answers = self._process.stdout
         try:
-            hello = self._receive()
+            header = self._receive()
         except BaseException:
             self.close()
             raise
-        self.name: str = hello["engine"]
-        self.version: str = hello["version"]
-        self.rate: int = hello["rate"]
+        self.name: str = header["engine"]
+        self.version: str = header["version"]
+        self.rate: int = header["rate"]
 
     def __enter__(self) -> SpeechEngine:
         return self
@@ -50,11 +50,11 @@ class SpeechEngine:
         self.close()
 
     def say(self, voice: str, utterance: Utterance) -> np.ndarray:
-        """Say one utterance.
+        """Synthesise one utterance.
 
         Args:
             voice: an espeak-ng language, such as ``de``.
-            utterance: how to say it; its effects are the caller's to apply.
+            utterance: the utterance; its effects are left to the caller.
 
         Returns:
             16-bit integers at ``self.rate`` Hz, shape ``(samples,)``.
@@ -91,12 +91,12 @@ class SpeechEngine:
 
     def _stopped(self) -> RuntimeError:
         return RuntimeError(
-            f"The speech worker stopped before it had answered (exit code {self._process.wait()}). What it printed is "
-            "above; run the same command again to go on from the last complete language."
+            f"The speech worker stopped before it answered (exit code {self._process.wait()}). Its output is above; "
+            "run the same command again to continue after the last complete language."
         )
 
     def close(self) -> None:
-        """End the worker."""
+        """Stop the worker process."""
         with suppress(BrokenPipeError):
             self._jobs.close()
         self._answers.close()

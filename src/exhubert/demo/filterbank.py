@@ -1,12 +1,12 @@
-"""A tiny HuBERT that hears before it has learned: its convolutions are set to an auditory filter bank.
+"""A tiny HuBERT for the demo corpus, whose convolutions are set to an auditory filter bank instead of being trained.
 
-A convolutional encoder doesn't learn to hear from an hour of speech, and a transformer on random convolutions stays at
-chance. Here the two convolutions compute band energies instead, as plain weights of a stock
-``HubertForSequenceClassification``, and only the transformer is left to train:
+An hour of speech is too little to train a convolutional encoder, and a transformer on random convolutions stays at
+chance. Here two convolutions compute band energies, with plain weights of a stock ``HubertForSequenceClassification``,
+and only the transformer is trained:
 
 - Layer 0 filters each band at four phases (cos, -cos, sin, -sin), every 10 ms. GELU then acts as a rectifier: the four
-  phases of a band add up to its magnitude. LayerNorm would divide the level of a frame away; sixteen constant channels
-  keep a trace of it, because next to a loud frame they shrink and next to silence they dominate.
+  phases of a band add up to its magnitude. LayerNorm would remove the level of a frame; sixteen constant channels
+  preserve a trace of it, because they shrink beside a loud frame and dominate beside silence.
 - Layer 1 pools 40 ms of a band to its mean and its difference (second half minus first), and the constant channels to
   one channel of level.
 """
@@ -24,7 +24,7 @@ SAMPLE_RATE = 16_000
 _BANDS = 48
 _PHASES = 4
 _CONSTANTS = 16
-_CONSTANT = 0.1  # against band magnitudes of 1; much larger ones drown the bands in LayerNorm
+_CONSTANT = 0.1  # relative to band magnitudes of 1; much larger constants mask the bands in LayerNorm
 _KERNEL = 640  # samples, 40 ms
 _STRIDE = 160  # samples, 10 ms
 _POOL = 4  # frames
@@ -41,7 +41,7 @@ def _erb_centres() -> np.ndarray:
 
 
 def _filters() -> np.ndarray:
-    """Unit-norm quadrature filters, shape ``(bands, 2, kernel)``; bandwidth is about one ERB, 8 ms at the shortest."""
+    """Unit-norm quadrature filters, shape ``(bands, 2, kernel)``; bandwidth is about one ERB, length at least 8 ms."""
     filters = np.zeros((_BANDS, 2, _KERNEL))
     for band, centre in enumerate(_erb_centres()):
         bandwidth = 24.7 * (1 + 0.00437 * centre)
@@ -66,13 +66,13 @@ def _band_rms(clips: Sequence[np.ndarray], filters: np.ndarray) -> np.ndarray:
 
 
 def _front_end(clips: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
-    """The complete state of HuBERT's feature encoder."""
+    """State dict of HuBERT's feature encoder, with the gains of the bands set from ``clips``."""
     filters = _filters()
     rms = _band_rms(clips, filters)
     if not np.all(rms > 0):
         raise ValueError(
             f"The {len(clips)} clips have no energy in {np.sum(rms <= 0)} of {_BANDS} bands between "
-            f"{_FREQUENCIES[0]:.0f} and {_FREQUENCIES[1]:.0f} Hz, so their gains can't be set; give clips of speech."
+            f"{_FREQUENCIES[0]:.0f} and {_FREQUENCIES[1]:.0f} Hz, so their gains can't be set; pass clips of speech."
         )
     gained = filters / rms[:, None, None]
     phases = np.stack([gained[:, 0], -gained[:, 0], gained[:, 1], -gained[:, 1]], axis=1)
@@ -86,9 +86,9 @@ def _front_end(clips: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
     pooling = torch.zeros(out_all, in_all, _POOL)
     change = torch.tensor([-1.0, -1.0, 1.0, 1.0])
     for band in range(_BANDS):
-        own = slice(_PHASES * band, _PHASES * (band + 1))
-        pooling[band, own] = 1.0 / _POOL
-        pooling[_BANDS + band, own] = change / _POOL
+        channels = slice(_PHASES * band, _PHASES * (band + 1))
+        pooling[band, channels] = 1.0 / _POOL
+        pooling[_BANDS + band, channels] = change / _POOL
     pooling[-1, in_bands:] = 1.0 / _POOL
 
     return {
@@ -113,10 +113,10 @@ def filterbank_hubert(
             and unit variance as ``Wav2Vec2FeatureExtractor`` does. About 200 clips of the training partition are
             enough: they set the gain of each band.
         labels: names of the classes, in the order of the logits.
-        seed: of the transformer's weights; the global random state is left as it was.
+        seed: seed of the transformer's weights; the global random state doesn't change.
 
     Returns:
-        The model in evaluation mode, its convolutions frozen. Its frames are 40 ms long.
+        The model in evaluation mode, with frozen convolutions. Its frames are 40 ms long.
 
     Raises:
         ValueError: there are no clips, a clip has the wrong shape or length, or the clips leave a band empty.

@@ -1,10 +1,10 @@
-"""How an emotion sounds in the demo corpus: rules from (arousal, valence, power) to engine settings and sound effects.
+"""Rules of the demo corpus that map an emotion (arousal, valence, power) to engine settings and sound effects.
 
 Coefficients marked MARY follow the size and sign of those Marc Schröder published with the MARY text-to-speech system
 (``emotion-to-mary.xsl``, 2000-2006); those marked SyntAct follow Burkhardt, Eyben and Schuller, "SyntAct: A Synthesized
-Database of Basic Emotions" (2022). The others are after the general literature on vocal expression. Arousal is easy to
-hear in the result and valence is hard, as in human speech: Laukka, Juslin and Bresin (2005) found acoustic cues for
-every dimension except valence.
+Database of Basic Emotions" (2022). The others follow the general literature on vocal expression. As in human
+speech, arousal is easy to hear in the result and valence is hard: Laukka, Juslin and Bresin (2005) found acoustic cues
+for every dimension except valence.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from .speakers import Speaker
 
-# Raised whenever rules, voices, sentences or sound effects change what is heard: old corpora are then not continued.
+# Bump when rules, voices, sentences or effects change the sound: corpora of other versions are then not continued.
 RECIPE = 1
 
 
@@ -50,12 +50,12 @@ _STRESSED = np.array([0, 0, 0, 0, 1, 1, 1, 1])
 
 @dataclass(frozen=True)
 class Effects:
-    """What is done to the engine's signal.
+    """Sound effects to apply to the engine's signal.
 
     Attributes:
         breath: aspiration noise, percent.
         tremor: depth of the amplitude modulation, 0 to 1.
-        level: dB relative to a neutral voice.
+        level: level relative to a neutral voice, dB.
     """
 
     breath: float
@@ -65,7 +65,7 @@ class Effects:
 
 @dataclass(frozen=True)
 class Utterance:
-    """How one sentence is to be said: the fields of a worker's job, and the effects to apply to its answer."""
+    """Plan of one utterance: the fields of a job for the worker, and the effects to apply to its speech."""
 
     variant: str
     ssml: str
@@ -75,7 +75,7 @@ class Utterance:
 
 
 def felt_point(label: str, speaker: Speaker, rng: np.random.Generator) -> Point:
-    """Where one utterance of ``label`` lies for this speaker: the label's point, scaled, shifted and jittered."""
+    """Emotion of one utterance of ``label`` by this speaker: the label's point, scaled, shifted and jittered."""
     return Point(
         *(
             float(np.clip(speaker.expressivity * centre + bias + rng.normal(0, sd), -1, 1))
@@ -85,7 +85,7 @@ def felt_point(label: str, speaker: Speaker, rng: np.random.Generator) -> Point:
 
 
 def _likeness(point: Point, label: str) -> float:
-    """How much a point resembles ``label``: 0 if any sign differs, 1 at the label's own point."""
+    """Similarity of a point to ``label``: 0 if any sign differs, 1 at the label's own point, at most 1.5."""
     ratios = [max(0.0, value / own) for value, own in zip(point, POINTS[label], strict=True)]
     return min(1.5, float(np.prod(ratios)))
 
@@ -95,9 +95,9 @@ def _semitones(value: float) -> float:
 
 
 def _pitch_lines(point: Point, speaker: Speaker, rng: np.random.Generator) -> list[str]:
-    """Level and range of the fundamental.
+    """Mean and range of the fundamental frequency.
 
-    The level rises with arousal and valence and falls with power (MARY); the range widens with arousal (MARY) and
+    The mean rises with arousal and valence and falls with power (MARY); the range widens with arousal (MARY) and
     valence (SyntAct's happy 150 %, sad 80 %).
     """
     a, v, p = point
@@ -108,10 +108,10 @@ def _pitch_lines(point: Point, speaker: Speaker, rng: np.random.Generator) -> li
 
 
 def _voice_quality_lines(point: Point, speaker: Speaker) -> list[str]:
-    """Spectral tilt, irregularity and roughness, after the general literature.
+    """Spectral tilt, irregularity and roughness, following the general literature.
 
-    More energy above 1.2 kHz with arousal and with negative valence (aversive calls peak higher: Hammerschmidt and
-    Jürgens 2007), irregular and rough or creaky when valence is negative (jitter 10 in SyntAct's sad).
+    Energy above 1.2 kHz rises with arousal and with negative valence (aversive calls peak higher: Hammerschmidt and
+    Jürgens 2007). Negative valence makes the voice irregular and rough or creaky (jitter 10 in SyntAct's sad).
     """
     a, v, p = point
     negative = max(0.0, -v)
@@ -168,12 +168,12 @@ def _contour(words: list[str], point: Point, speaker: Speaker, rng: np.random.Ge
 
 
 def plan_utterance(sentence: str, label: str, speaker: Speaker, rng: np.random.Generator) -> Utterance:
-    """Apply every rule once.
+    """Plan one utterance by applying every rule once.
 
     Args:
         sentence: words separated by spaces.
         label: a native label, a key of ``POINTS``.
-        speaker: who says it.
+        speaker: speaker of the utterance.
         rng: the utterance's own generator; the same state gives the same plan.
 
     Returns:

@@ -1,6 +1,6 @@
-"""Who speaks in the demo corpus: seeded voices, each with its own way of showing emotion.
+"""Speakers of the demo corpus: randomly drawn voices, each with its own way of showing emotion.
 
-A speaker's scatter (expressivity, bias and the weight of every rule) is the difficulty dial of the corpus.
+The variation between speakers (expressivity, bias and the weight of every rule) sets the difficulty of the corpus.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Cues in which speakers, and the two groups of corpora, may differ in how strongly they use them.
+# Cues that speakers, and the language groups A and B, use more or less strongly.
 CUES = ("pitch", "range", "rate", "level", "tilt", "formants", "jitter", "breath", "accents", "contour", "pauses")
 
 _EXPRESSIVITY_SD = 0.18
@@ -17,7 +17,7 @@ _BIAS_SD = 0.06
 _WEIGHT_RANGE = (0.5, 1.5)
 _FORMANTS = 8
 
-# Group B shows emotion otherwise: less of it, more through melody, breath and tempo than through timbre.
+# Group B shows emotion differently: less of it, and more through melody, breath and tempo than through timbre.
 _DISPLAY_B = {"contour": 1.3, "breath": 1.3, "rate": 1.3, "tilt": 0.6, "formants": 0.6, "jitter": 0.6}
 _EXPRESSION_B = 0.9
 
@@ -36,7 +36,7 @@ class Speaker:
     """One voice.
 
     Attributes:
-        name: such as ``de_03``.
+        name: name, such as ``de_03``.
         gender: ``female`` or ``male``.
         pitch: mean fundamental frequency, Hz.
         formants: factors on formants 1-8.
@@ -47,7 +47,7 @@ class Speaker:
         rate: factor on the speech rate.
         range: factor on the range of the fundamental.
         expressivity: factor on arousal, valence and power.
-        bias: constant offset of (arousal, valence, power) in how this speaker sounds.
+        bias: constant offset of this speaker's (arousal, valence, power).
         weights: factor on the rule for each of ``CUES``.
     """
 

@@ -1,8 +1,8 @@
-"""Speech worker: a process of its own that reads JSON jobs and answers with raw speech from espeak-ng.
+"""Speech worker: a separate process that reads JSON jobs and answers with raw speech from espeak-ng.
 
-It is started by file path and imports nothing of the package, for three reasons: espeak-ng is GPL software that the
-library itself must not load, the engine keeps state from one utterance to the next (so that only a fresh process that
-gets its jobs in a fixed order is reproducible), and a start must not cost the import of torch.
+It is started by file path and imports nothing from the package, for three reasons: espeak-ng is GPL software that the
+library itself must not load, the engine keeps state between utterances (only a fresh process that receives its jobs in
+a fixed order is reproducible), and its start must not include the slow import of torch.
 
 Protocol, over stdin and stdout:
     first line out   ``{"engine": "espeak-ng", "version": "1.52.0", "rate": 22050}``
@@ -45,21 +45,21 @@ class EngineError(RuntimeError):
 
 
 def _candidates() -> list[tuple[str, str | None]]:
-    """Libraries to try, best first, each with its data folder where that is known."""
+    """Libraries to try, best first, each with its data folder if that is known."""
     chosen = os.environ.get(LIBRARY_VARIABLE)
     if chosen:
         return [(chosen, None)]
-    found: list[tuple[str, str | None]] = []
+    libraries: list[tuple[str, str | None]] = []
     try:
         import espeakng_loader
 
-        found.append((espeakng_loader.get_library_path(), espeakng_loader.get_data_path()))
+        libraries.append((espeakng_loader.get_library_path(), espeakng_loader.get_data_path()))
     except (ImportError, RuntimeError):
         pass
     system = ctypes.util.find_library("espeak-ng")
     if system:
-        found.append((system, None))
-    return found
+        libraries.append((system, None))
+    return libraries
 
 
 def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
@@ -84,7 +84,7 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
 
 
 def _data_folder(library: ctypes.CDLL) -> str:
-    """Ask a system library where its data lies; it only knows once it is initialised."""
+    """Ask a system library for its data folder, which is known only after initialisation."""
     if library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, None, _DONT_EXIT_ON_ERROR) <= 0:
         raise OSError("the library found no espeak-ng-data folder")
     folder = ctypes.c_char_p()
@@ -108,11 +108,11 @@ def _load() -> tuple[ctypes.CDLL, str]:
             return library, data or _data_folder(library)
         except (OSError, AttributeError) as error:
             failures.append(f"{path}: {error}")
-    tried = "; ".join(failures) or "neither the Python package espeakng-loader nor a system libespeak-ng is installed"
+    reasons = "; ".join(failures) or "neither the Python package espeakng-loader nor a system libespeak-ng is installed"
     raise EngineError(
-        f"The demo corpus needs the speech engine espeak-ng, and none could be loaded ({tried}). Install it with "
+        f"The demo corpus needs the speech engine espeak-ng, and none could be loaded ({reasons}). Install it with "
         "`pip install 'exhubert[demo]'`, or install espeak-ng with the system's package manager; "
-        f"{LIBRARY_VARIABLE} may name the library file."
+        f"the environment variable {LIBRARY_VARIABLE} may name the library file."
     )
 
 
@@ -128,10 +128,10 @@ def _link(source: Path, target: Path) -> None:
 
 
 class Engine:
-    """espeak-ng over a data folder of its own, whose voice variant is rewritten for each utterance.
+    """espeak-ng with a private data folder, in which the voice variant is rewritten for each utterance.
 
     Args:
-        folder: an empty folder for the data links and the variant file; it must outlive the engine.
+        folder: empty folder for the data links and the variant file; it must outlive the engine.
 
     Raises:
         EngineError: no engine can be loaded or it rejects its data.
@@ -162,7 +162,7 @@ class Engine:
         return 0
 
     def speak(self, job: dict) -> bytes:
-        """Say one job.
+        """Synthesise the speech of one job.
 
         Args:
             job: ``voice`` (espeak language), ``variant`` (text of a voice variant file), ``ssml``, ``rate``
@@ -225,9 +225,9 @@ def serve(jobs: BinaryIO, answers: BinaryIO) -> int:
 
 
 if __name__ == "__main__":
-    # Ctrl-C reaches this process too; it ends, and cleans up, when the parent closes the pipe.
+    # Ctrl-C reaches this process too, but it should end, and clean up, when the parent closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Whatever a library prints must not get between the answers.
+    # Output that a library prints must not mix with the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     sys.exit(serve(sys.stdin.buffer, answers))

@@ -1,7 +1,7 @@
-"""EmoSet++: emotional speech corpora as their publishers lay them out, built into one six-class dataset.
+"""EmoSet++: builds emotional speech corpora, in their publishers' layouts, into one dataset with six classes.
 
-`read` lists the recordings of a corpus without touching audio; `build` makes a dataset of what is on disk; `load`
-opens one.
+`read` lists the recordings of a corpus without reading audio; `build` builds a dataset from corpora on disk; `load`
+opens it.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Changes to training clips that leave the emotion in them: speed, noise, gain."""
+"""Augmentations of training clips that preserve the emotion: speed, noise, gain."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,19 +13,19 @@ _GAIN_DB = (-12.0, 12.0)
 
 
 def _speed(samples: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Faster and higher, or slower and deeper, as a tape that runs at 0.9 to 1.1 of its speed."""
+    """Changes speed and pitch together, like a tape played at 0.9 to 1.1 times its speed."""
     factor = draw.uniform(*_SPEEDS)
     return soxr.resample(samples, SAMPLING_RATE * factor, SAMPLING_RATE, quality="HQ")
 
 
 def _noise(samples: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """White noise 10 to 40 dB below the speech."""
+    """Adds white noise 10 to 40 dB below the speech."""
     level = np.sqrt(np.mean(samples**2)) * 10 ** (-draw.uniform(*_SNR_DB) / 20)
     return samples + level * draw.standard_normal(len(samples), dtype=np.float32)
 
 
 def _gain(samples: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Softer or louder by up to 12 dB, clipped as a converter does. Extractors that normalise undo the rest."""
+    """Changes the level by up to 12 dB and clips like a converter. Extractors that normalise undo the rest."""
     return np.clip(samples * 10 ** (draw.uniform(*_GAIN_DB) / 20), -1.0, 1.0)
 
 
@@ -42,11 +42,11 @@ def augment(samples: np.ndarray, names: Sequence[str], probability: float, draw:
     Args:
         samples: `(samples,)` at 16 kHz.
         names: Keys of `AUGMENTATIONS`; applied in the order of that table.
-        probability: Of each one, 0 to 1.
-        draw: Where randomness comes from.
+        probability: Probability of each one, 0 to 1.
+        draw: Random number generator.
 
     Returns:
-        `(samples,)`, float32; of another length where the speed changed.
+        `(samples,)`, float32; of another length if the speed changed.
     """
     for name, change in AUGMENTATIONS.items():
         if name in names and draw.random() < probability:

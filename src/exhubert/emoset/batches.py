@@ -1,4 +1,4 @@
-"""Rows of a built dataset become a batch: decode, crop or cut into windows, normalise, pad."""
+"""Collator that turns rows of a built dataset into a batch: decode, crop or cut into windows, normalise, pad."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ UTTERANCES, WINDOWS = "utterance_ids", "windows"
 
 @dataclass
 class SpeechCollator:
-    """Makes a batch of rows with `audio`, `label` and `utterance_id`.
+    """Collates rows with `audio`, `label` and `utterance_id` into a batch.
 
-    For evaluation whole utterances are cut into windows of `max_seconds` (`cut_windows`); for training each gives one
-    random crop of at most that. The batch holds `labels` `(utterances,)`, `input_values` `(clips, samples)` padded to
-    the longest, `attention_mask` where the model uses one, the list `utterance_ids`, and for evaluation `windows`
-    `(utterances,)`, how many clips each utterance gave; `pooled_logits` undoes that.
+    For evaluation, whole utterances are cut into windows of `max_seconds` (`cut_windows`); for training, each yields
+    one random crop of at most that length. The batch holds `labels` `(utterances,)`, `input_values` `(clips, samples)`
+    padded to the longest, `attention_mask` if the model uses one, the list `utterance_ids`, and for evaluation
+    `windows` `(utterances,)`, the number of clips of each utterance, by which `pooled_logits` averages them.
 
     Attributes:
-        feature_extractor: Of the model; decides on normalisation and attention mask.
-        max_seconds: Longest clip.
-        random_crop: Crop for training. What is cut out and how it is augmented depends on seed, epoch and utterance
-            only, so that a resumed run goes on with the same clips whatever was prefetched.
-        seed: Of crops and augmentations.
-        epoch: Set by `exhubert.training.callbacks.CropEpochCallback`.
+        feature_extractor: Feature extractor of the model; decides on normalisation and attention mask.
+        max_seconds: Length of the longest clip.
+        random_crop: Crop for training. Crops and augmentations depend only on seed, epoch and utterance, so that a
+            resumed run continues with the same clips whatever was prefetched.
+        seed: Seed of crops and augmentations.
+        epoch: Current epoch, set by `exhubert.training.callbacks.CropEpochCallback`.
         augmentations: Names in `exhubert.emoset.augment.AUGMENTATIONS`, for training.
-        augmentation_probability: Of each one.
+        augmentation_probability: Probability of each augmentation.
     """
 
     feature_extractor: SequenceFeatureExtractor
@@ -52,8 +52,8 @@ class SpeechCollator:
             clips = [self.training_clip(decode(row["audio"]), row["utterance_id"]) for row in rows]
         else:
             windows = [cut_windows(decode(row["audio"]), self._longest) for row in rows]
-            batch[WINDOWS] = torch.tensor([len(found) for found in windows])
-            clips = [window for found in windows for window in found]
+            batch[WINDOWS] = torch.tensor([len(utterance) for utterance in windows])
+            clips = [clip for utterance in windows for clip in utterance]
         rate = self.feature_extractor.sampling_rate
         return batch | dict(self.feature_extractor(clips, sampling_rate=rate, padding=True, return_tensors="pt"))
 
@@ -62,14 +62,14 @@ class SpeechCollator:
         return round(self.max_seconds * self.feature_extractor.sampling_rate)
 
     def training_clip(self, samples: np.ndarray, utterance_id: str) -> np.ndarray:
-        """A random crop of `(samples,)`, augmented, not longer than `max_seconds`."""
-        draw = np.random.default_rng((self.seed, self.epoch, *utterance_id.encode()))
+        """Returns an augmented random crop of `(samples,)`, not longer than `max_seconds`."""
+        rng = np.random.default_rng((self.seed, self.epoch, *utterance_id.encode()))
         spare = len(samples) - self._longest
         if spare > 0:
-            start = int(draw.integers(spare + 1))
+            start = int(rng.integers(spare + 1))
             samples = samples[start : start + self._longest]
         if self.augmentations:
-            samples = augment(samples, self.augmentations, self.augmentation_probability, draw)
+            samples = augment(samples, self.augmentations, self.augmentation_probability, rng)
         return samples[: self._longest]
 
 

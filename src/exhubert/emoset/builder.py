@@ -1,4 +1,4 @@
-"""The `datasets` builder: one corpus on disk becomes rows of 16 kHz audio with one of six classes."""
+"""A `datasets` builder that turns corpora on disk into rows of 16 kHz audio with one of six emotion classes."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ from .listing import FEATURES, Listing, Utterance, list_corpus, rejection
 from .partition import PARTITIONS
 from .sources import find_corpora
 
-# 25 ms make one HuBERT frame; half an hour is a recording somebody forgot to cut.
+# In seconds: 25 ms is one HuBERT frame; a recording over half an hour was probably never cut.
 SHORTEST, LONGEST = 0.025, 1800.0
 _SILENCE = 1e-4
 _ROWS_AT_ONCE = 100
@@ -28,14 +28,14 @@ _ROWS_AT_ONCE = 100
 
 @dataclass
 class EmoSetPlusPlusConfig(datasets.BuilderConfig):
-    """What to build.
+    """Configuration of `EmoSetPlusPlus`.
 
     Attributes:
-        name: A corpus; several, separated by commas; or `all` that are found.
-        root: The folder of the one corpus, or the place where several are found.
-        seed: Of the partition.
+        name: A corpus; several corpora, separated by commas; or `all` for every corpus found.
+        root: Folder of the one corpus, or the place of several.
+        seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
-        rejected_dir: Where lists of unusable recordings are written; None to count none.
+        rejected_dir: Folder for the lists of unusable recordings; None to write none.
     """
 
     root: str = ""
@@ -45,17 +45,17 @@ class EmoSetPlusPlusConfig(datasets.BuilderConfig):
 
 
 class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
-    """Builds corpora of EmoSet++ the way any `datasets` builder does.
+    """A `datasets` builder for corpora of EmoSet++.
 
-    `exhubert.emoset.build` builds them one by one into one folder, and resumes; this is for those who want the builder.
+    Most users want `exhubert.emoset.build`, which builds corpora one by one into one folder, and resumes.
 
     Args:
         config_name: A corpus of the catalog, or any name for a folder with a manifest; several corpora, as in
-            `"emo_db,urdu"`; or `"all"` that are found.
-        root: The folder of the one corpus; for several, a place that `exhubert.emoset.sources.find_corpora` takes.
-        seed: Of the partition.
+            `"emo_db,urdu"`; or `"all"` for every corpus found.
+        root: Folder of the one corpus; for several, a place that `exhubert.emoset.sources.find_corpora` takes.
+        seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
-        **kwargs: Passed on, such as `cache_dir`.
+        **kwargs: Passed to `datasets.ArrowBasedBuilder`, such as `cache_dir`.
 
     Example:
 
@@ -71,24 +71,24 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         self, *args, config_name: str, root: str | Path, seed: int = 0, scheme: str | Path = "default", **kwargs
     ):
         if config_name == "all" or "," in config_name:
-            found = find_corpora(root, None if config_name == "all" else config_name.split(",")).found
+            folders = find_corpora(root, None if config_name == "all" else config_name.split(",")).found
         else:
-            found = {config_name: Path(root)}
-        self.listings = {name: list_corpus(name, folder, seed, scheme) for name, folder in found.items()}
-        # the cache key of datasets covers neither code nor files, so both go in here
+            folders = {config_name: Path(root)}
+        self.listings = {name: list_corpus(name, folder, seed, scheme) for name, folder in folders.items()}
+        # the cache key of `datasets` covers neither code nor files; the fingerprints cover both
         content = "".join(listing.fingerprint for listing in self.listings.values())
         kwargs.setdefault("hash", hashlib.sha256(content.encode()).hexdigest())
         kwargs.setdefault("dataset_name", "emoset_plus_plus")
         super().__init__(*args, config_name=config_name, root=str(root), seed=seed, scheme=str(scheme), **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
-        facts = [listing.entry for listing in self.listings.values()]
+        entries = [listing.entry for listing in self.listings.values()]
         return datasets.DatasetInfo(
-            description=f"{', '.join(entry.full_name for entry in facts)}, as part of EmoSet++ with six classes.",
+            description=f"{', '.join(entry.full_name for entry in entries)}, as part of EmoSet++ with six classes.",
             features=FEATURES,
-            homepage="; ".join(entry.homepage for entry in facts),
-            license="; ".join(f"{entry.name}: {entry.licence}" for entry in facts),
-            citation="; ".join(entry.reference for entry in facts),
+            homepage="; ".join(entry.homepage for entry in entries),
+            license="; ".join(f"{entry.name}: {entry.licence}" for entry in entries),
+            citation="; ".join(entry.reference for entry in entries),
         )
 
     def _listing_of(self, item: Utterance) -> Listing:
@@ -105,10 +105,10 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
 
     def _generate_tables(self, utterances: list[Utterance]) -> Iterator[tuple[Key, pa.Table]]:
         rejected = []
-        waiting = iter(utterances)
+        remaining = iter(utterances)
         for number in range(-(-len(utterances) // _ROWS_AT_ONCE)):
             rows = []
-            for item in islice(waiting, _ROWS_AT_ONCE):
+            for item in islice(remaining, _ROWS_AT_ONCE):
                 try:
                     rows.append(self._row(item))
                 except (AudioError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Tables, plots and a dataset card of a built dataset, all from its own files."""
+"""Writes the dataset card of a built dataset, with tables and plots, from the dataset's own files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ def write_statistics(folder: str | Path) -> Path:
     """Writes `README.md` (the dataset card), `statistics.csv` and `plots/` into a built dataset and returns the card.
 
     Raises:
-        FileNotFoundError: The folder holds no finished dataset.
+        FileNotFoundError: The folder contains no finished dataset.
     """
     folder = Path(folder)
     summary = BuildSummary.load_all(folder)
@@ -66,8 +66,10 @@ def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame) -> str:
         rule = facts.partition_rule + ("" if facts.speaker_independent else " (not speaker-independent)")
         terms = (facts.name, facts.licence, facts.redistribution)
         corpora.append((*terms, facts.utterances, facts.hours, parts, rule, facts.rejected))
-    refused = [facts.name for facts in summary.values() if facts.redistribution != "allowed"]
-    warning = [f"**Not to be passed on** (forbidden, or terms unknown): {', '.join(refused)}.", ""] if refused else []
+    restricted = [facts.name for facts in summary.values() if facts.redistribution != "allowed"]
+    warning = (
+        [f"**Not to be passed on** (forbidden, or terms unknown): {', '.join(restricted)}.", ""] if restricted else []
+    )
     labels = [
         (
             facts.name,
@@ -103,7 +105,7 @@ def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame) -> str:
 
 
 def plot_class_table(counts: pd.DataFrame, path: Path, title: str) -> None:
-    """Utterances of each class (columns) in each corpus (rows), shaded by their share of the corpus."""
+    """Plots the utterances of each class (columns) in each corpus (rows), shaded by their share of the corpus."""
     figure = Figure(figsize=(7.2, 1.4 + 0.3 * len(counts)), layout="constrained")
     axes = figure.subplots()
     shares = counts.to_numpy() / np.maximum(counts.to_numpy().sum(axis=1, keepdims=True), 1)
@@ -118,7 +120,7 @@ def plot_class_table(counts: pd.DataFrame, path: Path, title: str) -> None:
 
 
 def plot_hours(hours: pd.Series, path: Path, title: str) -> None:
-    """Hours by language, most first."""
+    """Plots hours by language as bars, the most at the top."""
     hours = hours.sort_values()
     figure = Figure(figsize=(7, 1.2 + 0.28 * len(hours)), layout="constrained")
     axes = figure.subplots()
@@ -129,7 +131,7 @@ def plot_hours(hours: pd.Series, path: Path, title: str) -> None:
 
 
 def plot_durations(seconds: pd.Series, path: Path, title: str) -> None:
-    """Histogram of durations, with the 3 s crop of the paper's training as a mark."""
+    """Plots a histogram of durations, with a line at the 3 s crop of the paper's training."""
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()
     axes.hist(seconds, bins=60, color=PALE)

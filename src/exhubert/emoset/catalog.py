@@ -1,4 +1,4 @@
-"""The catalog: one YAML file of facts for each corpus, and the map of its raw labels to the six classes."""
+"""The catalog of corpora: one YAML file for each, with its facts and the map of its raw labels to the six classes."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ import yaml
 
 from ..labels import SIX_CLASSES, VALENCES, arousal_valence, class_name, class_of_word
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML has it
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if PyYAML has it
 _FOLDER = Path(__file__).parent / "catalog"
 KINDS = ("acted", "induced", "natural", "mixed", "synthetic", "unknown")
 SCHEMES = ("default", "alternative", "corpus_valence")
@@ -32,9 +32,9 @@ class LabelMap:
         emotion: The emotion in English.
         arousal: `low` or `high`; None if the label maps to no class and is dropped.
         valence: `negative`, `neutral` or `positive`; None likewise.
-        basis: `source` where the paper's model card prints the emotion as the example of the class, `judgement` for
-            this project's reading, `user` for a map of your own.
-        alternative: Another class that could be defended, or None.
+        basis: `source` if the paper's model card prints the emotion as the example of the class, `judgement` for
+            this project's reading, `user` for your own map.
+        alternative: Another defensible class, or None.
     """
 
     emotion: str
@@ -50,30 +50,30 @@ class LabelMap:
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """The facts of one corpus. What isn't known says `unknown`.
+    """The facts of one corpus. Fields without a known value are `unknown`.
 
     Attributes:
         id: Name used in code, folders and datasets.
         name: Usual short name.
         full_name: Full name.
-        languages: BCP-47 tags; `und` where the speech is in no language.
+        languages: BCP-47 tags; `und` if the speech is in no language.
         kind: One of `KINDS`.
-        access: How it can be obtained.
-        licence: Its terms, with the doubt where sources differ.
+        access: How to obtain it.
+        licence: Its terms, and any disagreement of sources about them.
         redistribution: Whether its recordings may be passed on: `allowed`, `forbidden` or `unknown`.
-        homepage: Where it is published.
+        homepage: Page that publishes it.
         reference: The publication to cite.
         speakers: Number of speakers.
         utterances: Number of utterances.
         hours: Duration in hours.
-        reader: The reader for its layout.
-        layout: The pattern of its files.
-        releases: Utterances in each release that circulates, where there are several.
-        uncertain: Fields whose value is recalled, not read in a source.
-        labels: Raw label to class. Empty where the label set is unknown: English emotion words and class names are
-            then read.
+        reader: Name of the reader for its layout.
+        layout: Pattern of its file paths.
+        releases: Number of utterances in each release, if several circulate.
+        uncertain: Fields whose value is from memory, not from a source.
+        labels: Raw label to class. Empty if the label set is unknown; English emotion words and class names are then
+            accepted.
         notes: Oddities worth knowing.
-        by_annotated_valence: Take the valence the corpus annotates instead of the map's, where it has one.
+        by_annotated_valence: Use the valence that the corpus annotates, if any, instead of the map's.
     """
 
     id: str
@@ -98,34 +98,34 @@ class CatalogEntry:
     by_annotated_valence: bool = False
 
     def class_of(self, raw_label: str, annotated_valence: str | None = None) -> str | None:
-        """The class of a raw label, None where it maps to nothing and is dropped.
+        """Returns the class of a raw label, or None if it maps to no class and is dropped.
 
-        A corpus that is read through a manifest may also use English emotion words and class names.
+        A corpus whose reader is `manifest` may also use English emotion words and class names.
         """
         if raw_label not in self.labels:
             return class_of_word(raw_label) if self.reader == "manifest" else None
-        found = self.labels[raw_label]
-        if self.by_annotated_valence and annotated_valence in VALENCES and found.arousal:
-            return class_name(found.arousal, annotated_valence)
-        return found.class_name
+        label = self.labels[raw_label]
+        if self.by_annotated_valence and annotated_valence in VALENCES and label.arousal:
+            return class_name(label.arousal, annotated_valence)
+        return label.class_name
 
     @property
     def has_own_layout(self) -> bool:
-        """Whether the layout of its release is known, so that it needs no manifest."""
+        """Whether a reader knows the layout of its release, so that it needs no manifest."""
         return self.reader != "manifest"
 
 
 @cache
 def catalog() -> dict[str, CatalogEntry]:
-    """Every entry by id, in alphabetical order: the 37 corpora of EmoSet++, the demo corpus, and `manifest`."""
+    """Returns all entries by id, in alphabetical order: the 37 corpora of EmoSet++, the demo corpus, and `manifest`."""
     return {path.stem: _parse(path) for path in sorted(_FOLDER.glob("*.yaml"))}
 
 
 def entry(corpus: str) -> CatalogEntry:
-    """The entry of a corpus.
+    """Returns the entry of a corpus.
 
     Raises:
-        UnknownCorpusError: No such corpus; the message names the nearest ids.
+        UnknownCorpusError: The catalog has no such corpus; the message names the nearest ids.
     """
     if corpus not in catalog():
         close = difflib.get_close_matches(corpus, catalog(), n=3, cutoff=0.4)
@@ -137,16 +137,17 @@ def entry(corpus: str) -> CatalogEntry:
 
 
 def with_scheme(facts: CatalogEntry, scheme: str | Path) -> CatalogEntry:
-    """The entry with another label map.
+    """Returns an entry with another label map.
 
     Args:
         facts: The entry.
-        scheme: `default`; `alternative` (each label's other defensible class, where it has one); `corpus_valence` (the
-            valence a corpus annotates itself, such as MELD's Sentiment); or a YAML file of your own, which maps corpus
-            ids (or `*` for all) to `raw label: class`, with null for labels to drop. It replaces the labels it names.
+        scheme: `default`; `alternative` (each label's other defensible class, if it has one); `corpus_valence` (the
+            valence that the corpus itself annotates, such as MELD's Sentiment); or your own YAML file, which maps
+            corpus ids (or `*` for all) to `raw label: class`, with null for labels to drop. It replaces the labels it
+            names.
 
     Raises:
-        ValueError: No such scheme or file, or a class that doesn't exist.
+        ValueError: The scheme or file doesn't exist, isn't such a map, or names an unknown class.
     """
     if scheme == "default":
         return facts
@@ -161,10 +162,10 @@ def with_scheme(facts: CatalogEntry, scheme: str | Path) -> CatalogEntry:
     content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     if not isinstance(content, dict) or not all(isinstance(labels, dict) for labels in content.values()):
         raise ValueError(f"{path}: expected corpus ids, each with `raw label: class` lines.")
-    wanted = {str(raw): name for corpus in ("*", facts.id) for raw, name in content.get(corpus, {}).items()}
-    if wrong := sorted(f"{raw}: {name}" for raw, name in wanted.items() if name not in (None, *SIX_CLASSES)):
-        raise ValueError(f"{path}: {', '.join(wrong)}; a class is one of {', '.join(SIX_CLASSES)}, or null to drop.")
-    return replace(facts, labels={**facts.labels, **_relabelled(facts, wanted, "user")})
+    classes = {str(raw): name for corpus in ("*", facts.id) for raw, name in content.get(corpus, {}).items()}
+    if errors := sorted(f"{raw}: {name}" for raw, name in classes.items() if name not in (None, *SIX_CLASSES)):
+        raise ValueError(f"{path}: {', '.join(errors)}; a class is one of {', '.join(SIX_CLASSES)}, or null to drop.")
+    return replace(facts, labels={**facts.labels, **_relabelled(facts, classes, "user")})
 
 
 def _relabelled(facts: CatalogEntry, changes: Mapping[str, str | None], basis: str) -> dict[str, LabelMap]:
@@ -183,31 +184,31 @@ def _parse(path: Path) -> CatalogEntry:
 
 
 def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
-    """What is wrong with an entry, in words; empty for a good one. Tests hold every entry against this."""
-    found = []
+    """Returns the problems of an entry, one sentence each; empty for a valid one. Tests check every entry with it."""
+    messages = []
     number = (int, float)
     for name in ("speakers", "utterances", "hours"):
         value = getattr(facts, name)
         if not (value == "unknown" or (isinstance(value, number) and value > 0)):
-            found.append(f"{name} is {value!r}, expected a positive number or unknown")
+            messages.append(f"{name} is {value!r}, expected a positive number or unknown")
     if facts.kind not in KINDS:
-        found.append(f"kind is {facts.kind!r}, expected one of {KINDS}")
+        messages.append(f"kind is {facts.kind!r}, expected one of {KINDS}")
     if facts.redistribution not in ("allowed", "forbidden", "unknown"):
-        found.append(f"redistribution is {facts.redistribution!r}")
+        messages.append(f"redistribution is {facts.redistribution!r}")
     if facts.reader not in readers:
-        found.append(f"there is no reader {facts.reader!r}")
+        messages.append(f"there is no reader {facts.reader!r}")
     if unknown := set(facts.uncertain) - {item.name for item in fields(facts)}:
-        found.append(f"uncertain names no field: {sorted(unknown)}")
+        messages.append(f"uncertain names no field: {sorted(unknown)}")
     for item in fields(facts):
         if getattr(facts, item.name) in ("", None):
-            found.append(f"{item.name} is empty; say unknown")
+            messages.append(f"{item.name} is empty; say unknown")
     for raw, label in facts.labels.items():
         if label.basis not in ("source", "judgement"):
-            found.append(f"{raw}: basis is {label.basis!r}")
+            messages.append(f"{raw}: basis is {label.basis!r}")
         if (label.arousal is None) != (label.valence is None):
-            found.append(f"{raw}: arousal without valence or the reverse")
+            messages.append(f"{raw}: arousal without valence or the reverse")
         elif label.class_name is not None and label.class_name not in SIX_CLASSES:
-            found.append(f"{raw}: no class {label.class_name!r}")
+            messages.append(f"{raw}: no class {label.class_name!r}")
         if label.alternative is not None and label.alternative not in SIX_CLASSES:
-            found.append(f"{raw}: alternative {label.alternative!r} is no class")
-    return found
+            messages.append(f"{raw}: alternative {label.alternative!r} is no class")
+    return messages

@@ -1,4 +1,4 @@
-"""Building: every corpus asked for becomes a folder of parquet shards, and together they make one dataset."""
+"""Builds corpora into one dataset, with a folder of parquet shards for each corpus, and loads it."""
 
 import hashlib
 import io
@@ -36,27 +36,27 @@ def build(
     scheme: str | Path = "default",
     strict: bool = False,
 ) -> dict[str, BuildSummary]:
-    """Builds corpora into `output`, one folder each, and returns the summary.
+    """Builds corpora into `output`, one folder each, and returns their summaries.
 
-    A corpus that is already there, built from the same files with the same labels and partitions, is kept. One that
-    is being built lives in a folder ending in `.incomplete`, which `load` never reads. Unusable recordings are listed
-    with the reason in the corpus's `rejected.jsonl`, and the build goes on.
+    A corpus that was already built from the same files with the same labels and partitions is kept. While a corpus is
+    being built, its folder ends in `.incomplete`, which `load` never reads. Unusable recordings are listed with the
+    reason in the corpus's `rejected.jsonl`, and the build continues.
 
     Args:
         roots: Folder of each corpus, by its id in the catalog; any other name for a folder with a manifest.
         output: Folder of the dataset.
-        seed: Of the partitions.
-        num_proc: Processes that decode; one by default.
+        seed: Seed of the partitions.
+        num_proc: Number of processes that decode; one by default.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
-        strict: Make anything that is set aside an error.
+        strict: Raise an error if anything is set aside.
 
     Returns:
-        The summary of each corpus, by its id; `output/summary.json` has the same.
+        The summary of each corpus, by its id; also stored in `output/summary.json`.
 
     Raises:
         KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.listing.list_corpus`;
-            no recording of it is usable; or with `strict` one isn't.
-        LeakageError: A speaker, or the same audio, stands in two partitions.
+            none of its recordings is usable; or, with `strict`, one of them isn't.
+        LeakageError: A speaker, or the same audio, is in two partitions.
         TimeoutError: Another build is writing to the same folder.
     """
     output = Path(output)
@@ -85,15 +85,14 @@ def build(
 def _build_all(
     builders: Mapping[str, EmoSetPlusPlus], output: Path, num_proc: int | None, strict: bool
 ) -> dict[str, BuildSummary]:
-    (output / BuildSummary.file).unlink(
-        missing_ok=True
-    )  # it comes back when everything is checked, and `load` asks for it
+    # `load` requires the summary, so it is written only after all checks
+    (output / BuildSummary.file).unlink(missing_ok=True)
     for corpus, builder in builders.items():
         _build_corpus(builder, builder.listings[corpus], output / corpus, num_proc, strict)
     shutil.rmtree(output / ".cache", ignore_errors=True)
     _check_content(output)
-    built = sorted(path.parent.name for path in output.glob(f"*/{BuildSummary.file}"))
-    summaries = {corpus: BuildSummary.load(output / corpus) for corpus in built}
+    names = sorted(path.parent.name for path in output.glob(f"*/{BuildSummary.file}"))
+    summaries = {corpus: BuildSummary.load(output / corpus) for corpus in names}
     BuildSummary.save_all(summaries, output)
     return {corpus: summaries[corpus] for corpus in builders}
 
@@ -101,27 +100,27 @@ def _build_all(
 def load(
     folder: str | Path, corpora: Sequence[str] | None = None, languages: Sequence[str] | None = None
 ) -> datasets.DatasetDict:
-    """Opens a built dataset: `DatasetDict` of train, validation and test, as far as they hold rows.
+    """Loads a built dataset as a `DatasetDict` of train, validation and test, without empty partitions.
 
     Args:
-        folder: What `build` was given as output.
-        corpora: Only these corpora.
-        languages: Only utterances in these languages (BCP-47).
+        folder: The `output` of `build`.
+        corpora: Load only these corpora.
+        languages: Load only utterances in these languages (BCP-47).
 
     Raises:
-        FileNotFoundError: The folder holds no built corpus, or not one that was asked for.
-        ValueError: No row is left.
+        FileNotFoundError: The folder holds no finished dataset, or lacks a requested corpus.
+        ValueError: No utterance is in the requested languages.
     """
     folder = Path(folder)
-    built = sorted(BuildSummary.load_all(folder))
-    if missing := sorted(set(corpora or ()) - set(built)):
-        raise FileNotFoundError(f"{folder} holds {', '.join(built)}, but not {', '.join(missing)}; build it first.")
+    names = sorted(BuildSummary.load_all(folder))
+    if missing := sorted(set(corpora or ()) - set(names)):
+        raise FileNotFoundError(f"{folder} holds {', '.join(names)}, but not {', '.join(missing)}; build it first.")
     files = {
-        part: [str(path) for name in corpora or built for path in sorted((folder / name).glob(f"*-{part}*.parquet"))]
+        part: [str(path) for name in corpora or names for path in sorted((folder / name).glob(f"*-{part}*.parquet"))]
         for part in PARTITIONS
     }
-    present = {part: paths for part, paths in files.items() if paths}
-    result = datasets.load_dataset("parquet", data_files=present)
+    data_files = {part: paths for part, paths in files.items() if paths}
+    result = datasets.load_dataset("parquet", data_files=data_files)
     if languages:
         wanted = set(languages)
         result = result.filter(lambda language: language in wanted, input_columns="language")
@@ -144,10 +143,10 @@ def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_p
         if pq.read_metadata(shard).num_rows:
             shard.rename(work / shard.name)
     shutil.rmtree(work / "parquet")
-    decoded = [line for path in sorted(work.glob("*.jsonl")) for line in path.read_text("utf-8").splitlines()]
+    failures = [line for path in sorted(work.glob("*.jsonl")) for line in path.read_text("utf-8").splitlines()]
     for path in [*work.glob("*.jsonl"), *work.glob("*.lock")]:
         path.unlink()
-    rejected = sorted(listing.rejected + [json.loads(line) for line in decoded], key=lambda line: line["file"])
+    rejected = sorted(listing.rejected + [json.loads(line) for line in failures], key=lambda line: line["file"])
     lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in rejected)
     (work / _REJECTED).write_text(lines, encoding="utf-8")
     if strict and rejected:
@@ -195,7 +194,7 @@ def _summary(listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> 
 
 
 def _check_content(folder: Path) -> None:
-    """No recording may stand in two partitions, in whichever corpora."""
+    """Raises `LeakageError` if the same audio is in two partitions, within a corpus or across corpora."""
     keys, parts = [], []
     for path in sorted(folder.glob("*/*.parquet")):
         if path.parent.name.endswith(".incomplete"):
@@ -211,6 +210,6 @@ def _check_content(folder: Path) -> None:
 
 
 def decode(audio: Mapping[str, Any]) -> np.ndarray:
-    """Decodes the `audio` cell of a built dataset: `(samples,)`, float32, 16 kHz."""
+    """Decodes an `audio` cell of a built dataset to `(samples,)`, float32, 16 kHz."""
     samples, _ = soundfile.read(io.BytesIO(audio["bytes"]), dtype="float32")
     return samples

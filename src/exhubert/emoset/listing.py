@@ -1,4 +1,4 @@
-"""Lists a corpus before any audio is decoded: labels, partitions, names of utterances, duplicates."""
+"""Lists the utterances of a corpus without decoding audio: class, partition and id, with duplicates set aside."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ from .readers.manifest import find_manifest
 from .record import Record
 
 _FORM = 1  # bump when unchanged recordings would yield different rows
-_SAMPLE = 4096  # bytes that tell most recordings apart
+_SAMPLE = 4096  # bytes that distinguish most recordings
 
 FEATURES = datasets.Features(
     {
@@ -48,15 +48,15 @@ FEATURES = datasets.Features(
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """A record with everything that is decided before its audio is read.
+    """A record with its id, class and partition, all known before its audio is read.
 
     Attributes:
-        record: What the reader found.
-        source_file: The recording's path relative to the corpus's folder.
-        size: Of the recording in bytes; None where it isn't there.
-        modified: Time of its last change, in ns.
-        utterance_id: Its stable name.
-        class_name: One of the six.
+        record: The record from the reader.
+        source_file: Path of the recording relative to the corpus's folder.
+        size: Size of the recording in bytes; None if there is no such file.
+        modified: Time of the recording's last change, in ns; None likewise.
+        utterance_id: Id that is the same on every machine.
+        class_name: One of the six classes.
         partition: `train`, `validation` or `test`.
     """
 
@@ -71,13 +71,13 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a corpus holds, before any audio is decoded.
+    """The contents of a corpus, before any audio is decoded.
 
     Attributes:
-        entry: The corpus's facts and the label map used.
-        root: Its folder.
-        utterances: What will be built.
-        rejected: What won't be, with the reason: `{"file", "raw_label", "reason"}`.
+        entry: The catalog entry, with the label map used.
+        root: Folder of the corpus.
+        utterances: Utterances to build.
+        rejected: Utterances set aside, with the reason: `{"file", "raw_label", "reason"}`.
         dropped: Raw labels that map to no class, with their counts.
         rule: The rule that made the partitions, see `exhubert.emoset.partition`.
     """
@@ -91,19 +91,19 @@ class Listing:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes whenever a file, a label, a partition, a fact of the catalog or the form of the rows does."""
+        """Hash that changes with any file, label, partition or catalog fact, and with the form of the rows."""
         facts = (FEATURES, _FORM, self.entry, self.rejected, self.dropped, self.rule)
         digest = hashlib.sha256(repr(facts).encode())
         names = [item.name for item in fields(Record) if item.name != "file"]
         for item in self.utterances:
             record = [getattr(item.record, name) for name in names]
-            known = (item.source_file, item.size, item.modified, item.class_name, item.partition, *record)
-            digest.update(repr(known).encode())
+            values = (item.source_file, item.size, item.modified, item.class_name, item.partition, *record)
+            digest.update(repr(values).encode())
         return digest.hexdigest()
 
 
 def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
-    """The entry of a corpus; a folder with a manifest may carry any other name and is then a corpus of your own."""
+    """Returns the catalog entry of a corpus, or that of `manifest` for your own corpus under any other name."""
     if corpus not in catalog() and find_manifest(root):
         return replace(entry("manifest"), id=corpus, name=corpus)
     return entry(corpus)
@@ -114,15 +114,15 @@ def list_corpus(corpus: str, root: str | Path, seed: int = 0, scheme: str | Path
 
     Args:
         corpus: Id in the catalog, or any name for a folder with a manifest.
-        root: The corpus's own folder.
-        seed: Of the partition.
+        root: Folder of the corpus.
+        seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
 
     Raises:
         KeyError: The catalog has no such corpus.
-        FileNotFoundError: The folder is missing or holds nothing in the corpus's layout.
-        ValueError: No utterance has a label that maps to a class, or the scheme is wrong.
-        LeakageError: A speaker, or the same recording, stands in two partitions.
+        FileNotFoundError: The folder is missing, or contains no file in the corpus's layout.
+        ValueError: No utterance has a label that maps to a class, or the scheme is invalid.
+        LeakageError: A speaker, or the same recording, is in two partitions.
     """
     root = Path(root)
     facts = with_scheme(corpus_entry(corpus, root), scheme)
@@ -134,53 +134,53 @@ def list_corpus(corpus: str, root: str | Path, seed: int = 0, scheme: str | Path
             f"{facts.name}: none of the labels {', '.join(sorted(dropped)[:20])} maps to a class. Use the class names "
             f"({', '.join(SIX_CLASSES)}), English emotion words, or a label scheme of your own."
         )
-    kept = [(record, name) for record, name in zip(records, classes, strict=True) if name is not None]
+    pairs = [(record, name) for record, name in zip(records, classes, strict=True) if name is not None]
     parts, rule = partition(
-        [record for record, _ in kept],
-        [name for _, name in kept],
+        [record for record, _ in pairs],
+        [name for _, name in pairs],
         seed,
         trust_official=bool(find_manifest(root)),
     )
-    check_leakage([record.speaker for record, _ in kept], parts, f"speakers of {facts.name}")
-    files = [_below(root, record.file) for record, _ in kept]
-    ids = _utterance_ids(facts.id, files, [record for record, _ in kept])
+    check_leakage([record.speaker for record, _ in pairs], parts, f"speakers of {facts.name}")
+    files = [_relative_path(root, record.file) for record, _ in pairs]
+    ids = _utterance_ids(facts.id, files, [record for record, _ in pairs])
     utterances = [
         Utterance(record, file, *_size_and_change(record.file), name, label, part)
-        for (record, label), file, name, part in zip(kept, files, ids, parts, strict=True)
+        for (record, label), file, name, part in zip(pairs, files, ids, parts, strict=True)
     ]
     rejected = [
         rejection(root, record, f"its label maps to no class: {record.raw_label}")
         for record, name in zip(records, classes, strict=True)
         if name is None
     ]
-    unique, repeated = _without_duplicates(root, utterances)
-    return Listing(facts, root, unique, rejected + repeated, dict(sorted(dropped.items())), rule)
+    unique, duplicates = _without_duplicates(root, utterances)
+    return Listing(facts, root, unique, rejected + duplicates, dict(sorted(dropped.items())), rule)
 
 
 def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[Utterance], list[dict[str, str]]]:
-    """Keeps the first of each recording that is there twice byte for byte, or listed twice.
+    """Keeps the first of recordings that are identical byte for byte or listed twice, and rejects the others.
 
     Raises:
-        LeakageError: The same recording is in two partitions, so that dropping one of them would hide a mistake.
+        LeakageError: The same recording is in two partitions; dropping one of them would hide a mistake.
     """
     groups = [utterances]
-    for alike in (_span, _sample, _content):  # most recordings differ in what is cheap to look at
-        groups = [part for group in groups for part in _divided(group, alike)]
-    repeated, rejected = set(), []
+    for key in (_span, _sample, _content):  # cheap keys first: most recordings differ in these
+        groups = [part for group in groups for part in _group_by(group, key)]
+    duplicates, rejected = set(), []
     for first, *others in groups:
         for item in others:
             check_leakage([first.utterance_id] * 2, [first.partition, item.partition], "recordings with the same audio")
-            repeated.add(id(item))
+            duplicates.add(id(item))
             rejected.append(rejection(root, item.record, f"the same recording as {first.utterance_id}"))
-    return [item for item in utterances if id(item) not in repeated], rejected
+    return [item for item in utterances if id(item) not in duplicates], rejected
 
 
-def _divided(items: list[Utterance], alike: Callable[[Utterance], Any]) -> list[list[Utterance]]:
+def _group_by(items: list[Utterance], key: Callable[[Utterance], Any]) -> list[list[Utterance]]:
     if len(items) < 2:
         return [items] if items else []
     groups: dict[Any, list[Utterance]] = {}
     for item in items:
-        groups.setdefault(alike(item), []).append(item)
+        groups.setdefault(key(item), []).append(item)
     return list(groups.values())
 
 
@@ -189,7 +189,7 @@ def _span(item: Utterance) -> tuple:
 
 
 def _sample(item: Utterance) -> bytes | str:
-    """A piece from the middle of the file."""
+    """Returns bytes from the middle of the file."""
     if not item.size:
         return item.source_file
     with item.record.file.open("rb", buffering=0) as stream:
@@ -198,7 +198,7 @@ def _sample(item: Utterance) -> bytes | str:
 
 
 def _content(item: Utterance) -> str:
-    """A hash of the whole file."""
+    """Returns a hash of the whole file."""
     if not item.size:
         return item.source_file
     with item.record.file.open("rb") as stream:
@@ -214,30 +214,30 @@ def _size_and_change(file: Path) -> tuple[int | None, int | None]:
 
 
 def rejection(root: Path, record: Record, reason: str) -> dict[str, str]:
-    """A line of `rejected.jsonl`; its paths are relative, so that they mean the same on every machine."""
+    """Returns a line of `rejected.jsonl`; its paths are relative, so that they are the same on every machine."""
     reason = reason.replace(f"{root}{os.sep}", "")
-    return {"file": _below(root, record.file), "raw_label": record.raw_label, "reason": reason}
+    return {"file": _relative_path(root, record.file), "raw_label": record.raw_label, "reason": reason}
 
 
-def _below(root: Path, file: Path) -> str:
-    """Path of a file relative to the root, also where a manifest leads out of it."""
-    path, above = file.as_posix(), f"{root.as_posix()}/"
-    inside = path.startswith(above) and ".." not in path
-    return path.removeprefix(above) if inside else Path(os.path.relpath(file, root)).as_posix()
+def _relative_path(root: Path, file: Path) -> str:
+    """Returns the path of a file relative to the root, even if a manifest names a file outside of it."""
+    path, prefix = file.as_posix(), f"{root.as_posix()}/"
+    inside = path.startswith(prefix) and ".." not in path
+    return path.removeprefix(prefix) if inside else Path(os.path.relpath(file, root)).as_posix()
 
 
 def _utterance_ids(corpus: str, files: list[str], records: list[Record]) -> list[str]:
-    """Names that stay the same on every machine: corpus, path and part; with the file's ending where it tells apart."""
+    """Ids that are the same on every machine: corpus, path and part, with the suffix only if two files need it."""
     parts = [
         f"#{record.start or 0:.3f}-{record.end or 0:.3f}" if record.start is not None or record.end else ""
         for record in records
     ]
     stems = [file.removesuffix(PurePosixPath(file).suffix) for file in files]
-    short = [f"{corpus}/{stem}{part}" for stem, part in zip(stems, parts, strict=True)]
-    endings: dict[str, set[str]] = {}
-    for name, file in zip(short, files, strict=True):
-        endings.setdefault(name, set()).add(file)
+    short_ids = [f"{corpus}/{stem}{part}" for stem, part in zip(stems, parts, strict=True)]
+    files_by_id: dict[str, set[str]] = {}
+    for name, file in zip(short_ids, files, strict=True):
+        files_by_id.setdefault(name, set()).add(file)
     return [
-        name if len(endings[name]) == 1 else f"{corpus}/{file}{part}"
-        for name, file, part in zip(short, files, parts, strict=True)
+        name if len(files_by_id[name]) == 1 else f"{corpus}/{file}{part}"
+        for name, file, part in zip(short_ids, files, parts, strict=True)
     ]

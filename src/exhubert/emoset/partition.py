@@ -1,4 +1,4 @@
-"""Speaker-independent partitions: which utterances train, validate and test."""
+"""Divides the utterances of a corpus into speaker-independent partitions for training, validation and test."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
@@ -16,30 +16,30 @@ _DEALS = 512
 
 
 class LeakageError(ValueError):
-    """Something is in two partitions at once; the message names it."""
+    """A speaker or a recording is in two partitions; the message names it."""
 
 
 def partition(
     records: Sequence[Record], classes: Sequence[str], seed: int = 0, trust_official: bool = False
 ) -> tuple[list[str], str]:
-    """Gives each utterance of one corpus a partition.
+    """Assigns each utterance of a corpus to a partition.
 
-    What shares a speaker or a group stays together. Official partitions are kept where they keep speakers apart; one
-    without validation gives up a quarter of what it trains on. The other utterances go 60/20/20, balanced over classes
-    as far as speakers allow, each language for itself where nobody speaks two. Two speakers: the first trains, the
-    second tests. One speaker: all train. Utterances without a speaker's name go by group, or else one by one, which
-    is not speaker-independent.
+    Utterances that share a speaker or a group stay together. Official partitions are kept if they share no speakers;
+    if they lack validation, it takes a quarter of the training partition. All other utterances are divided 60/20/20,
+    with balanced classes as nearly as whole speakers allow, and separately by language if nobody speaks two. Of two
+    speakers, the first trains and the second tests; a single speaker trains. Utterances without a speaker's name are
+    divided by group or else one by one, which is not speaker-independent.
 
     Args:
         records: The utterances.
-        classes: The class of each.
-        seed: Of the shuffle; the same seed gives the same partitions on every machine.
-        trust_official: Keep official partitions even if they share speakers, for `check_leakage` to complain about:
-            a manifest says what its author wants.
+        classes: The class of each utterance.
+        seed: Seed of the shuffle; the same seed gives the same partitions on every machine.
+        trust_official: Keep official partitions even if they share speakers, which `check_leakage` then reports. Used
+            for manifests, whose partitions are their author's choice.
 
     Returns:
-        The partition of each utterance, and what it went by: `official`, `speaker`, `few speakers`, `group`,
-        `utterance` (joined by `+` where several were used).
+        The partition of each utterance, and the rule: `official`, `speaker`, `few speakers`, `group` or `utterance`
+        (joined by `+` if several apply).
     """
     units = _units(records)
     official: list[str | None] = [record.partition for record in records]
@@ -67,7 +67,7 @@ def partition(
 
 
 def _units(records: Sequence[Record]) -> list[str]:
-    """What may not be divided: utterances joined by a speaker or a group, over any number of steps, under one name."""
+    """Names each utterance's connected component of shared speakers or groups; each stays in one partition."""
     keys: dict[tuple[str, str], int] = {}
     rows, columns = [], []
     for index, record in enumerate(records):
@@ -78,7 +78,7 @@ def _units(records: Sequence[Record]) -> list[str]:
     size = len(records) + len(keys)
     graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size))
     components = connected_components(graph, directed=False)[1][: len(records)].tolist()
-    names: dict[int, str] = {}  # by content, not by order, so that the order of rows changes nothing
+    names: dict[int, str] = {}  # from content, so that the order of records doesn't matter
     for component, record in zip(components, records, strict=True):
         name = record.speaker or record.group or f"{record.file}#{record.start}"
         names[component] = min(name, names.get(component, name))
@@ -94,7 +94,7 @@ def _by_language(records: Sequence[Record], units: Sequence[str], indices: Seque
     languages: dict[str | None, list[int]] = {}
     for index in indices:
         languages.setdefault(records[index].language, []).append(index)
-    members = [{units[index] for index in found} for found in languages.values()]
+    members = [{units[index] for index in positions} for positions in languages.values()]
     shared = sum(map(len, members)) > len(set().union(*members))
     if shared or min(map(len, members), default=0) < len(PARTITIONS):
         return [list(indices)] if indices else []
@@ -104,13 +104,13 @@ def _by_language(records: Sequence[Record], units: Sequence[str], indices: Seque
 def _deal(
     records: Sequence[Record], units: Sequence[str], classes: Sequence[str], seed: int
 ) -> tuple[Sequence[str], str]:
-    named = sorted({record.speaker for record in records if record.speaker is not None})
+    speakers = sorted({record.speaker for record in records if record.speaker is not None})
     unnamed = [record for record in records if record.speaker is None]
     if unnamed:
-        rule = {"group" if record.group else "utterance" for record in unnamed} | ({"speaker"} if named else set())
+        rule = {"group" if record.group else "utterance" for record in unnamed} | ({"speaker"} if speakers else set())
         return _balanced(units, classes, _SHARES, seed), "+".join(sorted(rule))
-    if len(named) < len(PARTITIONS):
-        return ["train" if record.speaker == named[0] else "test" for record in records], "few speakers"
+    if len(speakers) < len(PARTITIONS):
+        return ["train" if record.speaker == speakers[0] else "test" for record in records], "few speakers"
     return _balanced(units, classes, _SHARES, seed), "speaker"
 
 
@@ -119,19 +119,19 @@ def _balanced(units: Sequence[str], classes: Sequence[str], shares: Sequence[flo
 
 
 def deal(units: Sequence[str], classes: Sequence[Hashable], shares: Sequence[float], seed: int) -> list[int]:
-    """Deals whole units into piles so that each pile gets its share of every class as nearly as can be.
+    """Deals whole units into piles so that each pile gets close to its share of every class.
 
-    Many random orders are dealt at once, always to the pile that lacks most; the best deal wins. scikit-learn's
-    StratifiedGroupKFold deals once and leaves whole classes out of a partition where speakers are unequal.
+    Deals many random orders at once, always to the pile that lacks most, and returns the best deal. scikit-learn's
+    `StratifiedGroupKFold` deals once and leaves whole classes out of a partition if speakers are unequal.
 
     Args:
-        units: What stays together, such as the speaker, of each utterance.
+        units: The unit of each utterance, such as its speaker, which stays in one pile.
         classes: Class of each utterance.
-        shares: Of each pile; they sum to one.
-        seed: Of the orders tried.
+        shares: Share of each pile; they sum to one.
+        seed: Seed of the random orders.
 
     Returns:
-        The pile of each utterance, from 0.
+        The pile of each utterance, counted from 0.
     """
     counts = pd.crosstab(np.asarray(units), pd.Series(classes).astype(str).to_numpy()).sort_index()
     per_group = counts.to_numpy(float)
@@ -149,12 +149,12 @@ def deal(units: Sequence[str], classes: Sequence[Hashable], shares: Sequence[flo
         choice[deals, group] = best
     deviation = ((filled - targets) ** 2 / targets).sum(axis=(1, 2))
     deviation[(filled.sum(axis=2) == 0).any(axis=1)] = np.inf  # no partition may stay empty
-    dealt = dict(zip(counts.index, choice[deviation.argmin()], strict=True))
-    return [int(dealt[unit]) for unit in units]
+    pile_of = dict(zip(counts.index, choice[deviation.argmin()], strict=True))
+    return [int(pile_of[unit]) for unit in units]
 
 
 def check_leakage(keys: Iterable[Any], partitions: Iterable[str], what: str) -> None:
-    """Raises `LeakageError` if a key (a speaker, a content hash) stands in two partitions; None keys are skipped."""
+    """Raises `LeakageError` if a key (a speaker, a content hash) is in two partitions; None keys are skipped."""
     seen: dict[Any, str] = {}
     offenders = {}
     for key, part in zip(keys, partitions, strict=True):

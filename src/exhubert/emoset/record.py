@@ -1,4 +1,4 @@
-"""What a reader knows of one utterance before any audio is read."""
+"""The facts of one utterance that readers collect before any audio is read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,23 +6,23 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One utterance: a recording or a part of it, with the facts its name or annotation file gives.
+    """One utterance: a recording or a part of it, with the facts from its file name or annotation file.
 
     Attributes:
-        file: The recording, below the root that was read.
+        file: The recording, below the folder of the corpus.
         raw_label: The emotion as the corpus writes it, such as `W` in EMO-DB.
-        speaker: The corpus's own id of the speaker; None where it names none.
+        speaker: The corpus's own id of the speaker; None if it names none.
         start: Start of the part in seconds; None for the start of the recording.
         end: End of the part in seconds; None for the end of the recording.
         gender: `female`, `male`, another word of the corpus, or None.
-        language: BCP-47 tag; None for the corpus's own, where it has one.
-        text: What is said, or the corpus's code for it.
-        partition: `train`, `validation` or `test` where the corpus is published with partitions.
+        language: BCP-47 tag; None for the language of the corpus, if it has one.
+        text: Transcript, or the corpus's code for it.
+        partition: `train`, `validation` or `test` if the corpus is published with partitions.
         session: Recording session.
         intensity: Intensity of the emotion, as the corpus writes it.
         take: Version of the same text and emotion.
-        valence: Valence as the corpus annotates it (`negative`, `neutral`, `positive`), where it does.
-        group: What must stay in one partition beside the speaker, such as a film whose dubbings have other speakers.
+        valence: Valence as the corpus annotates it (`negative`, `neutral`, `positive`), or None.
+        group: Utterances of one group stay in one partition, such as dubbings of a film, which have different speakers.
         channel: The channel that holds the speech, from 0; None to average all.
     """
 

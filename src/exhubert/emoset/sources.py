@@ -1,4 +1,4 @@
-"""Where corpora lie on disk: found below one folder, or named one by one."""
+"""Finds corpora on disk, below one folder or from a YAML file that names their folders."""
 
 import os
 import re
@@ -17,7 +17,7 @@ ROOT_VARIABLE = "EXHUBERT_CORPORA"
 
 @dataclass(frozen=True)
 class Sources:
-    """What was found.
+    """The corpora on disk.
 
     Attributes:
         found: Folder of each corpus, by id.
@@ -31,19 +31,19 @@ class Sources:
 def find_corpora(place: str | Path | None = None, corpora: Sequence[str] | None = None) -> Sources:
     """Finds corpora on disk.
 
-    Below a folder, a sub-folder is a corpus if its name is an id or name of the catalog (`emo_db`, `EMO-DB`,
-    `CREMA-D`), if it holds a manifest (a corpus of your own, named after the folder), or if its files have the layout
-    of one corpus. A folder that is itself a corpus is found too.
+    In a folder, a sub-folder is a corpus if its name is an id or name of the catalog (`emo_db`, `EMO-DB`,
+    `CREMA-D`), if it holds a manifest (your own corpus, named after the folder), or if its files have the layout of
+    exactly one corpus. The folder may also be a single corpus itself.
 
     Args:
-        place: A folder; or a YAML file with `corpus id: folder` lines, relative to the file. By default what the
-            environment variable EXHUBERT_CORPORA says.
-        corpora: Only these; an error names those that are missing.
+        place: A folder; or a YAML file with `corpus id: folder` lines, relative to the file. Defaults to the
+            environment variable EXHUBERT_CORPORA.
+        corpora: Return only these corpora; a missing one is an error.
 
     Raises:
-        ValueError: No place is given, or the YAML isn't a map of ids to folders.
-        FileNotFoundError: The place doesn't exist, or a corpus asked for isn't there.
-        KeyError: A corpus asked for is neither in the catalog nor among the folders.
+        ValueError: No place is given, two folders are the same corpus, or the YAML isn't a map of ids to folders.
+        FileNotFoundError: The place or a requested corpus doesn't exist.
+        KeyError: A requested corpus is neither in the catalog nor among the folders.
     """
     place = place or os.environ.get(ROOT_VARIABLE)
     if not place:
@@ -51,14 +51,14 @@ def find_corpora(place: str | Path | None = None, corpora: Sequence[str] | None 
     place = Path(place).expanduser()
     if not place.exists():
         raise FileNotFoundError(f"{place}: there is no such folder or file.")
-    sources = _from_file(place) if place.is_file() else _below(place)
+    sources = _from_file(place) if place.is_file() else _from_folder(place)
     if corpora is None:
         return sources
     for corpus in corpora:
         if corpus not in sources.found:
-            entry(corpus)  # an unknown id has an error of its own
-            found = ", ".join(sources.found) or "no corpus"
-            raise FileNotFoundError(f"{place} holds {found}, but not {corpus}.")
+            entry(corpus)  # raises `UnknownCorpusError` for an unknown id
+            names = ", ".join(sources.found) or "no corpus"
+            raise FileNotFoundError(f"{place} holds {names}, but not {corpus}.")
     return Sources({corpus: sources.found[corpus] for corpus in corpora}, sources.unknown)
 
 
@@ -69,9 +69,9 @@ def _from_file(path: Path) -> Sources:
     return Sources({str(corpus): path.parent / Path(folder).expanduser() for corpus, folder in content.items()}, [])
 
 
-def _below(root: Path) -> Sources:
+def _from_folder(root: Path) -> Sources:
     by_name = {_plain(text): facts.id for facts in catalog().values() for text in (facts.id, facts.name)}
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     unknown = []
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
         corpus = by_name.get(_plain(folder.name))
@@ -80,12 +80,14 @@ def _below(root: Path) -> Sources:
         corpus = corpus or recognise(folder)
         if corpus is None:
             unknown.append(folder)
-        elif corpus in found:
-            raise ValueError(f"{found[corpus]} and {folder} are both {corpus}; keep one, or name them in a YAML file.")
+        elif corpus in folders:
+            raise ValueError(
+                f"{folders[corpus]} and {folder} are both {corpus}; keep one, or name them in a YAML file."
+            )
         else:
-            found[corpus] = folder
-    itself = by_name.get(_plain(root.name)) or (None if found else recognise(root))
-    return Sources({itself: root}, []) if itself and not found else Sources(found, unknown)
+            folders[corpus] = folder
+    root_corpus = by_name.get(_plain(root.name)) or (None if folders else recognise(root))
+    return Sources({root_corpus: root}, []) if root_corpus and not folders else Sources(folders, unknown)
 
 
 def _plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Comparing what is on disk with the catalog."""
+"""Compares corpora on disk with what the catalog says of their size, speakers, labels and duration."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ _HOURS_TOLERANCE = 0.05
 
 @dataclass(frozen=True)
 class Finding:
-    """What one corpus on disk holds, against what the catalog says.
+    """The difference between one corpus on disk and its catalog entry.
 
     Attributes:
-        corpus: Its id.
-        status: `complete`, `partial`, `more` (than the catalog knows), `absent`, `unknown layout` or `unknown size`.
-        detail: In words, what is missing or different.
+        corpus: Id of the corpus.
+        status: `complete`, `partial`, `more` (than in the catalog), `absent`, `unknown layout` or `unknown size`.
+        detail: Description of what is missing or different.
     """
 
     corpus: str
@@ -35,7 +35,7 @@ def verify(entries: Mapping[str, CatalogEntry], found: Mapping[str, Path]) -> li
 
     Args:
         entries: The catalog entries to report on, by id.
-        found: The folder of each corpus that is there, by id.
+        found: The folder of each corpus on disk, by id.
     """
     findings = []
     for corpus, facts in entries.items():
@@ -51,9 +51,9 @@ def _verify(corpus: str, folder: Path) -> Finding:
     except (FileNotFoundError, ValueError) as error:
         return Finding(corpus, "unknown layout", str(error))
     remarks = []
-    lost = [record.file for record in records if not record.file.is_file()]
-    if lost:
-        remarks.append(f"{len(lost)} files are listed and missing, such as {lost[0].name}")
+    missing_files = [record.file for record in records if not record.file.is_file()]
+    if missing_files:
+        remarks.append(f"{len(missing_files)} listed files are missing, such as {missing_files[0].name}")
     if missing := sorted(_emotions(facts) - {_emotion(facts, record.raw_label) for record in records}):
         remarks.append(f"no utterance of {', '.join(missing)}")
     if surplus := Counter(record.raw_label for record in records if facts.class_of(record.raw_label) is None):
@@ -64,19 +64,19 @@ def _verify(corpus: str, folder: Path) -> Finding:
     hours = _hours([record for record in records if record.file.is_file()])
     if isinstance(facts.hours, (int, float)) and hours and abs(hours / facts.hours - 1) > _HOURS_TOLERANCE:
         remarks.append(f"{hours:.2f} h, {facts.hours:.2f} h in the catalog")
-    present = len(records) - len(lost)
+    present = len(records) - len(missing_files)
     sizes = dict(facts.releases) or ({"the corpus": facts.utterances} if isinstance(facts.utterances, int) else {})
     if not sizes:
         return Finding(corpus, "unknown size", "; ".join([f"{present} utterances", *remarks]))
     release, size = min(sizes.items(), key=lambda item: abs(item[1] - present))
     detail = "; ".join([f"{present} of {size} utterances ({release})", *remarks])
-    if present == size and not lost:
+    if present == size and not missing_files:
         return Finding(corpus, "complete", detail)
     return Finding(corpus, "more" if present > size else "partial", detail)
 
 
 def _hours(records: Sequence[Record]) -> float:
-    """Hours of the utterances by their files' headers, without files that soundfile doesn't open, such as videos."""
+    """Sums the hours of utterances from file headers, without files that soundfile can't open, such as videos."""
     lengths: dict[Path, float] = {}
     seconds = 0.0
     for record in records:

@@ -1,4 +1,4 @@
-"""What a few numbers about a recording already tell: the floor any network has to rise above."""
+"""Baseline classifiers on a few acoustic features, which any network should outperform."""
 
 import importlib.util
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ def log_mel_statistics(samples: np.ndarray) -> np.ndarray:
 
 
 def egemaps(samples: np.ndarray) -> np.ndarray:
-    """The 88 eGeMAPS v02 functionals of `(samples,)` at 16 kHz, NaN where it is too short for them (under 0.1 s).
+    """The 88 eGeMAPS v02 functionals of `(samples,)` at 16 kHz, NaN if they are too short (under 0.1 s).
 
     Eyben et al., "The Geneva Minimalistic Acoustic Parameter Set (GeMAPS) for Voice Research and Affective Computing",
     IEEE Transactions on Affective Computing 7 (2016), https://doi.org/10.1109/TAFFC.2015.2457417.
@@ -48,57 +48,57 @@ def egemaps(samples: np.ndarray) -> np.ndarray:
 
 
 def baselines() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """The features of each baseline, `(samples,)` to `(numbers,)`, by its name; eGeMAPS only with `opensmile`."""
-    found: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    """Feature function of each baseline, `(samples,)` to `(features,)`, by name; eGeMAPS only with `opensmile`."""
+    functions: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "loudness + logistic regression": loudness,
         "log-mel statistics + logistic regression": log_mel_statistics,
     }
     if importlib.util.find_spec("opensmile"):
-        found["eGeMAPS functionals + logistic regression"] = egemaps
-    return found
+        functions["eGeMAPS functionals + logistic regression"] = egemaps
+    return functions
 
 
 def baseline_predictions(train: datasets.Dataset, test: Sequence[dict] | datasets.Dataset) -> dict[str, np.ndarray]:
-    """Class indices each baseline gives `test` after training on `train`: name to `(utterances,)`.
+    """Trains each baseline on `train` and predicts class indices `(utterances,)` for `test`, by name of the baseline.
 
-    `majority class` answers with the most frequent class of `train`. The others weigh the classes alike and hear whole
-    utterances, never crops.
+    `majority class` always predicts the most frequent class of `train`. The others weight all classes equally and use
+    whole utterances, never crops.
     """
     labels = np.asarray(train["label"])
     majority = DummyClassifier(strategy="most_frequent").fit(np.zeros((len(labels), 1)), labels)
     result = {"majority class": majority.predict(np.zeros((len(test), 1)))}
     features = baselines()
-    known, unknown = (_features(rows, features) for rows in (train, test))
+    train_features, test_features = (_features(rows, features) for rows in (train, test))
     for name in features:
         classifier = make_pipeline(
             SimpleImputer(keep_empty_features=True),
             StandardScaler(),
             LogisticRegression(max_iter=2000, C=0.1, class_weight="balanced"),
         )
-        result[name] = classifier.fit(known[name], labels).predict(unknown[name])
+        result[name] = classifier.fit(train_features[name], labels).predict(test_features[name])
     return result
 
 
 def _features(
     rows: Sequence[dict] | datasets.Dataset, features: dict[str, Callable[[np.ndarray], np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """Every baseline's features `(utterances, numbers)`; one recording at a time is in memory."""
-    found: dict[str, list[np.ndarray]] = {name: [] for name in features}
+    """Features of each baseline, `(utterances, features)`. Only one recording at a time is held in memory."""
+    values: dict[str, list[np.ndarray]] = {name: [] for name in features}
     for row in tqdm(rows, desc="baselines", unit="utterance"):
         samples = decode(row["audio"])
         for name, function in features.items():
-            found[name].append(function(samples))
-    return {name: np.stack(values) for name, values in found.items()}
+            values[name].append(function(samples))
+    return {name: np.stack(vectors) for name, vectors in values.items()}
 
 
 @cache
 def _smile() -> Any:
-    import opensmile  # an extra, whose licence is for research only
+    import opensmile  # an optional dependency, licensed for research only
 
     return opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
 
 
 @cache
 def _mel_filters() -> np.ndarray:
-    """Triangular filters `(48, 257)` over the bins of a 512-point transform, 60 Hz to 8 kHz, mel-spaced."""
+    """Triangular mel filters `(48, 257)` from 60 Hz to 8 kHz, over the bins of a 512-point FFT."""
     return mel_filter_bank(257, _BANDS, 60.0, SAMPLING_RATE / 2, SAMPLING_RATE, mel_scale="htk").T

@@ -1,4 +1,4 @@
-"""Compares models on the same utterances: paired differences of two models, and the arms of an experiment."""
+"""Compares models on the same utterances: paired tests of two models, and tables for the arms of an experiment."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,34 +16,35 @@ _PERMUTATIONS = 9999
 
 
 def compare(table: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
-    """One model minus another on the same utterances.
+    """Difference of two models on the same utterances, the first minus the other.
 
     Args:
         table: `utterance_id`, `label`, `prediction`, `speaker` of the first model.
         other: `utterance_id`, `label` and `prediction` of the other, in any order.
 
     Returns:
-        `utterances`, `speakers` and `difference` of the UARs, from -1 to 1. Over speakers, None where they are unnamed
-        or fewer than five: `difference_interval`, the 95 % bootstrap interval, in which both models get the same drawn
-        speakers; and `p_speakers`, two-sided, of exchanging the two models' answers speaker by speaker, exact up to 13
-        speakers. Over utterances, as if these were independent, and so too sure of itself: `only_this_right`,
-        `only_other_right` and `p_mcnemar`, the exact binomial form of McNemar's test (Psychometrika 12, 1947).
+        `utterances`, `speakers` and `difference` of the UARs, from -1 to 1. Over speakers, None if any is unnamed or
+        there are fewer than five: `difference_interval`, the 95 % bootstrap interval with the same drawn speakers for
+        both models; and `p_speakers`, the two-sided p-value of a permutation test that swaps the two models speaker by
+        speaker, exact up to 13 speakers. Over utterances, which assumes that they are independent and so understates
+        the uncertainty: `only_this_right`, `only_other_right` and `p_mcnemar`, the exact binomial form of McNemar's
+        test (Psychometrika 12, 1947).
 
     Raises:
-        ValueError: The tables hold other utterances or other labels.
+        ValueError: The tables differ in their utterances or labels.
     """
     matched = other.set_index("utterance_id")[["label", "prediction"]]
     if len(matched) != len(table) or set(matched.index) != set(table["utterance_id"]):
-        raise ValueError("The two models were evaluated on other utterances; evaluate both on the same.")
+        raise ValueError("The two models were evaluated on different utterances; evaluate both on the same.")
     matched = matched.reindex(table["utterance_id"])
-    truth, guesses = table["label"].to_numpy(), (table["prediction"].to_numpy(), matched["prediction"].to_numpy())
+    truth, pair = table["label"].to_numpy(), (table["prediction"].to_numpy(), matched["prediction"].to_numpy())
     if (truth != matched["label"].to_numpy()).any():
-        raise ValueError("The two evaluations have other labels for some utterances; evaluate both on the same build.")
+        raise ValueError("The two evaluations have different labels for some utterances; use the same build for both.")
     speakers = table["speaker"]
-    (hits, totals), (other_hits, _) = (speaker_counts(truth, guess, speakers.fillna("unnamed")) for guess in guesses)
+    (hits, totals), (other_hits, _) = (speaker_counts(truth, answers, speakers.fillna("unnamed")) for answers in pair)
     shares, other_shares = ((h / totals.sum(axis=0)).mean(axis=1) for h in (hits, other_hits))
     this_only, other_only = (
-        int(((guesses[first] == truth) & (guesses[second] != truth)).sum()) for first, second in ((0, 1), (1, 0))
+        int(((pair[first] == truth) & (pair[second] != truth)).sum()) for first, second in ((0, 1), (1, 0))
     )
     result: dict[str, Any] = {
         "utterances": len(table),
@@ -58,14 +59,14 @@ def compare(table: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
     if enough_speakers(speakers):
         differences = resampled_uars(hits, totals) - resampled_uars(other_hits, totals)
         result["difference_interval"] = percentile_interval(differences)
-        result["p_speakers"] = _exchange(shares, other_shares)
+        result["p_speakers"] = _permutation_p(shares, other_shares)
     return result
 
 
 def compare_all(
     table: pd.DataFrame, others: Mapping[str, pd.DataFrame], unseen_languages: list[str]
 ) -> dict[str, dict[str, Any]]:
-    """`compare` with each of `others`, by name: `overall` as in results, `unseen_languages` apart, None without any."""
+    """Results of `compare` with each of `others`, for `overall` and `unseen_languages`; None for an empty part."""
     unseen = table["language"].isin(unseen_languages)
     result = {}
     for name, other in others.items():
@@ -80,15 +81,15 @@ def compare_all(
 def read_predictions(
     evaluations: Mapping[str, str | Path], expected: Mapping[str, Any] | None = None
 ) -> dict[str, pd.DataFrame]:
-    """Predictions of finished evaluations, by the names given to their folders.
+    """Predictions of finished evaluations, by the name of each.
 
     Args:
-        evaluations: Folders that recipes/evaluate_model.py wrote.
-        expected: Fields of `Results` that must be equal, such as `utterances_sha256` and `max_seconds`.
+        evaluations: Folders that recipes/evaluate_model.py wrote, by name.
+        expected: Values that fields of `Results` must have, such as `utterances_sha256` and `max_seconds`.
 
     Raises:
         FileNotFoundError: A folder holds no finished evaluation.
-        ValueError: One differs from what is expected.
+        ValueError: A field of an evaluation differs from `expected`.
     """
     tables = {}
     for name, folder in evaluations.items():
@@ -96,20 +97,20 @@ def read_predictions(
         if any(getattr(results, key) != value for key, value in (expected or {}).items()):
             raise ValueError(
                 f"{name} ({folder}) was evaluated on other utterances, or with another --max_seconds, than this "
-                "model; evaluate both alike."
+                "model; evaluate both in the same way."
             )
         tables[name] = read_table(Path(folder))
     return tables
 
 
 def read_table(folder: Path) -> pd.DataFrame:
-    """The predictions.csv of a folder."""
-    # by default pandas takes the language tag "nan" for a missing value
+    """Reads the `predictions.csv` of an evaluation's folder."""
+    # by default pandas reads the language tag "nan" as a missing value
     return pd.read_csv(folder / "predictions.csv", keep_default_na=False, na_values=[""])
 
 
 def paired_table(paired: Mapping[str, Mapping[str, Any]], part: str = "overall") -> str:
-    """A Markdown table of `compare_all`, one line for each other model; empty where there is none."""
+    """A Markdown table of `compare_all`, one row per other model; empty if there is none."""
     rows = []
     for name, parts in paired.items():
         if figures := parts[part]:
@@ -126,21 +127,21 @@ def paired_table(paired: Mapping[str, Mapping[str, Any]], part: str = "overall")
 
 
 def compare_arms(arms: Mapping[str, Sequence[pd.DataFrame]], names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Figures of each arm, and its difference to the first one.
+    """Figures of each arm of an experiment, and its difference from the first arm.
 
     Args:
-        arms: For each arm the predictions of each seed: `utterance_id`, `speaker`, `corpus`, `label`, `prediction`, one
-            row for each tested utterance, all folds of the seed together.
+        arms: For each arm one table of predictions per seed: `utterance_id`, `speaker`, `corpus`, `label`,
+            `prediction`, one row per tested utterance, all folds of the seed together.
         names: Class names in logit order.
 
     Returns:
         For each arm `uar` (mean over seeds), `uar_by_seed`, `uar_interval` (95 %, speakers resampled, all seeds of a
         speaker together; None with fewer than five), `wa`, `macro_f1`, `chance_uar`, `by_corpus` (`uar` and
-        `uar_interval`), and but for the first arm `difference`: what `compare` says of the
-        first arm minus this one.
+        `uar_interval`), and for all arms but the first `difference`: the result of `compare` for the first arm minus
+        this one.
 
     Raises:
-        ValueError: The arms were tested on other utterances.
+        ValueError: The arms were tested on different utterances.
     """
     first = next(iter(arms))
     result = {}
@@ -148,11 +149,11 @@ def compare_arms(arms: Mapping[str, Sequence[pd.DataFrame]], names: Sequence[str
         figures = [ser_metrics(table["label"], table["prediction"], names) for table in seeds]
         together = pd.concat(seeds, ignore_index=True)
         result[arm] = {
-            "uar": float(np.mean([found["uar"] for found in figures])),
-            "uar_by_seed": [found["uar"] for found in figures],
+            "uar": float(np.mean([metrics["uar"] for metrics in figures])),
+            "uar_by_seed": [metrics["uar"] for metrics in figures],
             "uar_interval": _interval(together),
-            "wa": float(np.mean([found["wa"] for found in figures])),
-            "macro_f1": float(np.mean([found["macro_f1"] for found in figures])),
+            "wa": float(np.mean([metrics["wa"] for metrics in figures])),
+            "macro_f1": float(np.mean([metrics["macro_f1"] for metrics in figures])),
             "chance_uar": 1 / together["label"].nunique(),
             "utterances": len(seeds[0]),
             "by_corpus": {
@@ -172,7 +173,7 @@ def compare_arms(arms: Mapping[str, Sequence[pd.DataFrame]], names: Sequence[str
 def cross_corpus_matrix(tables: Mapping[str, pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
     """UAR of each training corpus (rows) on each tested corpus (columns), from the predictions of each fold.
 
-    Classes that a tested corpus doesn't have are neither won nor lost.
+    Classes that a tested corpus lacks don't count.
     """
     return pd.DataFrame(
         {
@@ -186,10 +187,10 @@ def cross_corpus_matrix(tables: Mapping[str, pd.DataFrame], names: Sequence[str]
 
 
 def read_arm(folders: Sequence[Path]) -> tuple[list[pd.DataFrame], list[Run]]:
-    """Predictions of each seed, folds together, and all runs' records, of one arm that recipes/compare.py ran.
+    """Reads one arm that recipes/compare.py ran: one table of predictions per seed, and the records of all runs.
 
     Args:
-        folders: Of its runs, `seed<n>/fold<n>` each.
+        folders: Folders of the runs, each `seed<n>/fold<n>`.
     """
     tables: dict[str, list[pd.DataFrame]] = {}
     runs = []
@@ -197,22 +198,22 @@ def read_arm(folders: Sequence[Path]) -> tuple[list[pd.DataFrame], list[Run]]:
         run = Run.load(folder)
         tables.setdefault(folder.parent.name, []).append(read_table(folder).assign(fold=run.fold))
         runs.append(run)
-    return [pd.concat(found, ignore_index=True) for found in tables.values()], runs
+    return [pd.concat(parts, ignore_index=True) for parts in tables.values()], runs
 
 
 def markdown(result: Mapping[str, Mapping[str, Any]], cost: Mapping[str, Mapping[str, float]]) -> str:
-    """The table of a comparison. `cost` has `parameters`, `seconds` and `memory_mb` of the arms that were trained."""
+    """Table of `compare_arms`. `cost` has `parameters`, `seconds` and `memory_mb` of the arms that were trained."""
     first = next(iter(result))
     corpora = list(result[first]["by_corpus"])
     header = ["arm", "UAR % (95 % interval)", "seeds, lowest to highest", *corpora, f"{first} minus this, points", "p"]
     header += ["trained parameters", "s a run", "peak MB"]
     rows = []
-    for arm, found in result.items():
-        seeds = found["uar_by_seed"]
-        cells = [arm, f"{100 * found['uar']:.1f}{_range(found['uar_interval'])}"]
+    for arm, figures in result.items():
+        seeds = figures["uar_by_seed"]
+        cells = [arm, f"{100 * figures['uar']:.1f}{_range(figures['uar_interval'])}"]
         cells += [f"{100 * min(seeds):.1f} to {100 * max(seeds):.1f}" if arm in cost else ""]
-        cells += [f"{100 * found['by_corpus'][name]['uar']:.1f}" for name in corpora]
-        if paired := found.get("difference"):
+        cells += [f"{100 * figures['by_corpus'][name]['uar']:.1f}" for name in corpora]
+        if paired := figures.get("difference"):
             p = paired["p_speakers"]
             cells += [f"{100 * paired['difference']:+.1f}{_range(paired['difference_interval'])}"]
             cells += ["too few speakers" if p is None else f"{p:.3f}"]
@@ -235,13 +236,13 @@ def _interval(table: pd.DataFrame) -> tuple[float, float] | None:
 
 
 def _numbered(seeds: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """All seeds in one table, an utterance under one name for each."""
+    """All seeds in one table; the seed's index makes each `utterance_id` unique."""
     numbered = [table.assign(utterance_id=table["utterance_id"] + f" {index}") for index, table in enumerate(seeds)]
     return pd.concat(numbered, ignore_index=True)
 
 
-def _exchange(shares: np.ndarray, other_shares: np.ndarray) -> float:
-    """P-value of the difference of two sums over speakers, `(speakers,)` each, if who is who were tossed for each."""
+def _permutation_p(shares: np.ndarray, other_shares: np.ndarray) -> float:
+    """P-value of a permutation test that swaps the two models speaker by speaker; shares are `(speakers,)` each."""
     return float(
         permutation_test(
             (shares, other_shares),

@@ -1,4 +1,4 @@
-"""One evaluation, from a model's folder and a built dataset to `results.json`, predictions and plots."""
+"""Evaluates a saved model on a built dataset and writes `results.json`, predictions and plots."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -52,20 +52,20 @@ def evaluate_model(
     Args:
         model: Folder or hub id of an ExHuBERT or plain HuBERT classifier, or a folder that `exhubert export` wrote.
         data: Folder of a built dataset.
-        output: Folder for `results.json`, `predictions.csv`, `confusion.png`, `groups.png` and `confidence.png`;
-            nothing is written without one.
-        partition: `train`, `validation`, `test`, or `all` for corpora the model wasn't trained on.
-        corpora: Only these corpora.
-        languages: Only these languages (BCP-47).
-        max_seconds: Length of the windows that longer utterances are cut into; by default that of the training.
-        batch_size: Utterances, and windows, at a time.
+        output: Folder for `results.json`, `predictions.csv`, `confusion.png`, `groups.png` and `confidence.png`.
+            Nothing is written if it is None.
+        partition: `train`, `validation`, `test`, or `all` for corpora that the model wasn't trained on.
+        corpora: Corpora to evaluate on; all if None.
+        languages: Languages (BCP-47) to evaluate on; all if None.
+        max_seconds: Length of the windows that longer utterances are cut into; by default as in training.
+        batch_size: Number of utterances, and of windows, at a time.
         kernels: See [`exhubert.cpu.use_kernels`].
         baselines: Also train the baselines on the train partition, and evaluate them.
-        calibrate: First fit the temperature on the validation partition, and keep it in the model's `config.json`.
-        comparisons: Folders of evaluations of other models on the same utterances, by name.
+        calibrate: First fit the temperature on the validation partition, and save it in the model's `config.json`.
+        comparisons: Folders with evaluations of other models on the same utterances, by name.
 
     Returns:
-        The figures; the same are in `results.json`.
+        The results, as written to `results.json`.
 
     Raises:
         ValueError: The options, the model and the data don't fit together.
@@ -82,9 +82,9 @@ def evaluate_model(
     if partition not in parts:
         raise ValueError(f"{data} has no {partition} partition for this choice; it has {', '.join(parts)}.")
     rows, training = parts[partition], parts.get("train")
-    for column, wanted in (("corpus", corpora), ("language", languages)):
-        if wanted:
-            rows = _only(rows, column, wanted)
+    for column, choice in (("corpus", corpora), ("language", languages)):
+        if choice:
+            rows = _only(rows, column, choice)
     if baselines and partition in ("all", "train"):
         raise ValueError(f"Baselines learn from the train partition, so they can't be tested on {partition}.")
     if baselines and training is None:
@@ -97,15 +97,15 @@ def evaluate_model(
     if names != rows.features["label"].names:
         raise ValueError(f"{model} has the classes {names}, {data} has {rows.features['label'].names}.")
     max_seconds = max_seconds or window_seconds(network.config)
-    same: dict[str, Any] = {
+    setup: dict[str, Any] = {
         "utterances_sha256": hashlib.sha256("\n".join(sorted(rows["utterance_id"])).encode()).hexdigest(),
         "max_seconds": max_seconds,
     }
-    others = read_predictions(comparisons or {}, same)
+    others = read_predictions(comparisons or {}, setup)
     extractor = feature_extractor_of(model, network.config)
     if calibrate:
         if partition == "validation" or "validation" not in parts:
-            raise ValueError("Calibration learns from the validation partition, so that must exist and not be tested.")
+            raise ValueError("Calibration learns from the validation partition, which must exist and not be tested.")
         network.config.logit_temperature = None
         validation = predict_rows(network, extractor, parts["validation"], max_seconds, batch_size)
         network.config.logit_temperature = fit_temperature(
@@ -123,7 +123,7 @@ def evaluate_model(
     results = Results(
         model=model,
         partition=partition,
-        **same,
+        **setup,
         speaker_independent=all(summary.speaker_independent for summary in tested.values()),
         temperature=getattr(network.config, "logit_temperature", None),
         synthetic=all(summary.kind == "synthetic" for summary in tested.values()),
@@ -137,14 +137,14 @@ def evaluate_model(
 
 
 def groups_of(results: Results) -> dict[str, Any]:
-    """The groups that the printed table and the plot show: all, by corpus or else by language, and the baselines."""
+    """The groups that table and plot show: all, by corpus (by language if there is only one), and the baselines."""
     groups = results.by_corpus if len(results.corpora) > 1 else results.by_language
     return {"all": results.overall} | groups | results.baselines
 
 
 def _write(results: Results, table: pd.DataFrame, output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    (output / Results.file).unlink(missing_ok=True)  # written last, it speaks for all files
+    (output / Results.file).unlink(missing_ok=True)  # written last, its presence means that all files are complete
     table.to_csv(output / "predictions.csv", index=False)
     kind = "synthetic demo speech" if results.synthetic else f"{results.partition} partition"
     title = f"UAR {uar_text(results.overall)} %, {kind}"
@@ -156,12 +156,12 @@ def _write(results: Results, table: pd.DataFrame, output: Path) -> None:
 
 
 def _run_of(model: str) -> Run | None:
-    """The model's own record of its training; None for a model without one."""
+    """Record of the training in the model's folder; None if there is none."""
     return Run.load(model) if (Path(model) / Run.file).is_file() else None
 
 
 def _open_data(folder: str | Path, corpora: Sequence[str] | None, run: Run | None, whole: bool) -> datasets.DatasetDict:
-    """The dataset in the partitions the model was trained in: those of the build (also if `whole`), or of a fold."""
+    """The dataset in the model's partitions: those of its fold, or else (also if `whole`) of the build."""
     used = run.data if run else {}
     if run is None or whole or used.get("protocol", "held_out") == "held_out":
         return load(folder, corpora)
@@ -176,28 +176,28 @@ def _open_data(folder: str | Path, corpora: Sequence[str] | None, run: Run | Non
 
 
 def _never_trained_on(parts: datasets.DatasetDict, run: Run | None) -> datasets.Dataset:
-    """All partitions in one; raises `ValueError` if the model was trained on one of the corpora."""
+    """Joins all partitions; raises `ValueError` if the model was trained on one of the corpora."""
     present = {name for rows in parts.values() for name in rows["corpus"]}
     if known := sorted(set(run.corpora if run else ()) & present):
         raise ValueError(
             f"--partition all would test on what the model was trained on: {', '.join(known)}. "
-            "Name other corpora by --corpora."
+            "Choose other corpora with --corpora."
         )
     return datasets.concatenate_datasets(list(parts.values()))
 
 
 def keep_temperature(model: Path, temperature: float) -> None:
-    """Writes the temperature into the model's config.json, which the pipeline reads."""
+    """Writes the temperature into the model's `config.json`, from which the pipeline reads it."""
     path = model / "config.json"
     if not path.is_file():
-        raise ValueError(f"--calibrate writes into the model's folder; {model} isn't one. Download it first.")
+        raise ValueError(f"--calibrate writes into the model's folder; {model} has no config.json. Download it first.")
     write_json(path, read_json(path) | {"logit_temperature": temperature})
     print(f"temperature {temperature:.3f}, fitted on the validation partition, is in {path}")
 
 
-def _only(rows: datasets.Dataset, column: str, wanted: Sequence[str]) -> datasets.Dataset:
-    """The rows whose `column` is one of `wanted`."""
-    rows = rows.filter(lambda value: value in wanted, input_columns=column)
+def _only(rows: datasets.Dataset, column: str, values: Sequence[str]) -> datasets.Dataset:
+    """The rows whose `column` is one of `values`."""
+    rows = rows.filter(lambda value: value in values, input_columns=column)
     if not len(rows):
-        raise ValueError(f"No utterance to evaluate has one of {', '.join(wanted)} as its {column}.")
+        raise ValueError(f"No utterance to evaluate has one of {', '.join(values)} as its {column}.")
     return rows

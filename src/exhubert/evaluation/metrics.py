@@ -1,4 +1,4 @@
-"""The figures of speech emotion recognition, UAR first."""
+"""Metrics of speech emotion recognition: unweighted average recall (UAR), accuracy, macro-F1 and intervals."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ FEWEST_SPEAKERS = 5
 
 
 def load_metric() -> "evaluate.EvaluationModule":
-    """The figures as a metric of the library `evaluate`, loaded from this folder without network.
+    """Loads the metrics as one module of the library `evaluate`, from this folder and without network access.
 
     >>> results = load_metric().compute(references=[0, 0, 0, 1], predictions=[0, 0, 0, 2])
     >>> results["uar"], results["wa"]
@@ -45,7 +45,7 @@ def class_figures(references: ArrayLike, predictions: ArrayLike, num_classes: in
     Args:
         references: True class indices.
         predictions: Predicted class indices.
-        num_classes: Rows and columns of the matrix; by default one for each class that occurs.
+        num_classes: Number of rows and columns of the matrix. Defaults to the number of classes that occur.
     """
     present = np.unique(references)
     classes = range(num_classes) if num_classes else np.union1d(references, predictions)
@@ -60,59 +60,59 @@ def class_figures(references: ArrayLike, predictions: ArrayLike, num_classes: in
 def ser_metrics(references: ArrayLike, predictions: ArrayLike, names: Sequence[str]) -> dict[str, float]:
     """UAR, WA, macro-F1 and the recall of each class, all from 0 to 1.
 
-    Averages run over the classes that occur in the references: a class that a corpus doesn't have is neither won nor
-    lost. Where the classes are the six of EmoSet++, `uar_arousal` (2 classes) and `uar_valence` (3) are given too.
+    Averages run over the classes that occur in the references, so classes that a corpus lacks don't count. If the
+    classes are the six of EmoSet++, `uar_arousal` (2 classes) and `uar_valence` (3 classes) are included.
 
     Args:
         references: True class indices.
         predictions: Predicted class indices.
         names: Class names in logit order.
     """
-    truth, guess = np.asarray(references), np.asarray(predictions)
-    result = class_figures(truth, guess, len(names))
+    truth, predicted = np.asarray(references), np.asarray(predictions)
+    result = class_figures(truth, predicted, len(names))
     counts = np.array(result.pop("confusion_matrix"))
     for index, name in enumerate(names):
         if total := counts[index].sum():
             result[f"recall_{name}"] = float(counts[index, index] / total)
     if all(name.count("_") == 1 and name.startswith(("low_", "high_")) for name in names):
-        for part, what in enumerate(("arousal", "valence")):
-            folded = [arousal_valence(name)[part] for name in names]
-            codes = np.array([sorted(set(folded)).index(value) for value in folded])
-            result[f"uar_{what}"] = uar(codes[truth], codes[guess])
+        for position, dimension in enumerate(("arousal", "valence")):
+            values = [arousal_valence(name)[position] for name in names]
+            codes = np.array([sorted(set(values)).index(value) for value in values])
+            result[f"uar_{dimension}"] = uar(codes[truth], codes[predicted])
     return result
 
 
 def enough_speakers(speakers: pd.Series) -> bool:
-    """Whether resampling these speakers tells something about others: all are named, and they are five or more."""
+    """Whether an interval over these speakers is meaningful: all are named, and there are at least five."""
     return bool(speakers.notna().all()) and speakers.nunique() >= FEWEST_SPEAKERS
 
 
 def speaker_counts(
     references: ArrayLike, predictions: ArrayLike, speakers: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Right predictions and utterances of each speaker in each class that occurs: two arrays `(speakers, classes)`."""
-    guess = np.asarray(predictions)
+    """Correct predictions and utterances per speaker and occurring class: two arrays `(speakers, classes)`."""
+    predicted = np.asarray(predictions)
     _, speaker = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)
     present, truth = np.unique(np.asarray(references), return_inverse=True)
     hits, totals = np.zeros((2, speaker.max() + 1, len(present)))
     np.add.at(totals, (speaker, truth), 1)
-    np.add.at(hits, (speaker, truth), guess == present[truth])
+    np.add.at(hits, (speaker, truth), predicted == present[truth])
     return hits, totals
 
 
 def resampled_uars(
     hits: NDArray[np.float64], totals: NDArray[np.float64], draws: int = 2000, seed: int = 0
 ) -> NDArray[np.float64]:
-    """UARs `(draws,)` of resampled speakers. The same seed draws the same speakers, whatever was predicted for them.
+    """UARs `(draws,)` of resampled speakers. The same seed draws the same speakers for any predictions.
 
     Args:
-        hits: From `speaker_counts`.
-        totals: Likewise.
+        hits: Correct predictions, from `speaker_counts`.
+        totals: Utterances, from `speaker_counts`.
         draws: Number of resamples.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
 
     Returns:
-        A class no drawn speaker has is left out of that draw's mean.
+        One UAR per draw. The mean skips classes that none of the drawn speakers has.
     """
     size = len(totals)
     drawn = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=draws)
@@ -121,7 +121,7 @@ def resampled_uars(
 
 
 def percentile_interval(values: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
-    """The bounds that hold the middle `level` of resampled values."""
+    """Bounds of the central `level` of resampled values, such as the central 95 %."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -135,7 +135,7 @@ def bootstrap_uar(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Confidence interval of the UAR, resampling whole speakers, since utterances of one speaker are not independent.
+    """Confidence interval of the UAR, over resampled speakers: utterances of one speaker are not independent.
 
     Args:
         references: True class indices.
@@ -143,7 +143,7 @@ def bootstrap_uar(
         speakers: Speaker of each utterance.
         draws: Number of resamples.
         level: Coverage.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
 
     Returns:
         Lower and upper bound (percentile bootstrap).

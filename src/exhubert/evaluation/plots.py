@@ -1,4 +1,4 @@
-"""Plots of results, rendered without a display."""
+"""Plots of training and evaluation results, saved as pictures without a display."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from ..files import ACCENT, CHANCE, INK, PALE, save_figure
 
 
 def plot_confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], path: Path, title: str) -> None:
-    """A confusion matrix, `(classes, classes)` counts with references in rows, shaded by recall, counts written in."""
+    """Plots a confusion matrix, `(classes, classes)` counts with references in rows; cells are shaded by recall."""
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axes = plt.subplots(figsize=(6.6, 5.6), layout="constrained")
@@ -42,7 +42,7 @@ def plot_confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], path: 
 
 
 def plot_groups(groups: Mapping[str, Mapping[str, Any]], path: Path, title: str) -> None:
-    """UAR of each group with its interval, chance level as a mark."""
+    """Plots the UAR of each group with its interval and the chance level."""
     names = list(groups)[::-1]
     figure, axes = plt.subplots(figsize=(7, 1.2 + 0.34 * len(names)), layout="constrained")
     for row, name in enumerate(names):
@@ -62,10 +62,10 @@ def plot_groups(groups: Mapping[str, Mapping[str, Any]], path: Path, title: str)
 
 
 def plot_training(history: Sequence[Mapping[str, float]], path: Path, title: str) -> None:
-    """Training loss and validation UAR over steps, from the log history in `trainer_state.json`."""
-    losses = [(line["step"], line["loss"]) for line in history if "loss" in line]
-    # the best model is evaluated once more at the end, under the number of the last step
-    by_step = {line["step"]: 100 * line["eval_uar"] for line in reversed(history) if "eval_uar" in line}
+    """Plots training loss and validation UAR over steps, from the log history in `trainer_state.json`."""
+    losses = [(entry["step"], entry["loss"]) for entry in history if "loss" in entry]
+    # the best model is evaluated once more at the end and logged with the last step
+    by_step = {entry["step"]: 100 * entry["eval_uar"] for entry in reversed(history) if "eval_uar" in entry}
     uars = sorted(by_step.items())
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
     if losses:
@@ -82,7 +82,7 @@ def plot_training(history: Sequence[Mapping[str, float]], path: Path, title: str
 
 
 def plot_gates(openings: Mapping[str, float], path: Path, title: str) -> None:
-    """Norm of each block's gate, first block first."""
+    """Plots the norm of each block's gate, first block first."""
     figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
     axes.bar(list(openings), list(openings.values()), color=ACCENT, width=0.7)
     axes.set_xlabel("block")
@@ -92,38 +92,38 @@ def plot_gates(openings: Mapping[str, float], path: Path, title: str) -> None:
 
 
 def plot_gate_history(history: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
-    """Over training, what each gate adds to its block's output, and the norm of its weight.
+    """Plots over training how much each gate adds to its block's output, and the norm of the gate's weight.
 
     Args:
-        history: Entries in the order of their `step`, each with `added` (share of the frozen copy's output) and `norm`
-            of every block, first block first. They needn't be evenly spaced: each gets a column.
-        path: Of the picture.
-        title: Over it.
+        history: Entries sorted by `step`, each with `added` (share of the frozen copy's output) and `norm` for every
+            block, first block first. They needn't be evenly spaced: each entry is one column.
+        path: File for the picture.
+        title: Title of the picture.
     """
     steps = [entry["step"] for entry in history]
     figure, panels = plt.subplots(2, 1, figsize=(7, 5.2), layout="constrained", sharex=True)
-    for axes, key, what in zip(panels, ("added", "norm"), ("added to\nfrozen copy, %", "norm of weight"), strict=True):
+    for axes, key, label in zip(panels, ("added", "norm"), ("added to\nfrozen copy, %", "norm of weight"), strict=True):
         values = np.array([entry[key] for entry in history]).T * (100 if key == "added" else 1)
-        # all is 0 at step 0, and a scale of no extent would be drawn around it
+        # all values are 0 at step 0, and the colour scale needs a range
         scale = {"vmin": 0, "vmax": values.max() or 1}
         image = axes.imshow(values, aspect="auto", origin="lower", cmap="Blues", interpolation="nearest", **scale)
         axes.set_ylabel("block")
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        figure.colorbar(image, ax=axes, label=what)
-    shown = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), 8)).round().astype(int))
-    panels[-1].set_xticks(shown, [f"{steps[index]:,}" for index in shown], fontsize=8)
+        figure.colorbar(image, ax=axes, label=label)
+    ticks = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), 8)).round().astype(int))
+    panels[-1].set_xticks(ticks, [f"{steps[index]:,}" for index in ticks], fontsize=8)
     panels[-1].set_xlabel("step")
     panels[0].set_title(title, fontsize=11)
     _save(figure, path)
 
 
 def plot_confidence(figures: Mapping[str, Any], path: Path, title: str) -> None:
-    """Reliability diagram, and UAR and WA when the least confident answers are left out.
+    """Plots a reliability diagram, and UAR and WA when the model abstains from its least confident answers.
 
     Args:
         figures: From `exhubert.evaluation.calibration.confidence_figures`.
-        path: Of the picture.
-        title: Over it.
+        path: File for the picture.
+        title: Title of the picture.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.4), layout="constrained")
     for row in figures["reliability"]:
@@ -152,15 +152,15 @@ def plot_confidence(figures: Mapping[str, Any], path: Path, title: str) -> None:
 
 
 def plot_arms(arms: Mapping[str, Mapping[str, Any]], path: Path, title: str) -> None:
-    """UAR of each arm with its interval over speakers, and a dot for each seed; from `comparison.compare_arms`."""
+    """Plots the UAR of each arm from `comparison.compare_arms`, with its interval over speakers and a dot per seed."""
     figure, axes = plt.subplots(figsize=(7.2, 1.3 + 0.42 * len(arms)), layout="constrained")
-    for row, found in enumerate(reversed(list(arms.values()))):
-        low, high = found["uar_interval"] or (found["uar"], found["uar"])
+    for row, arm in enumerate(reversed(list(arms.values()))):
+        low, high = arm["uar_interval"] or (arm["uar"], arm["uar"])
         axes.plot([100 * low, 100 * high], [row, row], color=PALE, linewidth=5, solid_capstyle="butt")
-        axes.plot(100 * np.array(found["uar_by_seed"]), [row] * len(found["uar_by_seed"]), "o", color=INK, markersize=3)
-        axes.plot(100 * found["uar"], row, "|", color=ACCENT, markersize=16, markeredgewidth=2.5)
-        axes.text(101, row, f"{100 * found['uar']:.1f}", va="center", fontsize=8, color=INK)
-    axes.axvline(100 * max(found["chance_uar"] for found in arms.values()), color=CHANCE, linewidth=1.2)
+        axes.plot(100 * np.array(arm["uar_by_seed"]), [row] * len(arm["uar_by_seed"]), "o", color=INK, markersize=3)
+        axes.plot(100 * arm["uar"], row, "|", color=ACCENT, markersize=16, markeredgewidth=2.5)
+        axes.text(101, row, f"{100 * arm['uar']:.1f}", va="center", fontsize=8, color=INK)
+    axes.axvline(100 * max(arm["chance_uar"] for arm in arms.values()), color=CHANCE, linewidth=1.2)
     axes.set_yticks(range(len(arms)), [name.replace("_", " ") for name in reversed(list(arms))], fontsize=8)
     axes.set(xlim=(0, 100), ylim=(-0.6, len(arms) - 0.4))
     axes.set_xlabel("UAR in %; bar: 95 % interval over speakers, dots: seeds, red: chance")

@@ -1,4 +1,4 @@
-"""A model's answers on a built dataset, as a table with one row per utterance."""
+"""Runs a classifier over a built dataset and returns its predictions as a table with one row per utterance."""
 
 import datasets
 import numpy as np
@@ -15,15 +15,16 @@ KEPT = ["utterance_id", "corpus", "language", "speaker", "gender", "duration", "
 def predict_rows(
     model, feature_extractor, rows: datasets.Dataset, max_seconds: float = 3.0, batch_size: int = 16
 ) -> pd.DataFrame:
-    """Runs a model over rows of a built dataset.
+    """Predicts the class of each row of a built dataset.
 
     Args:
         model: Any audio-classification model.
         feature_extractor: Its feature extractor.
-        rows: Rows with `audio` and `label`.
-        max_seconds: Longer utterances are cut into windows of this, and the windows' logits averaged, as in evaluation
-            during training.
-        batch_size: Utterances at a time, and windows. Models with group norm see padding, so theirs go one by one.
+        rows: Rows with `audio`, `label` and the other columns of `KEPT`.
+        max_seconds: Longer utterances are cut into windows of this length, and the logits of the windows are averaged,
+            as in evaluation during training.
+        batch_size: Number of utterances, and of windows, at a time. Always 1 for models with group norm, whose outputs
+            depend on padding.
 
     Returns:
         The columns `KEPT`, `prediction` (class index) and `p_<class>` (probabilities that sum to one, calibrated if the

@@ -1,4 +1,4 @@
-"""Protocols: which utterances train, validate and test a model, so that its figures mean something."""
+"""Evaluation protocols: divide the utterances of a dataset into partitions for training, validation and test."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ _VALIDATION = 0.2
 
 @dataclass(frozen=True)
 class Fold:
-    """One training of a protocol.
+    """One training run of a protocol.
 
     Attributes:
-        name: What is tested, or for `cross_corpus` what is trained on.
+        name: Name of the tested group, or for `cross_corpus` of the corpus that is trained on.
         partitions: Row numbers of `train`, `validation` and `test`.
     """
 
@@ -27,25 +27,25 @@ class Fold:
 
 
 def folds(protocol: str, table: pd.DataFrame, number: int = 5, seed: int = 0) -> list[Fold]:
-    """Divides utterances by a protocol.
+    """Divides utterances into the folds of a protocol.
 
     - `held_out`: the partitions the dataset was built with; one fold.
-    - `speaker_folds`: speakers are dealt into `number` groups, balanced over classes and corpora as far as speakers
-      allow. Each group tests once, the next one validates, the others train.
-    - `leave_one_speaker_out`: each speaker tests once; of the others a fifth validates.
-    - `leave_one_corpus_out`: each corpus tests once, whole; of the others their own validation partitions validate and
-      the rest trains.
-    - `cross_corpus`: each corpus trains once; its own test partition and all other corpora, whole, test. The rows of
-      the train-by-test matrix.
+    - `speaker_folds`: speakers are dealt into `number` groups, approximately balanced over classes and corpora.
+      Each group is tested once, with the next group for validation and the others for training.
+    - `leave_one_speaker_out`: each speaker is tested once, with a fifth of the others for validation.
+    - `leave_one_corpus_out`: each corpus is tested once, with all its partitions. The validation partitions of the
+      other corpora are for validation, the rest for training.
+    - `cross_corpus`: each corpus is trained on once, and tested on its own test partition and on all partitions of the
+      other corpora. The folds are the rows of the train-by-test matrix.
 
     Args:
         protocol: One of `PROTOCOLS`.
         table: `corpus`, `speaker`, `label`, `partition`, one row per utterance.
-        number: Folds of `speaker_folds`.
-        seed: Of the deal.
+        number: Number of folds of `speaker_folds`.
+        seed: Seed of the random division.
 
     Raises:
-        ValueError: No such protocol, or the utterances can't be divided by it; the message says why.
+        ValueError: The protocol doesn't exist, or it can't divide these utterances; the message says why.
         LeakageError: A speaker would be in two partitions.
     """
     if protocol not in PROTOCOLS:
@@ -53,70 +53,70 @@ def folds(protocol: str, table: pd.DataFrame, number: int = 5, seed: int = 0) ->
     parts = table["partition"].to_numpy()
     corpora = table["corpus"].to_numpy()
     if protocol == "held_out":
-        found = [Fold("held_out", {part: np.flatnonzero(parts == part) for part in PARTITIONS})]
+        result = [Fold("held_out", {part: np.flatnonzero(parts == part) for part in PARTITIONS})]
     elif protocol == "speaker_folds":
-        found = _speaker_folds(table, number, seed)
+        result = _speaker_folds(table, number, seed)
     elif protocol == "leave_one_speaker_out":
-        found = _leave_one_speaker_out(table, seed)
+        result = _leave_one_speaker_out(table, seed)
     else:
         _require(len(set(corpora)) > 1, protocol, "at least two corpora")
         leave_out = protocol == "leave_one_corpus_out"
-        found = []
+        result = []
         for name in sorted(set(corpora)):
             own = corpora == name
             trains = ~own if leave_out else own
             tests = own if leave_out else ~own | (parts == "test")
-            chosen = {
+            masks = {
                 "train": trains & ~tests & (parts != "validation"),
                 "validation": trains & (parts == "validation"),
                 "test": tests,
             }
-            found.append(Fold(name, {part: np.flatnonzero(rows) for part, rows in chosen.items()}))
+            result.append(Fold(name, {part: np.flatnonzero(mask) for part, mask in masks.items()}))
     names = table["speaker"].to_numpy()
-    for fold in found:
+    for fold in result:
         order = [(part, row) for part, rows in fold.partitions.items() for row in rows]
         check_leakage([names[row] for _, row in order], [part for part, _ in order], "speakers")
         for part in ("train", "validation"):
             _require(len(fold.partitions[part]) > 0, protocol, f"utterances to {part} on, in fold {fold.name}")
-    return found
+    return result
 
 
 def apply_protocol(
     data: datasets.DatasetDict, protocol: str, fold: int = 0, number: int = 5, seed: int = 0
 ) -> tuple[datasets.DatasetDict, str]:
-    """A built dataset, divided for one fold of a protocol.
+    """Divides a built dataset into the partitions of one fold of a protocol.
 
     Args:
         data: From `exhubert.emoset.load`.
         protocol: One of `PROTOCOLS`.
-        fold: Which fold, from 0.
-        number: Folds of `speaker_folds`.
-        seed: Of the deal.
+        fold: Index of the fold, from 0.
+        number: Number of folds of `speaker_folds`.
+        seed: Seed of the random division.
 
     Returns:
         The dataset with the partitions of that fold, and the fold's name.
 
     Raises:
-        ValueError: As in `folds`, or there is no such fold.
+        ValueError: As in `folds`, or the fold doesn't exist.
     """
     if protocol == "held_out" and fold == 0:
         return data, "held_out"
     rows = datasets.concatenate_datasets(list(data.values()))
-    found = folds(protocol, table_of(data), number, seed)
-    if not 0 <= fold < len(found):
-        raise ValueError(f"fold is {fold}, but protocol {protocol} has the folds 0 to {len(found) - 1} here.")
-    chosen = {part: rows.select(numbers) for part, numbers in found[fold].partitions.items() if len(numbers)}
-    return datasets.DatasetDict(chosen), found[fold].name
+    divisions = folds(protocol, table_of(data), number, seed)
+    if not 0 <= fold < len(divisions):
+        raise ValueError(f"fold is {fold}, but protocol {protocol} has the folds 0 to {len(divisions) - 1} here.")
+    partitions = {part: rows.select(numbers) for part, numbers in divisions[fold].partitions.items() if len(numbers)}
+    return datasets.DatasetDict(partitions), divisions[fold].name
 
 
 def hash_of_seen(data: datasets.DatasetDict) -> str:
-    """SHA-256 of the ids of all utterances that a model trained on `data` sees, in training or validation."""
+    """SHA-256 of the ids of all training and validation utterances of `data`, which a model trained on it has seen."""
     names = sorted(name for part in ("train", "validation") for name in data[part]["utterance_id"])
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def table_of(data: datasets.DatasetDict) -> pd.DataFrame:
-    """The columns that protocols go by, of all rows of a built dataset, partition after partition."""
+    """The columns that protocols need, for all rows of a built dataset, partition after partition."""
     columns = ["corpus", "speaker", "label", "partition"]
     return pd.concat([rows.select_columns(columns).to_pandas() for rows in data.values()], ignore_index=True)
 
@@ -127,29 +127,29 @@ def _speaker_folds(table: pd.DataFrame, number: int, seed: int) -> list[Fold]:
     _require(3 <= number <= speakers, "speaker_folds", f"3 to {speakers} folds, as many as there are speakers")
     classes = [f"{corpus} {label}" for corpus, label in zip(table["corpus"], table["label"], strict=True)]
     group = np.array(deal(table["speaker"].tolist(), classes, [1 / number] * number, seed))
-    found = []
+    result = []
     for index in range(number):
-        validates = (index + 1) % number
-        chosen = {
-            "train": ~np.isin(group, (index, validates)),
-            "validation": group == validates,
+        validation = (index + 1) % number
+        masks = {
+            "train": ~np.isin(group, (index, validation)),
+            "validation": group == validation,
             "test": group == index,
         }
-        found.append(Fold(f"fold {index}", {part: np.flatnonzero(rows) for part, rows in chosen.items()}))
-    return found
+        result.append(Fold(f"fold {index}", {part: np.flatnonzero(mask) for part, mask in masks.items()}))
+    return result
 
 
 def _leave_one_speaker_out(table: pd.DataFrame, seed: int) -> list[Fold]:
     _require(table["speaker"].notna().all(), "leave_one_speaker_out", "a speaker's name for every utterance")
     _require(table["speaker"].nunique() >= 3, "leave_one_speaker_out", "at least three speakers")
-    found = []
+    result = []
     for speaker in sorted(table["speaker"].unique()):
         others = np.flatnonzero(table["speaker"] != speaker)
         rest = table.iloc[others]
         group = np.array(deal(rest["speaker"].tolist(), rest["label"].tolist(), [1 - _VALIDATION, _VALIDATION], seed))
         tests = np.flatnonzero(table["speaker"] == speaker)
-        found.append(Fold(speaker, {"train": others[group == 0], "validation": others[group == 1], "test": tests}))
-    return found
+        result.append(Fold(speaker, {"train": others[group == 0], "validation": others[group == 1], "test": tests}))
+    return result
 
 
 def _require(holds: bool, protocol: str, what: str) -> None:

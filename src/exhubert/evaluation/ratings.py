@@ -1,4 +1,4 @@
-"""Class probabilities against what listeners rated: expected arousal and valence, and their concordance."""
+"""Compares class probabilities with listeners' ratings: expected arousal and valence, and their concordance."""
 
 import math
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ _RANGES = {"arousal": (0.0, 1.0), "valence": (-1.0, 1.0)}
 
 
 def concordance(x: ArrayLike, y: ArrayLike) -> float:
-    """Concordance correlation coefficient of two series `(utterances,)`: 1 where they are equal, 0 where unrelated.
+    """Concordance correlation coefficient of two series `(utterances,)`: 1 if equal, 0 if unrelated.
 
-    Unlike a correlation it falls with a difference in mean or spread. Lin, "A Concordance Correlation Coefficient to
+    Unlike a correlation, it falls with a difference in mean or spread. Lin, "A Concordance Correlation Coefficient to
     Evaluate Reproducibility", Biometrics 45 (1989), https://doi.org/10.2307/2532051. Moments divide by the number of
-    utterances. NaN where both series are the same constant.
+    utterances. NaN if both series are the same constant.
 
     >>> round(concordance([1, 2, 3], [2, 3, 4]), 4)  # perfectly correlated, but one too high
     0.5714
@@ -34,7 +34,7 @@ def concordance(x: ArrayLike, y: ArrayLike) -> float:
 def expected_dimensions(
     probabilities: ArrayLike, names: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Expected arousal, 0 to 1, and valence, -1 to 1, under the class probabilities.
+    """Expected arousal, 0 to 1, and valence, -1 to 1, `(utterances,)` each, under the class probabilities.
 
     Args:
         probabilities: `(utterances, classes)`.
@@ -45,7 +45,7 @@ def expected_dimensions(
     (0.75, 0.5)
 
     Raises:
-        ValueError: A class is not one of the six.
+        ValueError: A class is not one of the six of EmoSet++.
     """
     if unknown := sorted(set(names) - set(SIX_CLASSES)):
         raise ValueError(f"The class {unknown[0]!r} has no arousal and valence; expected {', '.join(SIX_CLASSES)}.")
@@ -63,7 +63,7 @@ def rating_figures(table: pd.DataFrame, names: Sequence[str]) -> dict[str, Any] 
         names: Class names in logit order.
 
     Returns:
-        For each rated dimension `ccc`, None where it isn't defined, and `utterances`; None where nothing is rated.
+        For each rated dimension `ccc` (None if undefined) and `utterances`; None if no utterance is rated.
 
     Raises:
         ValueError: A rating is out of range.
@@ -72,8 +72,8 @@ def rating_figures(table: pd.DataFrame, names: Sequence[str]) -> dict[str, Any] 
     rated = [dimension for dimension, column in columns.items() if column in table and table[column].notna().any()]
     if not rated:
         return None
-    both = expected_dimensions(table[[f"p_{name}" for name in names]], names)
-    expected, found = dict(zip(_RANGES, both, strict=True)), {}
+    dimensions = expected_dimensions(table[[f"p_{name}" for name in names]], names)
+    expected, figures = dict(zip(_RANGES, dimensions, strict=True)), {}
     for dimension in rated:
         known = table[columns[dimension]].notna().to_numpy()
         ratings = table.loc[known, columns[dimension]].to_numpy(dtype=float)
@@ -84,5 +84,5 @@ def rating_figures(table: pd.DataFrame, names: Sequence[str]) -> dict[str, Any] 
                 "map the scale of the ratings to that first, since concordance compares values, not ranks."
             )
         ccc = concordance(ratings, expected[dimension][known])
-        found[dimension] = {"ccc": None if math.isnan(ccc) else ccc, "utterances": int(known.sum())}
-    return found
+        figures[dimension] = {"ccc": None if math.isnan(ccc) else ccc, "utterances": int(known.sum())}
+    return figures

@@ -1,4 +1,4 @@
-"""Results of an evaluation: figures with intervals, by corpus, language, gender and speaker, in one JSON file."""
+"""Figures and Markdown tables of an evaluation: overall and by corpus, language, gender and speaker."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,9 +20,9 @@ def summarise(table: pd.DataFrame, names: list[str]) -> dict[str, Any]:
         names: Class names in logit order.
 
     Returns:
-        Utterances, speakers, the classes that occur, chance level of the UAR, `uar` with its 95 % interval
-        `uar_interval` (bootstrap over speakers; None where they are unnamed or fewer than five, which say nothing about
-        other speakers), the other figures of `ser_metrics`, and the confusion matrix.
+        Number of utterances and speakers, the classes that occur, chance level of the UAR, `uar` with its 95 % interval
+        `uar_interval` (bootstrap over speakers; None if any is unnamed or there are fewer than five, too few to
+        generalise to other speakers), the other figures of `ser_metrics`, and the confusion matrix.
     """
     present = sorted(table["label"].unique())
     interval = None
@@ -42,7 +42,7 @@ def summarise(table: pd.DataFrame, names: list[str]) -> dict[str, Any]:
 
 
 def by_speaker(table: pd.DataFrame, names: list[str]) -> dict[str, dict[str, Any]]:
-    """Utterances, classes that occur and UAR of each named speaker."""
+    """Number of utterances, classes that occur and UAR of each named speaker."""
     return {
         str(speaker): {
             "utterances": len(part),
@@ -62,16 +62,16 @@ def results(
     """Figures of a model and of baselines on the same utterances.
 
     Args:
-        table: From `predict_rows`; `arousal_rating` and `valence_rating` too, where listeners rated the utterances.
+        table: From `predict_rows`, optionally with `arousal_rating` and `valence_rating` by listeners.
         names: Class names in logit order.
-        baselines: Class indices each baseline predicts for the rows of `table`, by its name.
-        unseen_languages: Languages that were not trained on. They are counted apart from all the rest.
+        baselines: Class indices that each baseline predicts for the rows of `table`, by name of the baseline.
+        unseen_languages: Languages that the model was not trained on. They are reported separately.
 
     Returns:
-        `overall` (without unseen languages, unless there is nothing else) and, of the same utterances, `by_corpus`,
-        `by_gender` (`unknown` where the corpus doesn't say), `by_speaker`, `calibration` (None without probabilities),
-        `ratings` (None without any) and, by name, `baselines`. `unseen_languages`, `calibration_unseen` and
-        `baselines_unseen`, None or empty if there are none. `by_language`, of all utterances.
+        `overall` (without unseen languages, unless all are unseen) and, for the same utterances, `by_corpus`,
+        `by_gender` (`unknown` if the corpus doesn't name it), `by_speaker`, `calibration` (None without probabilities),
+        `ratings` (None without any) and, by name, `baselines`. For unseen languages `unseen_languages`,
+        `calibration_unseen` and `baselines_unseen`, None or empty without any. For all utterances `by_language`.
     """
     unseen = table["language"].isin(list(unseen_languages))
     counted = ~unseen | unseen.all()
@@ -100,7 +100,7 @@ def _by(keys: pd.Series, table: pd.DataFrame, names: list[str]) -> dict[str, dic
 
 
 def figures_table(groups: Mapping[str, Mapping[str, Any]], heading: str) -> str:
-    """A table of UAR with interval, WA, macro-F1 and chance, one line for each group."""
+    """A Markdown table of UAR with interval, WA, macro-F1 and chance level, one row per group."""
     header = [heading, "utterances", "speakers", "UAR % (95 % interval)", "WA %", "macro-F1 %", "chance UAR %"]
     rows = []
     for name, figures in groups.items():
@@ -110,7 +110,7 @@ def figures_table(groups: Mapping[str, Mapping[str, Any]], heading: str) -> str:
 
 
 def uar_text(figures: Mapping[str, Any]) -> str:
-    """`"61.2 (57.0 to 65.1)"`, in percent."""
+    """UAR with its interval in percent, such as `"61.2 (57.0 to 65.1)"`."""
     text = f"{100 * figures['uar']:.1f}"
     if figures.get("uar_interval"):
         low, high = figures["uar_interval"]
@@ -119,7 +119,7 @@ def uar_text(figures: Mapping[str, Any]) -> str:
 
 
 def confidence_table(calibrations: Mapping[str, Mapping[str, Any] | None], heading: str) -> str:
-    """A Markdown table of calibration figures, one line for each model; empty where no model has any."""
+    """A Markdown table of calibration figures, one row per model; empty if no model has any."""
     rows = [
         [
             name, f"{100 * figures['ece']:.1f}", f"{figures['brier']:.3f}", f"{figures['log_loss']:.3f}",
@@ -132,12 +132,12 @@ def confidence_table(calibrations: Mapping[str, Mapping[str, Any] | None], headi
 
 
 def gender_text(by_gender: Mapping[str, Mapping[str, Any]]) -> str:
-    """`"female 62.5 (53.1 to 70.5) on 288 utterances, male 60.8 on 24"`, UAR in percent."""
+    """UAR by gender in percent: `"female 62.5 (53.1 to 70.5) on 288 utterances, male 60.8 on 24 utterances"`."""
     return ", ".join(f"{name} {uar_text(item)} on {item['utterances']} utterances" for name, item in by_gender.items())
 
 
 def speaker_text(speakers: Mapping[str, Mapping[str, Any]]) -> str:
-    """`"from 25.0 through a median of 62.5 to 95.8"`, UAR in percent; empty without named speakers."""
+    """Range of the speakers' UAR in percent, `"from 25.0 through a median of 62.5 to 95.8"`; empty if none is named."""
     if not speakers:
         return ""
     low, middle, high = np.quantile([100 * item["uar"] for item in speakers.values()], [0, 0.5, 1])

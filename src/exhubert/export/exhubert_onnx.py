@@ -2,7 +2,7 @@
 
     python exhubert_onnx.py RECORDING.wav ...
 
-This file lies in every exported folder, beside `model.onnx`, and needs nothing else of the project.
+This file is part of every exported folder, next to `model.onnx`, and needs nothing else from the project.
 """
 
 import json
@@ -20,16 +20,16 @@ class OnnxClassifier:
 
     Attributes:
         labels: Class names in logit order.
-        sampling_rate: In Hz; what recordings must have.
+        sampling_rate: Sampling rate that recordings must have, in Hz.
         window: Length in samples of the windows that longer recordings are cut into.
-        temperature: What logits are divided by before the softmax.
+        temperature: Divisor of the logits before the softmax.
 
     Args:
-        folder: Where `model.onnx`, `config.json` and `preprocessor_config.json` are.
-        threads: Threads of the processor to use; by default as many as there are cores.
+        folder: Folder with `model.onnx`, `config.json` and `preprocessor_config.json`.
+        threads: Number of CPU threads; by default the number of cores.
 
     Raises:
-        FileNotFoundError: One of the files isn't there.
+        FileNotFoundError: One of these files is missing.
     """
 
     def __init__(self, folder: str | Path = Path(__file__).parent, threads: int | None = None):
@@ -45,9 +45,9 @@ class OnnxClassifier:
         self.several_labels = config.get("problem_type") == "multi_label_classification"
         self._normalise: bool = preprocessor["do_normalize"]
         self._masks_padding: bool = preprocessor["return_attention_mask"] and config.get("feat_extract_norm") != "group"
-        self._fewest = 1
+        self._min_samples = 1
         for kernel, stride in zip(reversed(config["conv_kernel"]), reversed(config["conv_stride"]), strict=True):
-            self._fewest = (self._fewest - 1) * stride + kernel
+            self._min_samples = (self._min_samples - 1) * stride + kernel
         options = onnxruntime.SessionOptions()
         if threads:
             options.intra_op_num_threads = threads
@@ -71,7 +71,7 @@ class OnnxClassifier:
         return np.mean([self.run([window])[1][0] for window in self.windows(samples)], axis=0)
 
     def windows(self, samples: np.ndarray) -> list[np.ndarray]:
-        """Windows of one length that follow each other; the last one ends with the recording."""
+        """Consecutive windows of equal length; the last one ends with the recording, so it may overlap."""
         last = len(samples) - self.window
         if last <= 0:
             return [samples]
@@ -82,16 +82,16 @@ class OnnxClassifier:
         """Logits `(clips, classes)` and embeddings `(clips, hidden)` of clips `(samples,)`, padded to the longest.
 
         Raises:
-            ValueError: A clip isn't one channel, or too short for one frame; or the model can't tell padding from
-                speech and clips differ in length.
+            ValueError: A clip isn't mono or is too short for one frame, or clips differ in length and the model can't
+                mask padding.
         """
         prepared = [np.asarray(clip, dtype=np.float32) for clip in clips]
         lengths = [len(clip) for clip in prepared]
         for clip in prepared:
-            if clip.ndim != 1 or len(clip) < self._fewest:
-                raise ValueError(f"A clip has the shape {clip.shape}; expected ({self._fewest} samples or more,).")
+            if clip.ndim != 1 or len(clip) < self._min_samples:
+                raise ValueError(f"A clip has the shape {clip.shape}; expected ({self._min_samples} samples or more,).")
         if len(set(lengths)) > 1 and not self._masks_padding:
-            raise ValueError("This model hears padding; give clips of one length, or one at a time.")
+            raise ValueError("This model can't mask padding; give clips of equal length, or one at a time.")
         values = np.zeros((len(prepared), max(lengths)), dtype=np.float32)
         mask = np.zeros(values.shape, dtype=np.int64)
         for row, clip in enumerate(prepared):
@@ -104,10 +104,10 @@ class OnnxClassifier:
 
 
 def read_wav(path: str | Path) -> tuple[np.ndarray, int]:
-    """Samples `(samples,)` from -1 to 1, channels mixed, and rate in Hz of a PCM WAV of 16 or 32 bits.
+    """Reads a PCM WAV of 16 or 32 bits: samples `(samples,)` from -1 to 1, channels mixed, and the rate in Hz.
 
     Raises:
-        ValueError: It is of another kind.
+        ValueError: The file has another format.
     """
     try:
         with wave.open(str(path), "rb") as file:
@@ -116,14 +116,14 @@ def read_wav(path: str | Path) -> tuple[np.ndarray, int]:
     except (wave.Error, EOFError) as error:
         raise ValueError(f"{path}: not a PCM WAV ({error}).") from error
     if width not in (2, 4):
-        raise ValueError(f"{path}: {8 * width} bits a sample; expected 16 or 32. Convert it first.")
-    content = content[: len(content) // (width * channels) * width * channels]  # a header may promise more
+        raise ValueError(f"{path}: {8 * width} bits per sample; expected 16 or 32. Convert it first.")
+    content = content[: len(content) // (width * channels) * width * channels]  # the header may promise more
     samples = np.frombuffer(content, dtype=f"<i{width}").astype(np.float32) / 2 ** (8 * width - 1)
     return samples.reshape(-1, channels).mean(axis=1), rate
 
 
 def main(paths: Sequence[str]) -> int:
-    """Prints the most probable class of each recording; 2 if some couldn't be used."""
+    """Prints the most probable class of each recording; returns 2 if some couldn't be used."""
     if not paths:
         print((__doc__ or "").strip())
         return 1
@@ -135,8 +135,8 @@ def main(paths: Sequence[str]) -> int:
                 raise ValueError(f"{path}: {rate} Hz; expected {classifier.sampling_rate} Hz. Resample it first.")
             scores = classifier(samples)
         except (ValueError, OSError) as error:
-            told = str(error)
-            print(told if str(path) in told else f"{path}: {told}", file=sys.stderr)
+            message = str(error)
+            print(message if str(path) in message else f"{path}: {message}", file=sys.stderr)
             failed = True
             continue
         label = max(scores, key=scores.__getitem__)

@@ -1,4 +1,4 @@
-"""Exporting a classifier: folded, pruned, as ONNX, in 8 bits, each step beside what it costs."""
+"""Exports a classifier as ONNX, in 8 bits, folded or pruned, and measures what each step changes."""
 
 import contextlib
 import json
@@ -38,11 +38,11 @@ def export(
     clips: Sequence[np.ndarray] = (),
     labels: Sequence[int] | None = None,
 ) -> dict[str, Any]:
-    """Writes a classifier to a folder that stands alone, and compares it step by step with the one it was.
+    """Writes a classifier to a self-contained folder, and compares each step with the original model.
 
-    As ONNX, batch and time are dynamic, padding is masked, and the folder holds `model.onnx` with outputs `logits`
+    In ONNX, batch and time are dynamic, padding is masked, and the folder holds `model.onnx` with outputs `logits`
     and `embedding` (the mean of the last hidden state over frames), `config.json`, `preprocessor_config.json`,
-    `exhubert_onnx.py`, which runs it with onnxruntime and numpy alone, and `export.json`, what this returns.
+    `exhubert_onnx.py`, which runs it with onnxruntime and numpy alone, and `export.json`, the returned report.
 
     Args:
         model: Folder or hub id of a classifier, ExHuBERT or plain HuBERT.
@@ -51,17 +51,17 @@ def export(
         folded: Leave out blocks whose gate is exactly zero and frozen gates that are the identity; exact in fp32.
         prune: Also leave out blocks that add less than this share to their frozen copy's output, over `clips`.
         int8: Store the matrices of an ONNX model in 8 bits, and multiply in 8 bits (dynamic quantisation).
-        clips: Recordings `(samples,)` at the model's rate to compare on; made-up ones if there are none.
+        clips: Recordings `(samples,)` at the model's rate to compare on; synthetic ones if there are none.
         labels: Class indices of `clips`, for the UAR.
 
     Returns:
-        `steps`, each with `name`, `megabytes` of weights, and against the first step
-        `logits` (largest difference), `agreement` (share of clips with the same class) and `uar` where labels are
-        given; `clips`, their number; `left_out`, how many were too short for a frame; `made_up`, whether they are;
-        `closed_blocks`.
+        `steps`, each with `name`, `megabytes` of weights, and compared with the first step
+        `logits` (largest difference), `agreement` (share of clips with the same class) and `uar` if labels are given;
+        `clips`, the number of clips; `left_out`, how many were too short for a frame; `made_up`, whether the clips
+        are synthetic; `closed_blocks`.
 
     Raises:
-        ValueError: Options don't go together, a needed library is missing, or the output isn't empty.
+        ValueError: Options conflict, a required library is missing, or the output isn't empty.
         OSError, RuntimeError: The model can't be read.
     """
     output = Path(output)
@@ -70,18 +70,18 @@ def export(
     if isinstance(network, OnnxModel):
         raise ValueError(f"{model} was exported already; give the folder it was exported from.")
     if (folded or prune is not None) and not isinstance(network, ExHuBERTForSequenceClassification):
-        raise ValueError(f"{model} is a plain HuBERT; it has no gates, so --fold and --prune don't go with it.")
+        raise ValueError(f"{model} is a plain HuBERT; it has no gates, so --fold and --prune don't apply.")
     align(network)
     extractor = feature_extractor_of(model, network.config)
     made_up = not len(clips)
     if made_up:
         clips = [signal_like_speech(seconds, seed)[0].numpy() for seed, seconds in enumerate((0.5, 1.7, 3.0, 4.1))]
-    fewest = samples_per_frame(network.config)
-    kept = [index for index, clip in enumerate(clips) if len(clip) >= fewest]
-    if not kept:
-        raise ValueError(f"None of the {len(clips)} recordings to compare on has {fewest} samples, one frame.")
-    left_out, clips = len(clips) - len(kept), [clips[index] for index in kept]
-    labels = None if labels is None else [labels[index] for index in kept]
+    min_samples = samples_per_frame(network.config)
+    usable = [index for index, clip in enumerate(clips) if len(clip) >= min_samples]
+    if not usable:
+        raise ValueError(f"None of the {len(clips)} recordings to compare on has {min_samples} samples, one frame.")
+    left_out, clips = len(clips) - len(usable), [clips[index] for index in usable]
+    labels = None if labels is None else [labels[index] for index in usable]
     judge = _Judge(extractor, network.config, clips, labels)
     judge.add("torch, fp32", network)
     if folded:
@@ -113,14 +113,14 @@ def export(
             "steps": judge.steps,
         }
         write_json(Path(work) / "export.json", report)
-        # the file that makes it a model comes last
+        # the file that marks a complete model is moved last
         for path in sorted(Path(work).iterdir(), key=lambda path: path.name == EXPORTED):
             path.replace(output / path.name)
     return report
 
 
 def table(report: dict[str, Any]) -> str:
-    """The steps of `export`'s report, a line each."""
+    """Formats the report of `export` as a table, one line per step."""
     lines = [f"{'step':22} {'MB':>8} {'logits':>9} {'same class':>11} {'UAR':>6}"]
     for step in report["steps"]:
         uar = f"{100 * step['uar']:6.1f}" if step["uar"] is not None else f"{'-':>6}"
@@ -132,7 +132,7 @@ def table(report: dict[str, Any]) -> str:
 
 
 class _Judge:
-    """Answers of each step on the same recordings, set beside those of the first."""
+    """Runs the model of each step on the same recordings, and compares its outputs with those of the first."""
 
     def __init__(self, extractor, config, clips: Sequence[np.ndarray], labels: Sequence[int] | None):
         rate = extractor.sampling_rate
@@ -155,7 +155,7 @@ class _Judge:
         )
         if not self.steps:
             self.first = logits
-        guess = logits.argmax(axis=1)
+        predicted = logits.argmax(axis=1)
         if megabytes is None:
             megabytes = sum(p.numel() * p.element_size() for p in model.parameters()) / 1e6
         self.steps.append(
@@ -163,8 +163,8 @@ class _Judge:
                 "name": name,
                 "megabytes": megabytes,
                 "logits": float(np.abs(logits - self.first).max()),
-                "agreement": float((guess == self.first.argmax(axis=1)).mean()),
-                "uar": None if self.labels is None else uar(self.labels, guess),
+                "agreement": float((predicted == self.first.argmax(axis=1)).mean()),
+                "uar": None if self.labels is None else uar(self.labels, predicted),
             }
         )
 
@@ -173,15 +173,15 @@ def _check(output: Path, format: str, folded: bool, prune: float | None, int8: b
     if format not in FORMATS:
         raise ValueError(f"The format is {format!r}; expected {' or '.join(FORMATS)}.")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ValueError(f"{output} is there already and not an empty folder; name another one.")
+        raise ValueError(f"{output} already exists and is not an empty folder; choose another one.")
     if int8 and format != "onnx":
-        raise ValueError("--int8 goes with --format onnx only.")
+        raise ValueError("--int8 needs --format onnx.")
     if format == "safetensors" and not folded and prune is None:
         raise ValueError("--format safetensors changes nothing without --fold or --prune.")
     if prune is not None and not prune > 0:
         raise ValueError(f"--prune is {prune:g}; expected a share above 0, such as 0.01.")
     if prune is not None and not len(clips):
-        raise ValueError("--prune measures what blocks add on speech: give recordings by --check or --data.")
+        raise ValueError("--prune measures what blocks add on speech: give recordings with --check or --data.")
     if format == "onnx":
         try:
             import onnx  # noqa: F401
@@ -198,7 +198,7 @@ def _nearly_closed(network: ExHuBERTForSequenceClassification, judge: _Judge, th
 
 
 class _WithEmbedding(torch.nn.Module):
-    """A classifier that gives logits and embedding as plain tensors."""
+    """Wraps a classifier to return logits and embedding as plain tensors."""
 
     def __init__(self, model):
         super().__init__()
@@ -234,14 +234,14 @@ def _write_onnx(network, folder: Path) -> None:
     assert program is not None
     program.save(folder / EXPORTED, external_data=size > _INLINE_LIMIT)
     config = json.loads(network.config.to_json_string())
-    config.pop("auto_map", None)  # no code of the model travels along
+    config.pop("auto_map", None)  # the model's code isn't exported
     write_json(folder / "config.json", config)
     shutil.copyfile(Path(__file__).with_name("exhubert_onnx.py"), folder / "exhubert_onnx.py")
 
 
 @contextlib.contextmanager
 def _quiet():
-    """Without onnxruntime's advice to simplify the graph first, which torch's exporter has done."""
+    """Silences onnxruntime's advice to simplify the graph first, which torch's exporter already does."""
     logging.disable(logging.WARNING)
     try:
         yield
@@ -250,7 +250,7 @@ def _quiet():
 
 
 def _quantise(folder: Path) -> None:
-    """Puts matrices into 8 bits, with a scale for each column; convolutions stay as they are."""
+    """Quantises matrices to 8 bits, with one scale per column; convolutions stay in fp32."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory(dir=folder) as work, _quiet():

@@ -1,4 +1,4 @@
-"""Model cards, rendered from the files a run and an evaluation wrote: no figure is typed by hand."""
+"""Renders model cards from the files that training and evaluation wrote; no figure is typed by hand."""
 
 import shutil
 from collections.abc import Mapping
@@ -29,12 +29,12 @@ def write_card(
 
     Args:
         model: Folder of the model, with the `run.json` and `trainer_state.json` that training wrote.
-        evaluation: Folder with what recipes/evaluate_model.py wrote.
+        evaluation: Folder that recipes/evaluate_model.py wrote.
         template: Jinja template of the card.
-        comparisons: Folders of evaluations of other models on the same utterances, by the name they get in the table.
+        comparisons: Folders of evaluations of other models on the same utterances, by their name in the table.
 
     Returns:
-        The card.
+        Path of the card.
 
     Raises:
         FileNotFoundError: One of the files is missing; the message says which recipe writes it.
@@ -44,11 +44,11 @@ def write_card(
     run, results = Run.load(model), Results.load(evaluation)
     state = read_json(model / "trainer_state.json", "recipes/train.py writes it")
     config = read_json(model / "config.json", "recipes/train.py writes it")
-    same = {"utterances_sha256": results.utterances_sha256, "max_seconds": results.max_seconds}
+    required = {"utterances_sha256": results.utterances_sha256, "max_seconds": results.max_seconds}
     unseen_languages = results.languages_not_trained_on
     others = {
         name: figures_of(table, results.class_names, unseen_languages=unseen_languages)
-        for name, table in read_predictions(comparisons or {}, same).items()
+        for name, table in read_predictions(comparisons or {}, required).items()
     }
     history = run.invariants.get("GateReportCallback", {}).get("history")
     calibrated = bool(results.calibration)
@@ -63,7 +63,7 @@ def write_card(
     if history:
         plot_gate_history(history, plots / "gate_history.png", "How training opened the gates, on one batch")
 
-    this = _what_was_trained(run.model)
+    this = _method_name(run.model)
     compared = {this: results.to_dict()} | others
     overall = {name: item["overall"] for name, item in compared.items()} | results.baselines
     unseen = {name: item["unseen_languages"] for name, item in compared.items() if item["unseen_languages"]}
@@ -107,11 +107,11 @@ def write_converted_card(
     """Writes the card of converted published weights.
 
     Args:
-        folder: The converted model.
+        folder: Folder of the converted model.
         template: Jinja template of the card.
         config: Its configuration.
-        source: Where the published weights were read.
-        difference: Largest logit difference between source and target that was measured.
+        source: Where the published weights were read from.
+        difference: Largest measured logit difference between source and target.
     """
     data = ModelCardData(
         library_name="transformers",
@@ -136,7 +136,7 @@ def write_converted_card(
     return path
 
 
-def _what_was_trained(settings: Mapping[str, Any]) -> str:
+def _method_name(settings: Mapping[str, Any]) -> str:
     if settings["method"] == "hubert":
         if settings.get("lora_rank"):
             return "HuBERT with low-rank adapters"
@@ -147,9 +147,9 @@ def _what_was_trained(settings: Mapping[str, Any]) -> str:
 
 
 def _metadata(model: Path, run: Run, results: Results, config: dict[str, Any]) -> ModelCardData:
-    """What the Hub reads: the head of the card, with the figures of the model index."""
+    """The metadata that the Hub reads, with the figures of the model index."""
     seen_name = "synthetic demo speech" if results.synthetic else ", ".join(c["name"] for c in results.corpora.values())
-    # a corpus of somebody's own, or the demo, could bear the name of another dataset on the Hub
+    # a private corpus or the demo could share its name with another dataset on the Hub
     known = [name for name in run.corpora if name in catalog() and catalog()[name].kind != "synthetic"]
     return ModelCardData(
         library_name="transformers",
@@ -181,15 +181,15 @@ def _metadata(model: Path, run: Run, results: Results, config: dict[str, Any]) -
 
 
 def _without_path(reference: str) -> str:
-    """Where the compared HuBERT came from, without the place on somebody's disk."""
-    kind, found, name = reference.partition("base checkpoint ")
+    """Where the compared HuBERT came from, without local paths."""
+    kind, separator, name = reference.partition("base checkpoint ")
     return kind + (
-        f"base checkpoint {_hub_id(name)}" if _hub_id(name) else "the folder it was extended from" * bool(found)
+        f"base checkpoint {_hub_id(name)}" if _hub_id(name) else "the folder it was extended from" * bool(separator)
     )
 
 
 def _hub_id(name: str | None) -> str | None:
-    """A base model for the metadata: only names that can be hub ids, never a path on somebody's disk."""
+    """The base model for the metadata if its name can be a hub id; None for local paths."""
     return (
         name if name and name.count("/") == 1 and not name.startswith((".", "/")) and not Path(name).exists() else None
     )

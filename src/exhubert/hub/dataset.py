@@ -1,4 +1,4 @@
-"""Pushing a built dataset to the Hub, where every licence in it allows that."""
+"""Uploads a built dataset to the Hugging Face Hub if the licence of every corpus in it allows that."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from ..records import BuildSummary
 
 
 def refuse_unless_allowed(folder: str | Path) -> None:
-    """Raises `PermissionError` if a corpus in the dataset may not be passed on, naming each with its licence."""
+    """Raises `PermissionError` if a corpus in the dataset may not be passed on; it names each with its licence."""
     summaries = BuildSummary.load_all(folder)
     refused = {name: facts for name, facts in summaries.items() if facts.redistribution != "allowed"}
     if refused:
@@ -19,15 +19,15 @@ def refuse_unless_allowed(folder: str | Path) -> None:
 
 
 def push(folder: str | Path, repository: str, private: bool = True) -> str:
-    """Uploads a built dataset with its card and returns its address.
+    """Uploads a built dataset with its card, and returns its address.
 
     Args:
         folder: The dataset.
-        repository: `owner/name` of a dataset repository, made if it isn't there.
+        repository: `owner/name` of a dataset repository, created if it doesn't exist.
         private: Whether a new repository is private.
 
     Raises:
-        PermissionError: A licence in it forbids that; see `refuse_unless_allowed`.
+        PermissionError: A licence in the dataset forbids it; see `refuse_unless_allowed`.
         FileNotFoundError: The folder holds no finished dataset.
     """
     from huggingface_hub import HfApi

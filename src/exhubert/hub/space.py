@@ -1,4 +1,4 @@
-"""The web page as a Hugging Face Space beside the model's repository: what goes there."""
+"""Plans a Hugging Face Space that serves the web page of `exhubert app` for a model on the Hub."""
 
 import sys
 from dataclasses import replace
@@ -26,23 +26,23 @@ exhubert {version}, under Apache-2.0. If the model is private, the Space needs a
 
 
 def plan_space(planned: Plan) -> Plan:
-    """Says what a Space that shows a model would hold; it has the model's name and visibility. Sends nothing.
+    """Plans a Space that serves a model, with the model's name and visibility. Sends nothing.
 
-    The package isn't on PyPI, and a Space installs its requirements before its own files are there, so the modules that
-    the page needs lie beside its app.py, and the requirements are those of the package. Weights stay in the model's
-    repository.
+    The package isn't on PyPI, and a Space installs its requirements before its own files exist, so the modules that the
+    page needs are uploaded next to its app.py, and the requirements are those of the package. Weights stay in the
+    model's repository.
 
     Args:
-        planned: Of the model, from `exhubert.hub.upload.plan`.
+        planned: Plan for the model, from `exhubert.hub.upload.plan`.
 
     Raises:
-        RuntimeError: gradio isn't installed, so nobody knows which one the page was tried with.
+        RuntimeError: gradio isn't installed, so the version that the page was tried with is unknown.
     """
     try:
         gradio = version("gradio")
     except PackageNotFoundError as error:
         raise RuntimeError(
-            "A Space names the gradio its page was tried with: pip install 'exhubert[app]', and try exhubert app first."
+            "A Space pins the gradio that its page was tried with: pip install 'exhubert[app]', and try the page first."
         ) from error
     model = planned.repository
     head = {
@@ -58,8 +58,12 @@ def plan_space(planned: Plan) -> Plan:
     }
     front = yaml.safe_dump(head, sort_keys=False, allow_unicode=True)
     card = f"---\n{front}---\n{_CARD.format(model=model, version=__version__)}"
-    needed = [line for line in requires("exhubert") or () if "extra ==" not in line]
-    made = {"README.md": card, "app.py": _PROGRAM.format(model=model), "requirements.txt": "\n".join(needed) + "\n"}
+    requirements = [line for line in requires("exhubert") or () if "extra ==" not in line]
+    generated = {
+        "README.md": card,
+        "app.py": _PROGRAM.format(model=model),
+        "requirements.txt": "\n".join(requirements) + "\n",
+    }
     modules = sorted(
         path for folder in _FOLDERS for path in (_PACKAGE / folder).iterdir() if path.suffix in (".py", ".css", ".js")
     )
@@ -67,7 +71,7 @@ def plan_space(planned: Plan) -> Plan:
         planned,
         kind="space",
         files=(
-            *(HubFile(path, text.encode(), "made for the Space") for path, text in made.items()),
+            *(HubFile(path, text.encode(), "made for the Space") for path, text in generated.items()),
             *(HubFile(f"exhubert/{path.relative_to(_PACKAGE).as_posix()}", path, str(path)) for path in modules),
         ),
         staying=(),

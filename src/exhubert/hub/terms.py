@@ -1,12 +1,12 @@
-"""Whether trained weights may be public: the licence of the model, and the terms of the corpora it learned from.
+"""Decides whether trained weights may be public, from the model's licence and the terms of the training corpora.
 
-The rule. Private is always allowed, and says what stands in the way of public. Public needs
+A private upload is always allowed, and lists the objections to a public one. A public upload needs
 
-1. a licence in the card that others can use: named, not `unknown`, with a link where it is `other`, without an
-   `-nd` part (it forbids passing on what was derived, and trained weights are), and the one that config.json names;
-2. that every corpus trained on is known, and that the catalog says its recordings may be passed on. Whether weights may
-   go where recordings may not is a question of each corpus's terms, which only a person can answer: such a corpus
-   has to be accepted by name.
+1. a licence in the card that others can use: named, not `unknown`, with a link if it is `other`, without an `-nd` part
+   (it forbids passing on derivatives, and trained weights are one), and the same as in config.json;
+2. only known training corpora whose recordings may be passed on according to the catalog. Whether weights may be
+   published even if recordings may not is a question of each corpus's terms, which only a person can answer: such a
+   corpus has to be accepted by name.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -24,12 +24,12 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Terms:
-    """What decides about a model's visibility.
+    """The facts and objections that decide about a model's visibility.
 
     Attributes:
-        facts: What was found, a sentence each.
-        licence: What is wrong with the model's licence, or None.
-        corpora: Why each corpus stands in the way of public, by its id; `unknown` for what run.json doesn't tell.
+        facts: Facts about licences and corpora, one sentence each.
+        licence: Problem with the model's licence, or None.
+        corpora: Objection to public weights by corpus id; `unknown` stands for corpora that run.json doesn't name.
     """
 
     facts: tuple[str, ...]
@@ -37,57 +37,57 @@ class Terms:
     corpora: Mapping[str, str]
 
     def objections(self, accepted: Collection[str] = ()) -> list[str]:
-        """What stands in the way of public, a sentence each.
+        """Objections to a public upload, one sentence each.
 
         Args:
-            accepted: Corpora whose terms the user has read and which allow it.
+            accepted: Corpora whose terms the user has read and which allow public weights.
 
         Raises:
-            ValueError: One of `accepted` doesn't stand in the way.
+            ValueError: There is no objection for one of `accepted`.
         """
         if wrong := sorted(set(accepted) - set(self.corpora)):
             raise ValueError(
-                f"--accept_corpora {' '.join(wrong)}: nothing of that name stands in the way of public; "
+                f"--accept_corpora {' '.join(wrong)}: nothing of that name stands in the way of a public upload; "
                 f"expected some of: {', '.join(self.corpora) or 'none, leave the option out'}."
             )
-        found = [self.licence] if self.licence else []
-        return found + [why for name, why in self.corpora.items() if name not in accepted]
+        objections = [self.licence] if self.licence else []
+        return objections + [why for name, why in self.corpora.items() if name not in accepted]
 
 
 def terms(model: Path, card: CardData, results: Results) -> Terms:
-    """What decides about the visibility of a trained model.
+    """Collects what decides about the visibility of a trained model.
 
     Args:
-        model: Its folder, with config.json and run.json.
-        card: The metadata of its card.
-        results: Its results.json.
+        model: Folder of the model, with config.json and run.json.
+        card: Metadata of its card.
+        results: Results of its evaluation.
     """
     config = read_json(model / "config.json")
     facts = [f"licence of the model: {card.get('license') or 'none'}"]
-    trained: dict[str, str] = {}
+    sources: dict[str, str] = {}
     unknown = ""
     for folder in _lineage(model):
         run, source = Run.load(folder), str(folder / Run.file)
-        named = run.corpora or run.data.get("corpora")
-        if not named:
+        names = run.corpora or run.data.get("corpora")
+        if not names:
             unknown = unknown or (
                 f"{source} doesn't name the corpora that were trained on, and there may have been more than were "
                 "evaluated: train again with this version"
             )
-            named, source = (results.corpora if folder == model else ()), "results.json"
-        trained |= dict.fromkeys(named, source)
-    facts += [f"trained on {name} ({_redistribution(name)}), after {source}" for name, source in trained.items()]
+            names, source = (results.corpora if folder == model else ()), "results.json"
+        sources |= dict.fromkeys(names, source)
+    facts += [f"trained on {name} ({_redistribution(name)}), after {source}" for name, source in sources.items()]
     base = Run.load(model).model["model"]
     if not Path(base).is_dir():
         facts.append(f"trained from {base}, which isn't on this disk: its licence and data are yours to check")
-    corpora = {name: _why(name) for name in trained if _redistribution(name) != "may be passed on"}
+    corpora = {name: _why(name) for name in sources if _redistribution(name) != "may be passed on"}
     if unknown:
         corpora[UNKNOWN] = f"{unknown}, or, if all of them allow it, give --accept_corpora {UNKNOWN}."
     return Terms(tuple(facts), _licence_problem(card, config.get("license")), corpora)
 
 
 def _lineage(model: Path) -> Iterator[Path]:
-    """The folder of a run, and those of the runs its weights came from, as far as they are on this disk."""
+    """The folder of a run, and those of the runs its weights came from, if they are on this disk."""
     waiting, seen = [model], set()
     while waiting:
         folder = waiting.pop()
@@ -118,19 +118,19 @@ def _why(corpus: str) -> str:
 
 
 def _licence_problem(card: CardData, configured: str | None) -> str | None:
-    named = str(card.get("license") or UNKNOWN).lower()
-    if named == UNKNOWN:
+    licence = str(card.get("license") or UNKNOWN).lower()
+    if licence == UNKNOWN:
         return (
             "README.md names no licence, so nobody could use the model. Set `license` in config.json to an identifier "
             "such as cc-by-4.0 and write the card again (recipes/evaluate_model.py --card)."
         )
-    if named == "other" and not card.get("license_link"):
+    if licence == "other" and not card.get("license_link"):
         return "README.md has the licence `other` without `license_link`: say where its text is."
-    if "nd" in named.split("-"):
-        return f"The licence {named} forbids passing on what was derived, and trained weights are: choose another."
-    if configured and configured.lower() != named:
+    if "nd" in licence.split("-"):
+        return f"The licence {licence} forbids passing on what was derived, and trained weights are: choose another."
+    if configured and configured.lower() != licence:
         return (
-            f"README.md has the licence {named}, config.json has {configured}: find out which is right, then write "
+            f"README.md has the licence {licence}, config.json has {configured}: find out which is right, then write "
             "the card again (recipes/evaluate_model.py --card)."
         )
     return None

@@ -1,4 +1,4 @@
-"""A finished model goes to the Hub: which files, and the upload as one commit."""
+"""Plans which files of a trained model go to the Hugging Face Hub, and uploads them as one commit."""
 
 import contextlib
 import fnmatch
@@ -32,8 +32,8 @@ CODE = ("configuration_exhubert.py", "modeling_exhubert.py", "pipeline_exhubert.
 RESULTS = "evaluation/results.json"
 EVAL_RESULTS = ".eval_results/exhubert.yaml"
 _INDEX = "model.safetensors.index.json"
-# What an earlier push may have left in the repository; a new one without it removes it, for transformers would
-# prefer an old model.safetensors to new shards.
+# Files that an earlier push may have left in the repository. A push without them deletes them, because transformers
+# would prefer an old model.safetensors to new shards.
 _OURS = {
     "model": ("model*.safetensors", _INDEX, "plots/*.png", EVAL_RESULTS),
     "space": ("exhubert/*",),
@@ -46,8 +46,8 @@ class HubFile:
 
     Attributes:
         path: Its path in the repository.
-        content: The file on disk, or what it holds where that is made for the Hub.
-        source: Where it is from, in words.
+        content: The file on disk, or its bytes if it is generated for the Hub.
+        source: Description of where it comes from.
     """
 
     path: str
@@ -56,23 +56,23 @@ class HubFile:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """Size in bytes."""
         return self.content.stat().st_size if isinstance(self.content, Path) else len(self.content)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an upload would do. Make one with `plan`.
+    """The contents and visibility of an upload, as created by `plan`.
 
     Attributes:
         repository: `owner/name`.
-        public: Whether everybody shall see it.
-        files: What goes, by path.
-        staying: What stays in the model's and the evaluation's folder, by name.
-        terms: What decides about the visibility.
+        public: Whether the repository is public.
+        files: Files to upload, sorted by path.
+        staying: Names of files in the model's and the evaluation's folder that aren't uploaded.
+        terms: The terms that decide about the visibility.
         accepted: Corpora whose terms the user has accepted.
-        title: Of the commit.
-        kind: What the repository is, `model` or `space`.
+        title: Commit message.
+        kind: Type of the repository, `model` or `space`.
     """
 
     repository: str
@@ -85,10 +85,10 @@ class Plan:
     kind: str = "model"
 
     def refuse_unless_allowed(self) -> None:
-        """Raises `PermissionError` if the plan is public and something stands in the way; it says what."""
-        if self.public and (found := self.terms.objections(self.accepted)):
+        """Raises `PermissionError` if the plan is public and there are objections, which the message names."""
+        if self.public and (objections := self.terms.objections(self.accepted)):
             raise PermissionError(
-                f"{self.repository} can't be public, and nothing was sent. {' '.join(found)} "
+                f"{self.repository} can't be public, and nothing was sent. {' '.join(objections)} "
                 "Without --public it goes to a private repository."
             )
 
@@ -102,8 +102,8 @@ class Plan:
         if self.staying:
             lines.append(f"stays here: {', '.join(self.staying)}")
         lines += self.terms.facts
-        found = self.terms.objections(self.accepted)
-        lines += [f"against public: {why}" for why in found] or ["against public: nothing"]
+        objections = self.terms.objections(self.accepted)
+        lines += [f"against public: {objection}" for objection in objections] or ["against public: nothing"]
         if self.accepted:
             lines.append(f"accepted by you: {', '.join(self.accepted)}")
         return "\n".join(lines)
@@ -117,24 +117,24 @@ def plan(
     accepted: Collection[str] = (),
     benchmark: str | None = None,
 ) -> Plan:
-    """Says what an upload of a trained and evaluated model would do. Sends nothing and needs no network.
+    """Plans the upload of a trained and evaluated model. Sends nothing and needs no network.
 
-    Weights, configuration, code, feature extractor, card, plots, the run's records and the evaluation's figures go.
-    Checkpoints, optimizer states and pickles such as training_args.bin don't, nor do predictions, which name the
-    utterances and speakers of corpora. Paths on this disk are cut down to their last part in the records that go.
+    Weights, configuration, code, feature extractor, card, plots, the run's records and the evaluation's figures are
+    uploaded. Checkpoints, optimizer states and pickles such as training_args.bin aren't, nor are predictions, which
+    name the utterances and speakers of corpora. Local paths in the uploaded records are cut down to their last part.
 
     Args:
         model: Folder of the model that recipes/train.py wrote.
         repository: `owner/name` on the Hub.
-        evaluation: Folder that recipes/evaluate_model.py wrote; `evaluation` in the model's folder by default.
-        public: Whether everybody shall see it.
+        evaluation: Folder that recipes/evaluate_model.py wrote; by default `evaluation` in the model's folder.
+        public: Whether the repository is public.
         accepted: Corpora whose terms the user has read and which allow public weights.
-        benchmark: `owner/dataset:task` where the evaluated data is a benchmark on the Hub: the UAR then also goes in
-            the form that its leaderboard reads.
+        benchmark: `owner/dataset:task` if the evaluated data is a benchmark on the Hub: the UAR is then also uploaded
+            in the format that its leaderboard reads.
 
     Raises:
         FileNotFoundError: A file is missing; the message says what writes it.
-        ValueError: The card isn't of this evaluation or can't be read, or an argument is wrong.
+        ValueError: The card belongs to another evaluation or can't be read, or an argument is wrong.
     """
     model = Path(model)
     evaluation = Path(evaluation) if evaluation else model / "evaluation"
@@ -162,50 +162,50 @@ def plan(
         content = _eval_results(results, benchmark, f"{HfApi().endpoint}/{repository}/blob/main/{RESULTS}")
         files.append(HubFile(EVAL_RESULTS, content, f"made of {evaluation / 'results.json'}"))
     files.sort(key=lambda file: file.path)
-    taken = {file.content for file in files} | {model / name for name in records} | {evaluation / "results.json"}
+    considered = {file.content for file in files} | {model / name for name in records} | {evaluation / "results.json"}
     # the evaluation's plots are copies of those in the model's folder
-    taken |= {evaluation / Path(name).name for name in plots} | {evaluation, model / "plots"}
-    staying = [path for path in [*model.iterdir(), *evaluation.iterdir()] if path not in taken]
-    decides = terms(model, card.data, results)
-    decides.objections(accepted)
+    considered |= {evaluation / Path(name).name for name in plots} | {evaluation, model / "plots"}
+    staying = [path for path in [*model.iterdir(), *evaluation.iterdir()] if path not in considered]
+    visibility = terms(model, card.data, results)
+    visibility.objections(accepted)
     return Plan(
         repository=repository,
         public=public,
         files=tuple(files),
         staying=tuple(sorted({path.name + "/" * path.is_dir() for path in staying})),
-        terms=decides,
+        terms=visibility,
         accepted=tuple(accepted),
         title=f"{model.resolve().name}, trained with exhubert {run.versions['exhubert']}",
     )
 
 
 def push(planned: Plan) -> str:
-    """Uploads what was planned as one commit, and returns the commit's address.
+    """Uploads the planned files as one commit, and returns the commit's address.
 
-    The token is the one `hf auth login` stored or `HF_TOKEN` holds. No host but the Hub's own gets it.
+    The token comes from `hf auth login` or `HF_TOKEN`, and is only sent to the Hub's own host.
 
     Args:
         planned: From `plan`.
 
     Raises:
-        PermissionError: It may not be public, or the repository is there with the other visibility.
-        ValueError: The Hub finds the card's metadata invalid, or its address is not encrypted.
-        OSError: There is no token, or the Hub can't be reached or refuses.
+        PermissionError: The model may not be public, or the repository exists with the other visibility.
+        ValueError: The Hub rejects the card's metadata, or HF_ENDPOINT isn't an https address.
+        OSError: There is no token, or the Hub can't be reached or refuses the upload.
     """
     planned.refuse_unless_allowed()
     api = HfApi(token=True)
     scheme, host, _ = _origin(api.endpoint)
     if scheme != "https" and host not in ("localhost", "127.0.0.1", "::1"):
-        raise ValueError(f"HF_ENDPOINT is {api.endpoint}: a token would travel readable to it. Give an https address.")
+        raise ValueError(f"HF_ENDPOINT is {api.endpoint}: the token would be sent unencrypted. Give an https address.")
     with _token_only_for(api.endpoint):
         try:
             return _send(api, planned)
         except HTTPError as error:
-            if isinstance(error, OSError):  # the Hub's own words
+            if isinstance(error, OSError):  # already has the Hub's message
                 raise
             raise ConnectionError(
                 f"{api.endpoint} can't be reached ({error}). Check the network and HF_ENDPOINT, and push again: "
-                "nothing is there before the commit is, and large files that arrived aren't sent twice."
+                "nothing appears before the commit, and large files that arrived aren't sent again."
             ) from error
 
 
@@ -213,21 +213,25 @@ def _send(api: HfApi, planned: Plan) -> str:
     kind = planned.kind
     sdk = "gradio" if kind == "space" else None
     api.create_repo(planned.repository, repo_type=kind, space_sdk=sdk, private=not planned.public, exist_ok=True)
-    found: Any = api.repo_info(planned.repository, repo_type=kind)
-    if bool(found.private) is planned.public:
-        there, wanted = ("private", "public") if found.private else ("public", "private")
+    info: Any = api.repo_info(planned.repository, repo_type=kind)
+    if bool(info.private) is planned.public:
+        actual, requested = ("private", "public") if info.private else ("public", "private")
         raise PermissionError(
-            f"{planned.repository} is there already and is {there}, but {wanted} was asked for: "
-            f"{'drop' if found.private else 'add'} --public, change the repository's settings, or choose another "
+            f"{planned.repository} already exists and is {actual}, but {requested} was requested: "
+            f"{'drop' if info.private else 'add'} --public, change the repository's settings, or choose another "
             "name. No file was sent."
         )
-    going = {file.path for file in planned.files}
-    old = [sibling.rfilename for sibling in found.siblings or () if sibling.rfilename not in going]
+    new = {file.path for file in planned.files}
+    old = [sibling.rfilename for sibling in info.siblings or () if sibling.rfilename not in new]
     commit = api.create_commit(
         planned.repository,
         operations=[
             *(CommitOperationAdd(path_in_repo=file.path, path_or_fileobj=file.content) for file in planned.files),
-            *(CommitOperationDelete(name) for name in old if any(fnmatch.fnmatch(name, ours) for ours in _OURS[kind])),
+            *(
+                CommitOperationDelete(name)
+                for name in old
+                if any(fnmatch.fnmatch(name, pattern) for pattern in _OURS[kind])
+            ),
         ],
         repo_type=kind,
         commit_message=planned.title,
@@ -237,7 +241,7 @@ def _send(api: HfApi, planned: Plan) -> str:
 
 @contextlib.contextmanager
 def _token_only_for(endpoint: str) -> Iterator[None]:
-    """Takes the token out of every request to another host, wherever redirects and upload addresses point to."""
+    """Removes the token from every request to another host, wherever redirects and upload addresses point."""
 
     def guard(request) -> None:
         if _origin(str(request.url)) != _origin(endpoint):
@@ -258,9 +262,9 @@ def _origin(address: str) -> tuple[str, str | None, int | None]:
 
 
 def _weights(model: Path) -> list[str]:
-    """The files of the weights, complete."""
+    """Names of the weight files, after a check that none is missing."""
     if not model.is_dir():
-        raise FileNotFoundError(f"{model} is no folder; give the folder of a trained model.")
+        raise FileNotFoundError(f"{model} is not a folder; give the folder of a trained model.")
     if (model / "model.safetensors").is_file():
         return ["model.safetensors"]
     index = read_json(model / _INDEX, "nor is there a model.safetensors; recipes/train.py writes one of them")
@@ -271,7 +275,7 @@ def _weights(model: Path) -> list[str]:
 
 
 def _code(model: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
-    """What loads the model where exhubert isn't installed; nothing for a plain HuBERT."""
+    """Names of the files that load the model without exhubert installed; empty for a plain HuBERT."""
     if config.get("model_type") != ExHuBERTConfig.model_type:
         return ()
     if "auto_map" not in config or not all((model / name).is_file() for name in CODE):
@@ -283,7 +287,7 @@ def _code(model: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _card(path: Path, results: Results) -> ModelCard:
-    """The card, if it is of these results."""
+    """Loads the card, and checks that it reports these results."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; recipes/evaluate_model.py --card writes it.")
     try:
@@ -295,13 +299,13 @@ def _card(path: Path, results: Results) -> ModelCard:
     if uar not in shown:
         raise ValueError(
             f"{path} has the UAR {', '.join(map(str, shown)) or 'nowhere in its metadata'}, results.json has {uar}: "
-            "they are of different evaluations. Write the card again (recipes/evaluate_model.py --card)."
+            "they come from different evaluations. Write the card again (recipes/evaluate_model.py --card)."
         )
     return card
 
 
 def _record(path: str, file: Path) -> HubFile:
-    """A JSON file, without folders of this disk."""
+    """A JSON file to upload, with local paths cut down to their last part."""
     text = file.read_text(encoding="utf-8")
     values = json.loads(text)
     cut = _without_folders(values)
@@ -311,7 +315,7 @@ def _record(path: str, file: Path) -> HubFile:
 
 
 def _without_folders(value: Any) -> Any:
-    """Cuts every path on this disk down to its last part; names of hub repositories stay."""
+    """Cuts every local path down to its last part; names of hub repositories stay."""
     if isinstance(value, dict):
         return {key: _without_folders(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -320,11 +324,11 @@ def _without_folders(value: Any) -> Any:
         return value
     if Path(value).is_absolute() or ("/" in value and Path(value).exists()):
         return Path(value).name
-    return re.sub(r"(?<!\S)(?:~|\.{1,2})?/\S*", lambda found: Path(found[0]).name, value)
+    return re.sub(r"(?<!\S)(?:~|\.{1,2})?/\S*", lambda match: Path(match[0]).name, value)
 
 
 def _eval_results(results: Results, benchmark: str, source: str) -> bytes:
-    """The UAR in the form of `.eval_results/`, see https://huggingface.co/docs/hub/eval-results."""
+    """The UAR in the format of `.eval_results/`, see https://huggingface.co/docs/hub/eval-results."""
     dataset, _, task = benchmark.partition(":")
     if dataset.count("/") != 1 or not task:
         raise ValueError(

@@ -1,8 +1,8 @@
-"""Annotates any number of recordings with any number of processes, restartable at any moment.
+"""Classifies large collections of recordings with many processes; a run may be stopped and resumed at any time.
 
-The recordings are dealt to shards by their names. A rank takes one shard at a time, under a lock of the file system
-that ends with its process, and resumes what an earlier, stopped rank has left there. Ranks never talk to each other, so
-any number of them may start and die: nothing is done twice and nothing is lost.
+Recordings are assigned to shards by name. A rank takes one shard at a time, under a file lock that ends with its
+process, and resumes what an earlier, stopped rank left there. Ranks don't communicate, so any number of them may start
+and die: nothing is done twice and nothing is lost.
 """
 
 import hashlib
@@ -35,18 +35,18 @@ _POLL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class AnnotationOptions:
-    """How recordings are annotated.
+    """Options of [`annotate`].
 
     Attributes:
         format: `jsonl` or `parquet`.
-        timeline: Keep every window, not only the whole recording.
-        window_s: Length of a window in seconds; by default that of the training.
-        hop_s: Seconds from one window to the next; by default a window.
-        keep_silence: Classify silent windows too.
-        dtype: Of the encoder's linear layers, see `load_pipeline`.
-        kernels: See [`exhubert.cpu.use_kernels`].
-        batch_size: Windows at a time; changes nothing but the speed.
-        retry: Try recordings again that were set aside as unusable.
+        timeline: Whether to store every window, not only the result for the whole recording.
+        window_s: Length of a window in seconds; by default as in training.
+        hop_s: Seconds from one window to the next; by default the window length.
+        keep_silence: Whether to classify silent windows too.
+        dtype: Precision of the encoder's linear layers, see `load_pipeline`.
+        kernels: CPU kernels, see [`exhubert.cpu.use_kernels`].
+        batch_size: Windows per batch; only affects speed.
+        retry: Whether to retry recordings that were set aside as unusable.
     """
 
     format: str = "jsonl"
@@ -62,14 +62,14 @@ class AnnotationOptions:
 
 @dataclass(frozen=True)
 class AnnotationReport:
-    """What one rank did.
+    """Summary of the work of one rank.
 
     Attributes:
-        rank: Number of this rank.
-        ranks: Number of all ranks.
+        rank: This rank, from 0.
+        ranks: Number of ranks.
         classified: Recordings this rank classified.
-        failures: Why recordings this rank tried can't be used, a sentence each.
-        unusable: On rank 0 the number of all recordings that were set aside; None on other ranks.
+        failures: Why recordings that this rank tried can't be used, one sentence each.
+        unusable: On rank 0, the number of all recordings that were set aside; None on other ranks.
     """
 
     rank: int
@@ -82,15 +82,15 @@ class AnnotationReport:
 def annotate(
     files: Sequence[str], model: str | Path, output: str | Path, options: AnnotationOptions | None = None
 ) -> AnnotationReport:
-    """Works as one rank until nothing is left to do; rank 0 also waits for the others and takes over from dead ones.
+    """Runs one rank until no recordings are left; rank 0 also waits for the others and takes over from dead ones.
 
-    The variables RANK, WORLD_SIZE and LOCAL_RANK, which `accelerate launch` sets, say which rank this is.
+    The environment variables RANK, WORLD_SIZE and LOCAL_RANK, which `accelerate launch` sets, identify the rank.
 
     Args:
         files: Paths of all recordings, the same on every rank.
         model: Folder or hub id.
         output: Folder that all ranks and machines share.
-        options: By default those of `AnnotationOptions`.
+        options: By default `AnnotationOptions()`.
 
     Raises:
         ValueError: An option is wrong, or the folder was made with other settings.
@@ -108,12 +108,12 @@ def annotate(
         "batch_size": options.batch_size,
     }
     noise = np.random.default_rng(0).standard_normal(SAMPLING_RATE, dtype=np.float32)
-    classifier(0.1 * noise, **windows)  # wrong options shall raise before they are settled
+    classifier(0.1 * noise, **windows)  # wrong options must raise before they are stored
     names = ("format", "timeline", "window_s", "hop_s", "keep_silence", "dtype")
-    settled = {"model": fingerprint(classifier)} | {name: getattr(options, name) for name in names}
+    result_options = {"model": fingerprint(classifier)} | {name: getattr(options, name) for name in names}
     classes = names_by_index(classifier.model.config.id2label)
-    number = max(_SHARDS_PER_RANK * ranks, math.ceil(len(files) / _SHARD_SIZE))
-    settings = open_folder(output, settled, classes, number)
+    num_shards = max(_SHARDS_PER_RANK * ranks, math.ceil(len(files) / _SHARD_SIZE))
+    settings = open_folder(output, result_options, classes, num_shards)
     shards = shards_of(output, settings, files)
     if options.retry:
         for shard in shards:
@@ -127,11 +127,11 @@ def annotate(
 def _work(
     shards: list[Shard], classifier: ExHuBERTPipeline, windows: dict[str, Any], rank: int, ranks: int
 ) -> tuple[int, list[str]]:
-    """Works on shards that nobody else is at, in this order; how many were classified, and why others can't be used."""
+    """Processes the shards no other rank holds; returns how many were classified, and why others can't be used."""
     waiting = {shard: len(shard.waiting()) for shard in shards}
     queue = deque(shard for shard in shards if waiting[shard])
     share = math.ceil(sum(waiting.values()) / ranks)
-    classified, held = 0, 0
+    classified, busy = 0, 0
     failures: list[str] = []
     hidden = os.environ.get("LOCAL_RANK", "0") != "0"
     with tqdm(total=share, desc=f"rank {rank} of {ranks}", unit="recording", disable=hidden) as bar:
@@ -146,23 +146,23 @@ def _work(
                             failures.append(failure)
                         bar.total = max(share, bar.n + 1)
                         bar.update()
-                held = 0
+                busy = 0
             except Timeout:
                 queue.append(shard)
-                held += 1
-            if queue and held >= len(queue):  # others are at all that is left
+                busy += 1
+            if queue and busy >= len(queue):  # other ranks hold all that is left
                 if rank:
                     break
-                held = 0
+                busy = 0
                 time.sleep(_POLL_SECONDS)
     return classified, failures
 
 
 def read_annotations(folder: str | Path) -> pd.DataFrame:
-    """All results in an output folder, those of unfinished shards too: a row for each recording, sorted by file.
+    """All results in an output folder, including unfinished shards: one row per recording, sorted by file.
 
-    Columns: `file`, `label`, a probability for each class (`scores.calm`), for a model of the six classes
-    `arousal.low` to `valence.positive`, `seconds`, and `windows`: their number, or with `--timeline` a list of dicts.
+    Columns: `file`, `label`, a probability for each class (`scores.calm`), for models of the six classes
+    `arousal.low` to `valence.positive`, `seconds`, and `windows`: their number, or with `timeline` a list of dicts.
 
     Raises:
         FileNotFoundError: The folder isn't one that `exhubert.annotate` wrote.
@@ -174,11 +174,11 @@ def read_annotations(folder: str | Path) -> pd.DataFrame:
 
 
 def fingerprint(classifier: ExHuBERTPipeline) -> str:
-    """Tells models apart by what they compute: weights, configuration and feature extractor, but not by their names."""
+    """Hash of what a model computes: its weights, configuration and feature extractor, but not its name."""
     config = classifier.model.config.to_diff_dict()
-    facts = {key: config[key] for key in config if key not in ("transformers_version", "dtype", "_name_or_path")}
+    settings = {key: config[key] for key in config if key not in ("transformers_version", "dtype", "_name_or_path")}
     extractor = classifier.feature_extractor.to_dict()
-    digest = hashlib.sha256(json.dumps([facts, extractor], sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(json.dumps([settings, extractor], sort_keys=True, default=str).encode())
     if isinstance(classifier.model, torch.nn.Module):
         for name, weight in sorted(classifier.model.state_dict().items()):
             digest.update(name.encode())
@@ -191,7 +191,7 @@ def fingerprint(classifier: ExHuBERTPipeline) -> str:
 
 
 def _device() -> str | None:
-    """A device of its own for each local rank of `accelerate launch`; None for the fastest if it launched no ranks."""
+    """The device of this local rank; None, for the fastest device, if `accelerate launch` didn't start it."""
     if os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true"):
         return "cpu"
     accelerator = torch.accelerator.current_accelerator(check_available=True)

@@ -1,4 +1,4 @@
-"""Predictions in the formats of annotation tools: Praat's TextGrid, Audacity's labels, ELAN, CSV."""
+"""Converts predictions to CSV and the formats of annotation tools: Praat TextGrid, Audacity labels, ELAN."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ ET.register_namespace("xsi", _SCHEMA)
 
 
 def csv_lines(prediction: Prediction, timeline: bool = False, header: bool = True) -> str:
-    """A line `file,start,end,label,<class>...`; with `timeline` one for each step of the recording instead."""
+    """CSV with one row `file,start,end,label,<class>...`, or with `timeline` one row per step of the recording."""
     names = list(prediction.scores)
     whole = [Window(0.0, prediction.seconds, False, prediction.scores)]
     text = io.StringIO()
@@ -28,12 +28,12 @@ def csv_lines(prediction: Prediction, timeline: bool = False, header: bool = Tru
 
 
 def audacity(prediction: Prediction) -> str:
-    """A label track: start, end and class of each step, separated by tabs."""
+    """An Audacity label track: start, end and class of each step, separated by tabs."""
     return "".join(f"{s.start:.6f}\t{s.end:.6f}\t{s.label or SILENT}\n" for s in prediction.timeline())
 
 
 def textgrid(prediction: Prediction) -> str:
-    """A TextGrid in Praat's long text format with one interval tier, `emotion`."""
+    """A Praat TextGrid in the long text format with one interval tier, `emotion`."""
     steps = prediction.timeline()
     lines = [
         'File type = "ooTextFile"',
@@ -99,7 +99,7 @@ def elan(prediction: Prediction) -> str:
     return ET.tostring(document, encoding="unicode", xml_declaration=True) + "\n"
 
 
-# Formats with a file for each recording, and its ending.
+# Formats with one file per recording: the function that renders it, and the file ending.
 PER_RECORDING: dict[str, tuple[Callable[[Prediction], str], str]] = {
     "textgrid": (textgrid, ".TextGrid"),
     "audacity": (audacity, ".txt"),

@@ -1,4 +1,4 @@
-"""A picture of one recording: its waveform coloured by class, with arousal and valence over time."""
+"""Plots one recording: its waveform coloured by class, with arousal and valence over time."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +9,7 @@ from ..audio import SAMPLING_RATE, AudioSource, stream_audio
 from ..files import save_figure
 from .prediction import Prediction, place
 
-# the hue is the valence, the dark one of each pair high arousal; as on the web page
+# hue shows valence, and the darker colour of each pair high arousal, as on the web page
 CLASS_COLOURS = {
     "low_negative": "#dd6130",
     "low_neutral": "#c660b0",
@@ -23,18 +23,18 @@ _POINTS = 1500
 
 
 def envelope(blocks: Iterable[np.ndarray], seconds: float, points: int = _POINTS) -> np.ndarray:
-    """Largest magnitude in each of `points` equal parts of a recording at 16 kHz that comes in blocks: `(points,)`."""
+    """Largest magnitude in each of `points` equal parts of a 16 kHz recording that arrives in blocks: `(points,)`."""
     result = np.zeros(points)
     total, first = max(1, round(seconds * SAMPLING_RATE)), 0
     for block in blocks:
-        place = np.minimum((first + np.arange(len(block))) * points // total, points - 1)
-        np.maximum.at(result, place, np.abs(block))
+        index = np.minimum((first + np.arange(len(block))) * points // total, points - 1)
+        np.maximum.at(result, index, np.abs(block))
         first += len(block)
     return result
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each class, the same in every picture; classes other than the six share a palette."""
+    """A colour for each class, the same in every plot; classes other than the six share a palette."""
     import matplotlib
 
     palette = matplotlib.color_sequences["tab10"]
@@ -44,18 +44,18 @@ def colours_of(names: Iterable[str]) -> dict[str, str]:
 
 
 def plot_timeline(prediction: Prediction, source: AudioSource, path: str | Path) -> None:
-    """Draws the picture of a recording; its time axis is in seconds, or minutes for long ones.
+    """Plots a recording over time, in seconds, or in minutes if it is long.
 
-    Arousal is the probability of high against low, valence that of positive less that of negative, both from -1 to 1;
-    models with other classes than the six get the waveform alone.
+    Arousal is the probability of high minus that of low, valence that of positive minus that of negative, both from -1
+    to 1; models with other classes than the six get only the waveform.
 
     Args:
-        prediction: What was found in the recording.
+        prediction: Prediction for the recording.
         source: The recording, which is read again for its waveform.
-        path: Picture to write; its ending decides on the format.
+        path: Image file to write; its ending sets the format.
 
     Raises:
-        AudioError: The recording can't be read any more.
+        AudioError: The recording can no longer be read.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -83,8 +83,8 @@ def plot_timeline(prediction: Prediction, source: AudioSource, path: str | Path)
     axes[0].legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
     if rows == 2:
         edges = np.array([*(step.start for step in steps), prediction.seconds]) / scale
-        found = [place(step.scores) if step.scores else (np.nan, np.nan) for step in steps]
-        valence, arousal = zip(*found, strict=True)
+        places = [place(step.scores) if step.scores else (np.nan, np.nan) for step in steps]
+        valence, arousal = zip(*places, strict=True)
         axes[1].stairs(arousal, edges, color="#222222", linewidth=1.6, label="arousal", baseline=None)
         axes[1].stairs(valence, edges, color="#2f8f4e", linewidth=1.6, label="valence", linestyle="--", baseline=None)
         axes[1].axhline(0, color="#999999", linewidth=0.6)

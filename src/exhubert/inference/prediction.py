@@ -1,4 +1,4 @@
-"""What a model says of a recording: its class, arousal and valence, and how they change through time."""
+"""The predicted emotion of a recording: its class, arousal and valence, and how they change over time."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,13 +11,13 @@ from ..labels import AROUSALS, VALENCES, arousal_valence
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a recording and what the model says of it.
+    """A part of a recording and the model's prediction for it.
 
     Attributes:
-        start: Where it begins, in seconds.
-        end: Where it ends, in seconds.
-        silent: No sound above -60 dB of full scale, and left out for that.
-        scores: Probability of each class, in logit order; None where it was left out.
+        start: Start in seconds.
+        end: End in seconds.
+        silent: Whether it was left out because it has no sound above -60 dB of full scale.
+        scores: Probability of each class, in logit order; None if it was left out.
     """
 
     start: float
@@ -27,22 +27,22 @@ class Window:
 
     @property
     def label(self) -> str | None:
-        """The most probable class; None where the window was left out."""
+        """The most probable class; None if the window was left out."""
         return max(self.scores, key=self.scores.__getitem__) if self.scores else None
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The emotion of one recording.
+    """The predicted emotion of one recording.
 
     Attributes:
-        file: The recording.
+        file: Path or name of the recording.
         label: The most probable class.
         scores: Probability of each class, in logit order. They sum to one, unless the model is multi-label.
-        arousal: Probability of low and high arousal, summed over the six classes; None for a model with others.
-        valence: Probability of negative, neutral and positive valence, likewise.
+        arousal: Probabilities of low and high arousal, summed over the six classes; None for models with other classes.
+        valence: Probabilities of negative, neutral and positive valence, likewise.
         seconds: Duration of the recording.
-        windows: Its windows, in order. They overlap where a hop shorter than the window was asked for, and at the end.
+        windows: Its windows, in order. They overlap if the hop is shorter than the window, and at the end.
     """
 
     file: str
@@ -54,14 +54,14 @@ class Prediction:
     windows: list[Window]
 
     def to_dict(self, timeline: bool = True) -> dict[str, Any]:
-        """For JSON; without `timeline` the windows are only counted."""
-        found = asdict(self)
-        return found if timeline else found | {"windows": len(self.windows)}
+        """The prediction as a dict for JSON; without `timeline`, `windows` is only their number."""
+        values = asdict(self)
+        return values if timeline else values | {"windows": len(self.windows)}
 
     def timeline(self) -> list[Window]:
-        """The recording in steps that follow each other, each the mean of the windows that cover it.
+        """The recording in consecutive steps that don't overlap, each the mean of the windows that cover it.
 
-        A step begins wherever a window does. One that only silent windows cover is silent.
+        A step starts wherever a window starts. A step that only silent windows cover is silent.
         """
         starts = [window.start for window in self.windows]
         steps: list[Window] = []
@@ -78,7 +78,7 @@ class Prediction:
 
 
 def marginals(scores: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
-    """Probabilities of low and high arousal, and of negative, neutral and positive valence, from those of six classes.
+    """Probabilities of low and high arousal, and of negative, neutral and positive valence, from the six classes.
 
     >>> arousal, valence = marginals({"low_negative": 0.5, "low_neutral": 0.25, "high_negative": 0.25})
     >>> arousal, valence

@@ -1,4 +1,4 @@
-"""Classifies recordings: one, many, or a live stream, with the pipeline of transformers."""
+"""Predicts the emotion of one recording, many recordings or a live stream with [`ExHuBERTPipeline`]."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,29 +29,30 @@ def load_pipeline(
     backend: str | None = None,
     kernels: str = "auto",
 ) -> ExHuBERTPipeline:
-    """The pipeline for the model in a folder or hub id, after checks that `pipeline("audio-classification")` lacks.
+    """Loads a model into an [`ExHuBERTPipeline`], with checks that `pipeline("audio-classification")` lacks.
 
     Args:
         model: Folder or hub id.
-        device: Such as `cpu` or `cuda:0`; by default the fastest there is.
-        dtype: Of the encoder's linear layers, see [`exhubert.cpu.round_layers`]: `float32`, `bfloat16`, `float16`.
-        backend: `torch`, or `onnx` for a folder that `exhubert export` wrote; by default what the folder holds.
-        kernels: Of the backend `torch` on a processor, see [`exhubert.cpu.use_kernels`].
+        device: Such as `cpu` or `cuda:0`; by default the fastest one available.
+        dtype: Precision of the encoder's linear layers: `float32`, `bfloat16` or `float16`; see
+            [`exhubert.cpu.round_layers`].
+        backend: `torch`, or `onnx` for a folder that `exhubert export` wrote; by default the one that fits the folder.
+        kernels: CPU kernels of the `torch` backend, see [`exhubert.cpu.use_kernels`].
 
     Raises:
-        ValueError: It has no head, is in the published layout, or predicts a number; or there are no such kernels.
-        RuntimeError: It is incomplete.
-        OSError: It can't be read or reached.
+        ValueError: The model has no head, is in the published layout or predicts a number, or an option doesn't fit it.
+        RuntimeError: The model is incomplete.
+        OSError: The model can't be read or reached.
     """
     dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-    found = "onnx" if is_exported(model) else "torch"
-    if (backend or found) != found:
-        way = "give the folder it was exported from" if found == "onnx" else f"run `exhubert export {model} OUT` first"
-        raise ValueError(f"The backend is {backend}, but {model} is a model for {found}; {way}.")
-    if found == "onnx" and (dtype != torch.float32 or device not in (None, -1, "cpu")):
-        raise ValueError(f"{model} is an ONNX model: it runs on the processor in the precision it was exported in.")
+    kind = "onnx" if is_exported(model) else "torch"
+    if (backend or kind) != kind:
+        hint = "give the folder it was exported from" if kind == "onnx" else f"run `exhubert export {model} OUT` first"
+        raise ValueError(f"The backend is {backend}, but {model} is a model for {kind}; {hint}.")
+    if kind == "onnx" and (dtype != torch.float32 or device not in (None, -1, "cpu")):
+        raise ValueError(f"{model} is an ONNX model: it runs on the CPU in the precision it was exported in.")
     network = load_classifier(model)
-    if found == "onnx":
+    if kind == "onnx":
         device = "cpu"
     else:
         round_layers(network, dtype)
@@ -62,20 +63,20 @@ def load_pipeline(
         pipeline = ExHuBERTPipeline(network, feature_extractor=extractor, task="audio-classification", device=device)
     except (AssertionError, RuntimeError) as error:
         raise ValueError(f"The device {device} can't be used ({error}); try cpu.") from error
-    if found == "torch":
+    if kind == "torch":
         use_kernels(network, kernels)
     return pipeline
 
 
 def predict(classifier: ExHuBERTPipeline, source: AudioSource, **options: Any) -> Prediction:
-    """Classifies one recording of any rate, channel count and length.
+    """Classifies one recording of any sampling rate, channel count and length.
 
-    A recording longer than the window the model was trained on is cut into windows of that, and their logits are
-    averaged, as in evaluation.
+    A recording longer than the window the model was trained on is cut into windows of that length, and their logits
+    are averaged, as in evaluation.
 
     Args:
         classifier: From `load_pipeline`.
-        source: Path, bytes or open file, or whatever else `ExHuBERTPipeline` takes.
+        source: Path, bytes, open file, or any other input of `ExHuBERTPipeline`.
         **options: `window_s`, `hop_s`, `skip_silence` and `batch_size` of `ExHuBERTPipeline`.
 
     Raises:
@@ -84,27 +85,27 @@ def predict(classifier: ExHuBERTPipeline, source: AudioSource, **options: Any) -
     return _prediction(classifier, source_name(source), classifier(source, timeline=True, **options))
 
 
-def _prediction(classifier: ExHuBERTPipeline, name: str, found: dict[str, Any]) -> Prediction:
-    """What the pipeline found of one recording, with its marginals."""
+def _prediction(classifier: ExHuBERTPipeline, name: str, result: dict[str, Any]) -> Prediction:
+    """Builds a `Prediction`, with its marginals, from the pipeline's result for one recording."""
     names = names_by_index(classifier.model.config.id2label)
-    scores = {item["label"]: item["score"] for item in found["scores"]}
+    scores = {item["label"]: item["score"] for item in result["scores"]}
     ordered = {name: scores[name] for name in names}
-    windows = [Window(**window) for window in found["windows"]]
+    windows = [Window(**window) for window in result["windows"]]
     label = max(ordered, key=ordered.__getitem__)
     arousal, valence = marginals(ordered) if set(names) == set(SIX_CLASSES) else (None, None)
-    return Prediction(name, label, ordered, arousal, valence, found["seconds"], windows)
+    return Prediction(name, label, ordered, arousal, valence, result["seconds"], windows)
 
 
 @torch.inference_mode()
 def embed(classifier: ExHuBERTPipeline, source: Any, window_s: float | None = None) -> np.ndarray:
-    """The mean over frames of the last hidden state, before the head: `(hidden,)`, float32.
+    """Embeds a recording: the mean over frames of the last hidden state, before the head, `(hidden,)`, float32.
 
     A recording longer than a window is embedded window by window, and the windows' means are averaged.
 
     Args:
         classifier: From `load_pipeline`.
-        source: As in `predict`, or whatever else `ExHuBERTPipeline` takes.
-        window_s: Length of a window in seconds; by default that of the model's training.
+        source: As in `predict`.
+        window_s: Length of a window in seconds; by default as in the model's training.
 
     Raises:
         AudioError: As in `predict`.
@@ -123,16 +124,16 @@ def embed(classifier: ExHuBERTPipeline, source: Any, window_s: float | None = No
 def follow(
     classifier: ExHuBERTPipeline, blocks: Iterable[np.ndarray], sampling_rate: int, **options: Any
 ) -> Iterator[Window]:
-    """Classifies a live stream: each window as soon as it has been heard, the same as for a file.
+    """Classifies a live stream window by window as it arrives, with the same results as for a file.
 
     Args:
         classifier: From `load_pipeline`.
-        blocks: Samples `(samples,)` or `(channels, samples)` as they come, in float or as integer PCM.
-        sampling_rate: Of the stream in Hz.
+        blocks: Samples `(samples,)` or `(channels, samples)` in order of arrival, as floats or integer PCM.
+        sampling_rate: Sampling rate of the stream in Hz.
         **options: `window_s`, `hop_s` and `skip_silence` of `ExHuBERTPipeline`.
 
     Yields:
-        The windows in order. The last one ends with the stream; silent ones come without scores.
+        The windows in order. The last one ends with the stream; silent ones have no scores.
 
     Raises:
         AudioError: The stream holds NaN, or is too short for one frame of the model.
@@ -141,8 +142,8 @@ def follow(
         if window["silent"]:
             yield Window(window["start"], window["end"], True, None)
         else:
-            found = classifier.postprocess([classifier.forward(window)], timeline=True)
-            yield Window(**found["windows"][0])
+            result = classifier.postprocess([classifier.forward(window)], timeline=True)
+            yield Window(**result["windows"][0])
 
 
 def predict_all(
@@ -152,18 +153,18 @@ def predict_all(
     workers: int = 1,
     **options: Any,
 ) -> Iterator[tuple[str, Prediction | AudioError]]:
-    """Classifies files in order; one that can't be used gives its `AudioError` instead, and the next goes on.
+    """Classifies files in order; a file that can't be used yields an `AudioError` instead of a prediction.
 
     Args:
         classifier: From `load_pipeline`.
         files: Their paths.
-        batch_size: Windows at a time, also of different recordings. They are grouped by length, so that little is
-            padded, and nothing where the model would hear it.
-        workers: Threads that read and classify, each a part of the processor. They share the model.
+        batch_size: Windows per batch, also across recordings. They are grouped by length, so that padding is short, and
+            not padded at all if the model would see the padding.
+        workers: Threads that read and classify. They share the model, and divide the CPU cores among them.
         **options: `window_s`, `hop_s` and `skip_silence` of `ExHuBERTPipeline`.
 
     Yields:
-        The file and what was found.
+        The file, and its prediction or error.
     """
     names = map(str, files)
     groups = iter(lambda: list(islice(names, 1 if batch_size == 1 else _FILES_AT_ONCE * batch_size)), [])
@@ -194,12 +195,12 @@ def predict_all(
 def _predict_group(
     classifier: ExHuBERTPipeline, files: Sequence[str], batch_size: int, options: dict[str, Any]
 ) -> Iterator[tuple[str, Prediction | AudioError]]:
-    """Classifies a few files, their windows in common batches, and then gives the results."""
+    """Classifies a few files with their windows in shared batches, then yields the results."""
     results: list[tuple[str, list[dict[str, Any]] | AudioError]] = []
     queue: list[dict[str, Any]] = []
     for file in files:
         windows: list[dict[str, Any]] = []
-        found: list[dict[str, Any]] | AudioError = windows
+        result: list[dict[str, Any]] | AudioError = windows
         try:
             for window in classifier.preprocess(file, **options):
                 windows.append(window)
@@ -208,20 +209,20 @@ def _predict_group(
                     _classify(classifier, queue, batch_size)
                     queue.clear()
         except AudioError as error:
-            found = error
+            result = error
         except OSError as error:
-            found = AudioError(f"{file}: {error.strerror or error}.")
-        results.append((file, found))
+            result = AudioError(f"{file}: {error.strerror or error}.")
+        results.append((file, result))
     _classify(classifier, queue, batch_size)
-    for file, found in results:
-        if isinstance(found, AudioError):
-            yield file, found
+    for file, result in results:
+        if isinstance(result, AudioError):
+            yield file, result
         else:
-            yield file, _prediction(classifier, file, classifier.postprocess(found, timeline=True))
+            yield file, _prediction(classifier, file, classifier.postprocess(result, timeline=True))
 
 
 def _classify(classifier: ExHuBERTPipeline, windows: list[dict[str, Any]], batch_size: int) -> None:
-    """Puts its `logits` into each window, and takes its samples out."""
+    """Adds `logits` to each window, and removes its model inputs."""
     windows = sorted(windows, key=lambda window: window["samples"])
     for first in range(0, len(windows), batch_size):
         part = windows[first : first + batch_size]

@@ -1,8 +1,8 @@
-"""The output folder of `exhubert.annotate`: shards that many processes fill, each of which may be killed at any moment.
+"""The output folder of `exhubert.annotate`: shards that many processes fill, any of which may be killed at any time.
 
-settings.json   what the results were made with, and the number of shards
+settings.json   options that the results were made with, and the number of shards
 results/        finished shards, JSONL or Parquet
-errors/         recordings that can't be used and why, JSONL
+errors/         recordings that can't be used, with the reason, JSONL
 work/           locks, and a journal for each unfinished shard
 """
 
@@ -33,29 +33,29 @@ _ATTEMPTS = 3
 
 
 class Shard:
-    """The recordings of one shard and its files; only who holds `lock` may write them.
+    """The recordings of one shard and its files, which only the holder of `lock` may write.
 
-    Results go into the journal line by line. When nothing is left to do they become the finished shard, whole or not
-    at all. The journal also announces each recording before it is read, so that one that ends the process every time
-    is set aside in the end.
+    Results are appended to the journal line by line. When no recording is left, they become the finished shard in one
+    step. The journal also announces each recording before it is read, so that a recording that kills the process
+    every time is eventually set aside.
 
     Args:
         folder: The output folder.
-        number: Of the shard, from 0.
-        settings: As `open_folder` gives them.
+        number: Number of the shard, from 0.
+        settings: As returned by `open_folder`.
     """
 
     def __init__(self, folder: Path, number: int, settings: dict[str, Any]):
         name = f"shard-{number:05}"
         self.settings = settings
-        self.files: dict[str, str] = {}  # what is to be classified, by escaped name
+        self.files: dict[str, str] = {}  # recordings to classify, by escaped name
         self._results = folder / RESULTS / f"{name}.{settings['format']}"
         self._errors = folder / ERRORS / f"{name}.jsonl"
         self._journal = folder / _WORK / f"{name}.jsonl"
         self._lock = folder / _WORK / f"{name}.lock"
 
     def lock(self) -> FileLock:
-        """To be entered; raises `Timeout` at once where another process has it. It ends with the process."""
+        """Non-blocking lock for a `with` block. Raises `Timeout` if another process holds it; ends with the process."""
         return FileLock(self._lock, blocking=False)
 
     def waiting(self) -> list[str]:
@@ -69,30 +69,30 @@ class Shard:
         return {row["file"] for row in _read(self._errors)} & set(self.files)
 
     def rows(self) -> list[dict[str, Any]]:
-        """All results."""
-        journal = _read(self._journal)  # first: a rank may be making it the finished shard just now
+        """All results of the shard, whether it is finished or not."""
+        journal = _read(self._journal)  # read first: a rank may be turning it into the finished shard
         finished = self._finished()
         names = {row["file"] for row in finished}
         return finished + [row for row in journal if "file" in row and row["file"] not in names]
 
     def work(self, classifier: ExHuBERTPipeline, windows: dict[str, Any]) -> Iterator[str | None]:
-        """Classifies what is waiting; for each recording None, or why it can't be used."""
+        """Classifies the waiting recordings; yields for each None, or why it can't be used."""
         _cut(self._journal)
         _cut(self._errors)
-        begun = Counter(row["begun"] for row in _read(self._journal) if "begun" in row)
+        attempts = Counter(row["begun"] for row in _read(self._journal) if "begun" in row)
         waiting = self.waiting()
-        deadly = [file for file in waiting if begun[escaped(file)] >= _ATTEMPTS]
+        deadly = [file for file in waiting if attempts[escaped(file)] >= _ATTEMPTS]
         for file in deadly:
             yield self._set_aside(file, f"{file}: {_ATTEMPTS} times the process was ended while it read this.")
         with self._journal.open("ab") as journal:
-            fresh = [file for file in waiting if not begun[escaped(file)]]
+            fresh = [file for file in waiting if not attempts[escaped(file)]]
             suspect = [file for file in waiting if file not in deadly and file not in fresh]
-            alone = windows | {"batch_size": 1}  # whichever ended a process shall not take others with it
-            found = [
+            alone = windows | {"batch_size": 1}  # a recording that kills the process must not take others with it
+            results = [
                 predict_all(classifier, _announced(journal, files), **options)
                 for files, options in ((suspect, alone), (fresh, windows))
             ]
-            for file, result in itertools.chain(*found):
+            for file, result in itertools.chain(*results):
                 if isinstance(result, AudioError):
                     yield self._set_aside(file, str(result))
                 else:
@@ -101,7 +101,7 @@ class Shard:
         self._finish()
 
     def forget_errors(self) -> None:
-        """What was set aside waits again, unless another process is at work here."""
+        """Lets recordings that were set aside wait again, unless another process is working on this shard."""
         if not self._errors.is_file():
             return
         try:
@@ -137,19 +137,21 @@ class Shard:
 
 
 def open_folder(folder: Path, options: dict[str, Any], classes: list[str], shards: int) -> dict[str, Any]:
-    """The settings of an output folder, which the first rank to come writes.
+    """Returns the settings of an output folder, which the first rank to open it writes.
 
     Args:
-        folder: New, or one to go on in.
-        options: What changes the results; `format` and `timeline` among it.
+        folder: A new folder, or the output of an earlier run to resume.
+        options: Options that change the results, `format` and `timeline` among them.
         classes: Names of the model's classes.
-        shards: Into how many the recordings are dealt if the folder is new.
+        shards: Number of shards to divide the recordings into if the folder is new.
 
     Raises:
-        ValueError: The folder was made with other options, or holds something else.
+        ValueError: The folder was made with other options, or holds other files.
     """
     if folder.is_dir() and any(folder.iterdir()) and not (folder / _WORK).is_dir():
-        raise ValueError(f"--output {folder}: it holds something else. Expected a new folder, or one to go on in.")
+        raise ValueError(
+            f"--output {folder}: it holds other files. Expected a new folder, or the output of an earlier run."
+        )
     for part in (_WORK, RESULTS, ERRORS):
         (folder / part).mkdir(parents=True, exist_ok=True)
     path = folder / SETTINGS
@@ -164,7 +166,7 @@ def open_folder(folder: Path, options: dict[str, Any], classes: list[str], shard
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """What `open_folder` gave.
+    """The settings that `open_folder` wrote.
 
     Raises:
         FileNotFoundError: The folder isn't an output folder.
@@ -176,7 +178,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 def shards_of(folder: Path, settings: dict[str, Any], files: Iterable[str] = ()) -> list[Shard]:
-    """The shards, with the files dealt to them by nothing but their names: ranks agree, whatever else they find."""
+    """The shards with their files, assigned by name alone, so that ranks agree even if they list different files."""
     shards = [Shard(folder, number, settings) for number in range(settings["shards"])]
     for file in files:
         shards[zlib.crc32(os.fsencode(file)) % len(shards)].files[escaped(file)] = file
@@ -184,7 +186,7 @@ def shards_of(folder: Path, settings: dict[str, Any], files: Iterable[str] = ())
 
 
 def escaped(name: str) -> str:
-    r"""A file name as valid UTF-8: backslashes doubled, bytes that aren't UTF-8 as `\x..`; others stay as they are.
+    r"""A file name as valid UTF-8: backslashes doubled, bytes that aren't UTF-8 as `\x..`; the rest unchanged.
 
     >>> print(escaped("a\\b\udcff.wav"))
     a\\b\xff.wav
@@ -193,7 +195,7 @@ def escaped(name: str) -> str:
 
 
 def unescaped(name: str) -> str:
-    """The file name that `escaped` was given."""
+    """Reverses `escaped`."""
     return re.sub(r"\\(?:\\|x(..))", lambda part: os.fsdecode(bytes.fromhex(part[1])) if part[1] else "\\", name)
 
 
@@ -236,7 +238,7 @@ def _write(stream: BinaryIO, row: dict[str, Any]) -> None:
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
-    """The rows of a JSONL file and the bytes of their lines, up to one that a stopped process left half written."""
+    """Yields the rows of a JSONL file and the size of their lines in bytes, up to a half-written line."""
     try:
         with path.open("rb") as stream:
             for line in stream:
@@ -253,6 +255,6 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def _cut(path: Path) -> None:
-    """Removes a half-written line from the end of a JSONL file."""
+    """Removes the last line of a JSONL file if a stopped process left it half written."""
     if path.is_file():
         os.truncate(path, sum(size for _, size in _whole_lines(path)))

@@ -1,4 +1,4 @@
-"""Fine-tuning: arguments, data, the Trainer, and the callbacks that check what the method claims."""
+"""Fine-tuning of emotion classifiers: arguments, Trainer, and callbacks that check the method's invariants."""
 
 from ..emoset.batches import SpeechCollator
 from .arguments import DataArguments, ModelArguments, SERTrainingArguments, parse_arguments

@@ -1,4 +1,4 @@
-"""Typed arguments of the recipe: the same dataclasses are the YAML file, the command line and the Python API."""
+"""Arguments for fine-tuning: dataclasses that define the YAML file, the command line and the Python API."""
 
 import argparse
 import difflib
@@ -20,7 +20,7 @@ from ..evaluation.protocols import PROTOCOLS
 
 @dataclass
 class ModelArguments:
-    """Which model is trained, and which of its parts."""
+    """The model to fine-tune, and which of its parts to train."""
 
     model: str = field(
         default="facebook/hubert-large-ls960-ft",
@@ -35,37 +35,35 @@ class ModelArguments:
     )
     zero_init: bool = field(
         default=True,
-        metadata={"help": "Start ExHuBERT's gates at zero; false draws them, for comparison: the identity is lost."},
+        metadata={"help": "Start ExHuBERT's gates at zero, equal to the HuBERT; false: random gates, for comparison."},
     )
     freeze_first_copies: bool = field(
-        default=True, metadata={"help": "Keep ExHuBERT's first copies as they are; false trains them too."}
+        default=True, metadata={"help": "Freeze ExHuBERT's first copies; false trains them too."}
     )
     freeze_encoder: bool = field(
-        default=False, metadata={"help": "Method `hubert`: keep the whole HuBERT as it is and train the head only."}
+        default=False, metadata={"help": "Method `hubert`: freeze the whole HuBERT and train only the head."}
     )
     lora_rank: int = field(
         default=0,
-        metadata={"help": "Method `hubert`: train low-rank adapters of this rank instead (needs peft); 0: don't."},
+        metadata={"help": "Method `hubert`: train low-rank adapters of this rank instead (needs peft); 0: off."},
     )
-    freeze_feature_encoder: bool = field(
-        default=True, metadata={"help": "Keep the convolutional feature encoder as it is."}
-    )
+    freeze_feature_encoder: bool = field(default=True, metadata={"help": "Freeze the convolutional feature encoder."})
     freeze_shared_layers: bool = field(
         default=False,
         metadata={
-            "help": "Also keep feature projection, position convolution and final norm, which the published ExHuBERT "
+            "help": "Also freeze feature projection, position convolution and final norm, which the published ExHuBERT "
             "trains. Then closing the gates restores the HuBERT exactly."
         },
     )
-    hidden_dropout: float | None = field(default=None, metadata={"help": "Replaces the model's own, if given."})
-    attention_dropout: float | None = field(default=None, metadata={"help": "Replaces the model's own, if given."})
-    activation_dropout: float | None = field(default=None, metadata={"help": "Replaces the model's own, if given."})
+    hidden_dropout: float | None = field(default=None, metadata={"help": "Overrides the model's value, if given."})
+    attention_dropout: float | None = field(default=None, metadata={"help": "Overrides the model's value, if given."})
+    activation_dropout: float | None = field(default=None, metadata={"help": "Overrides the model's value, if given."})
     mask_time_prob: float | None = field(
         default=None,
-        metadata={"help": "SpecAugment along time; replaces the model's own, if given. 0 switches it off."},
+        metadata={"help": "SpecAugment along time; overrides the model's value, if given. 0 switches it off."},
     )
     mask_feature_prob: float | None = field(
-        default=None, metadata={"help": "SpecAugment along features; replaces the model's own, if given."}
+        default=None, metadata={"help": "SpecAugment along features; overrides the model's value, if given."}
     )
 
     def __post_init__(self):
@@ -73,7 +71,7 @@ class ModelArguments:
         wrong = plain if self.method == "exhubert" else extended
         defaults = {item.name: item.default for item in fields(self)}
         if changed := [name for name in wrong if getattr(self, name) != defaults[name]]:
-            raise ValueError(f"`{changed[0]}` says nothing for method `{self.method}`; leave it out.")
+            raise ValueError(f"`{changed[0]}` has no effect with method `{self.method}`; leave it out.")
         if self.freeze_encoder and self.lora_rank:
             raise ValueError("`freeze_encoder` and `lora_rank` exclude each other: adapters train in the encoder.")
         if self.lora_rank < 0:
@@ -81,16 +79,16 @@ class ModelArguments:
 
     @property
     def config_fields(self) -> dict[str, float]:
-        """Fields of the model's configuration that are set here."""
+        """Fields of the model configuration to override."""
         names = ("hidden_dropout", "attention_dropout", "activation_dropout", "mask_time_prob", "mask_feature_prob")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 @dataclass
 class DataArguments:
-    """What is trained on."""
+    """The training data, and how it is divided, sampled and augmented."""
 
-    data: str = field(default="", metadata={"help": "Folder of a dataset made by `exhubert emoset build`."})
+    data: str = field(default="", metadata={"help": "Folder of a dataset built by `exhubert emoset build`."})
     corpora: list[str] | None = field(default=None, metadata={"help": "Only these corpora."})
     languages: list[str] | None = field(default=None, metadata={"help": "Only these languages (BCP-47)."})
     max_seconds: float = field(
@@ -102,24 +100,24 @@ class DataArguments:
     )
     protocol: str = field(
         default="held_out",
-        metadata={"help": "How the utterances are divided, see exhubert.evaluation.protocols.", "choices": PROTOCOLS},
+        metadata={"help": "How to partition the utterances, see exhubert.evaluation.protocols.", "choices": PROTOCOLS},
     )
-    folds: int = field(default=5, metadata={"help": "Protocol `speaker_folds`: how many."})
-    fold: int = field(default=0, metadata={"help": "Which fold of the protocol to train, from 0."})
+    folds: int = field(default=5, metadata={"help": "Number of folds of protocol `speaker_folds`."})
+    fold: int = field(default=0, metadata={"help": "Fold of the protocol to train on, from 0."})
     balance: list[str] = field(
         default_factory=list,
-        metadata={"help": "Draw utterances by `label`, `corpus` or both, the rarer the more often."},
+        metadata={"help": "Sample rare groups more often; groups are `label`, `corpus` or both."},
     )
     sampling_temperature: float = field(
         default=math.inf,
-        metadata={"help": "With `balance`: inf draws all groups equally often, 1 as often as they are."},
+        metadata={"help": "With `balance`: inf samples all groups equally often, 1 in proportion to size."},
     )
     augmentations: list[str] = field(
-        default_factory=list, metadata={"help": f"Change training clips: any of {', '.join(AUGMENTATIONS)}."}
+        default_factory=list, metadata={"help": f"Augment training clips: any of {', '.join(AUGMENTATIONS)}."}
     )
-    augmentation_probability: float = field(default=0.5, metadata={"help": "Of each augmentation."})
+    augmentation_probability: float = field(default=0.5, metadata={"help": "Probability of each augmentation."})
     class_weighting: bool = field(
-        default=True, metadata={"help": "Weigh the loss by inverse class frequency, so that rare classes count."}
+        default=True, metadata={"help": "Weight the loss by inverse class frequency, so that rare classes count."}
     )
 
     def __post_init__(self):
@@ -128,8 +126,8 @@ class DataArguments:
                 raise ValueError(f"`{name}` has {wrong[0]!r}, expected any of {', '.join(known)}.")
         if "label" in self.balance and self.class_weighting:
             raise ValueError(
-                "`balance` by label and `class_weighting` both make rare classes count more; keep one of them, such as "
-                "by `class_weighting: false`."
+                "`balance` by label and `class_weighting` both make rare classes count more; use only one of them, for "
+                "example with `class_weighting: false`."
             )
         if self.max_seconds <= 0:
             raise ValueError(f"`max_seconds` is {self.max_seconds:g}, expected seconds above 0.")
@@ -137,63 +135,71 @@ class DataArguments:
 
 @dataclass
 class SERTrainingArguments(TrainingArguments):
-    """The Trainer's own arguments with defaults for speech emotion recognition, and some of ours."""
+    """transformers' TrainingArguments with defaults for speech emotion recognition, and a few more options."""
 
     output_dir: str | None = field(default="runs/exhubert", metadata={"help": "Folder of the run."})
     learning_rate: float = field(default=1e-4, metadata={"help": "Peak learning rate."})
     lr_scheduler_type: str = field(default="cosine", metadata={"help": "Learning-rate schedule."})
-    warmup_steps: float = field(default=0.1, metadata={"help": "Warm-up: steps, or a share of all steps below 1."})
+    warmup_steps: float = field(
+        default=0.1, metadata={"help": "Warm-up steps, or their share of all steps if below 1."}
+    )
     weight_decay: float = field(default=0.01, metadata={"help": "Weight decay of AdamW."})
     eval_strategy: str = field(default="epoch", metadata={"help": "When to evaluate."})
     save_strategy: str = field(default="epoch", metadata={"help": "When to save a checkpoint."})
-    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints to keep; the best always is."})
+    save_total_limit: int | None = field(
+        default=2, metadata={"help": "Checkpoints to keep, always including the best."}
+    )
     logging_steps: float = field(default=10, metadata={"help": "Steps between log lines."})
-    load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best checkpoint."})
-    metric_for_best_model: str | None = field(default="uar", metadata={"help": "Which checkpoint is best."})
-    greater_is_better: bool | None = field(default=True, metadata={"help": "Whether more of it is better."})
-    remove_unused_columns: bool = field(default=False, metadata={"help": "The collator needs them all."})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "Load the best checkpoint at the end."})
+    metric_for_best_model: str | None = field(
+        default="uar", metadata={"help": "Metric that selects the best checkpoint."}
+    )
+    greater_is_better: bool | None = field(default=True, metadata={"help": "Whether a higher metric is better."})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "False: the collator needs all columns."})
     label_names: list[str] | None = field(default_factory=lambda: ["labels"], metadata={"help": "Key of the labels."})
-    ddp_find_unused_parameters: bool | None = field(default=False, metadata={"help": "Every trainable part is used."})
+    ddp_find_unused_parameters: bool | None = field(
+        default=False, metadata={"help": "False: every trainable part is used."}
+    )
     gate_learning_rate: float | None = field(
-        default=None, metadata={"help": "Peak learning rate of ExHuBERT's gates; by default that of all."}
+        default=None, metadata={"help": "Peak learning rate of ExHuBERT's gates; default: learning_rate."}
     )
     adapted_learning_rate: float | None = field(
-        default=None, metadata={"help": "Peak learning rate of the adapted copies; by default that of all."}
+        default=None, metadata={"help": "Peak learning rate of the adapted copies; default: learning_rate."}
     )
     head_learning_rate: float | None = field(
-        default=None, metadata={"help": "Peak learning rate of the classification head; by default that of all."}
+        default=None, metadata={"help": "Peak learning rate of the classification head; default: learning_rate."}
     )
     logit_adjustment: float = field(
-        default=0.0, metadata={"help": "Strength of logit adjustment by class frequency, 0 to 1; 0: none."}
+        default=0.0, metadata={"help": "Strength of logit adjustment by class frequency, 0 to 1; 0: off."}
     )
     ema_decay: float = field(
-        default=0.0, metadata={"help": "Average the trained weights over steps with this decay, as 0.999; 0: don't."}
+        default=0.0, metadata={"help": "Average the trained weights over steps with this decay, such as 0.999; 0: off."}
     )
     kernels: str = field(
         default="auto",
-        metadata={"help": "Of a processor, see exhubert.cpu; losses equal to 1e-5.", "choices": list(KERNELS)},
+        metadata={"help": "CPU kernels, see exhubert.cpu; losses agree to 1e-5.", "choices": list(KERNELS)},
     )
     step_in_backward: bool = field(
         default=False,
         metadata={
-            "help": "Step each weight as soon as its gradient is there and drop the gradient, for memory; the same "
-            "weights bit for bit. Needs `max_grad_norm: 0`, one process and no accumulated steps."
+            "help": "Update each weight as soon as its gradient is computed and free the gradient, to save memory; the "
+            "weights are the same bit for bit. Needs `max_grad_norm: 0`, one process and no accumulated steps."
         },
     )
     dry_run: bool = field(
-        default=False, metadata={"help": "Do one step, print what the run would take, and leave nothing behind."}
+        default=False, metadata={"help": "Run one step, print the run's estimated time and memory, and write nothing."}
     )
     patience: int = field(default=0, metadata={"help": "Evaluations without progress before stopping early; 0: never."})
-    resume: bool = field(default=False, metadata={"help": "Go on from the last complete checkpoint in output_dir."})
+    resume: bool = field(default=False, metadata={"help": "Continue from the last complete checkpoint in output_dir."})
     processes: int | None = field(
-        default=None, metadata={"help": "Ranks that must be there; launchers can start fewer without a word."}
+        default=None, metadata={"help": "Required number of ranks; launchers may silently start fewer."}
     )
 
     def __post_init__(self):
         if not torch.accelerator.is_available():
-            self.use_cpu = True  # several ranks on a CPU need to be told
+            self.use_cpu = True  # several ranks on a CPU need it set
         super().__post_init__()
-        # models load whole and DeepSpeed ZeRO-3 divides them later: HuBERT's weight norm can't be loaded in pieces
+        # load models whole and let DeepSpeed ZeRO-3 shard them later: HuBERT's weight norm can't be loaded sharded
         unset_hf_deepspeed_config()
         if self.step_in_backward:
             self._check_step_in_backward()
@@ -206,23 +212,26 @@ class SERTrainingArguments(TrainingArguments):
     def _check_step_in_backward(self):
         norm, accumulated = self.max_grad_norm, self.gradient_accumulation_steps
         for wrong, why in (
-            (norm > 0, f"`max_grad_norm` is {norm:g}, which needs all gradients at once: give 0"),
-            (accumulated > 1, f"`gradient_accumulation_steps` is {accumulated}, which keeps them: give 1"),
-            (self.world_size > 1, f"there are {self.world_size} ranks, which exchange them: start one"),
-            (self.fp16, "`fp16` scales them: give `bf16`"),
+            (norm > 0, f"`max_grad_norm` is {norm:g}, which needs all gradients at once: set it to 0"),
+            (
+                accumulated > 1,
+                f"`gradient_accumulation_steps` is {accumulated}, which accumulates gradients: set it to 1",
+            ),
+            (self.world_size > 1, f"there are {self.world_size} ranks, which exchange gradients: start one"),
+            (self.fp16, "`fp16` scales gradients: use `bf16`"),
         ):
             if wrong:
-                raise ValueError(f"`step_in_backward` drops each gradient as soon as its weight has moved, but {why}.")
+                raise ValueError(f"`step_in_backward` frees each gradient as soon as its weight is updated, but {why}.")
 
 
 Arguments = tuple[ModelArguments, DataArguments, SERTrainingArguments]
 
 
 def parse_arguments(arguments: Sequence[str]) -> Arguments:
-    """Reads `CONFIG.yaml --field value ...`; the command line wins over the file.
+    """Reads `CONFIG.yaml --field value ...`; the command line overrides the file.
 
     Raises:
-        ValueError: The file is missing, isn't a mapping, or has a key that no argument has; or the command line has an
+        ValueError: The file is missing, isn't a mapping or has an unknown key, or the command line has an
             unknown option.
         SystemExit: The command line has a value of the wrong type.
     """
@@ -258,5 +267,5 @@ def _read_config(path: Path, classes: Sequence[type]) -> dict[str, Any]:
             raise ValueError(f"{path}: `{key}` is {value!r}, expected {' or '.join(choices)}.")
         if "list[" in str(known[key].type) and isinstance(value, str):
             values[key] = [value]
-    # YAML reads 1e-3 as text; argparse turns text into what the field wants
+    # YAML reads 1e-3 as text; argparse converts text to the type of the field
     return {key: str(value) if isinstance(value, float) else value for key, value in values.items()}

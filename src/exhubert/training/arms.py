@@ -1,4 +1,4 @@
-"""Compares configurations (arms): trains each on the same utterances, folds and seeds, and reports the differences."""
+"""Compares training configurations (arms), each trained on the same utterances, folds and seeds."""
 
 import json
 import shutil
@@ -32,18 +32,18 @@ _QUIET = {"report_to": "none", "disable_tqdm": "true", "logging_steps": 1000000,
 
 @dataclass(frozen=True)
 class Experiment:
-    """A comparison of arms.
+    """Settings of a comparison of arms.
 
     Attributes:
-        configs: A configuration of recipes/train.py for each arm, which is named after its file; the others are
-            compared with the first.
+        configs: One configuration of recipes/train.py per arm, named after its file; the first is the reference for
+            the others.
         data: Folder of a built dataset.
         output: Folder for runs and results.
         corpora: Only these corpora.
         protocol: See `exhubert.evaluation.protocols`.
         folds: Number of folds of the protocol `speaker_folds`.
-        seeds: Trainings of each arm on each fold.
-        fields: `FIELD=VALUE` for all arms, fields as in recipes/train.py.
+        seeds: Number of runs of each arm on each fold.
+        fields: `FIELD=VALUE` for all arms, with the fields of recipes/train.py.
     """
 
     configs: Sequence[Path]
@@ -60,10 +60,10 @@ class Experiment:
             raise ValueError(f"--set {wrong[0]}: expected FIELD=VALUE, such as num_train_epochs=8.")
         names = [config.stem for config in self.configs]
         if len(set(names)) < len(names):
-            raise ValueError(f"Two configurations have the same name, which is the arm's: {', '.join(names)}.")
+            raise ValueError(f"Two configurations have the same file name, which names the arm: {', '.join(names)}.")
 
     def arguments(self, config: Path, **fields: Any) -> Arguments:
-        """The arguments of one arm; `fields` are set in addition to those that all arms share."""
+        """The arguments of one arm; `fields` are added to those that all arms share."""
         shared = {"data": self.data, "protocol": self.protocol, "folds": self.folds} | fields
         words = [word for item in self.fields for word in f"--{item}".split("=", 1)]
         words += [word for name, value in shared.items() for word in (f"--{name}", str(value))]
@@ -77,18 +77,18 @@ class Experiment:
 def run_experiment(experiment: Experiment) -> str:
     """Trains and tests all arms, and writes `results.json`, `table.md` and `comparison.png`.
 
-    A finished run isn't repeated, so a comparison that was stopped resumes where it was. Each arm runs in a process of
-    its own, whose peak memory is reported.
+    Finished runs aren't repeated, so an interrupted comparison resumes where it stopped. Each arm runs in a separate
+    process, whose peak memory is reported.
 
     Returns:
         The table, in Markdown.
 
     Raises:
-        ValueError: The arms, the data and the protocol don't fit together, or the folder holds other runs.
-        RuntimeError: A model is incomplete, or a claim of the method doesn't hold.
-        OSError: Data or model can't be read, or the folder can't be written.
+        ValueError: The arms, the data and the protocol are incompatible, or the folder holds other runs.
+        RuntimeError: A model is incomplete, or an invariant of the method is broken.
+        OSError: The data or a model can't be read, or the folder can't be written.
     """
-    # an error in the last arm must not show after hours
+    # parse all arms first, so that an error in the last one doesn't show up after hours
     parsed = [experiment.arguments(config) for config in experiment.configs]
     languages = parsed[0][1].languages
     if any((arm.languages, arm.corpora) != (languages, experiment.corpora) for _, arm, _ in parsed):
@@ -105,7 +105,7 @@ def run_experiment(experiment: Experiment) -> str:
 
 
 def _keep_settings(experiment: Experiment, config: Path, arm: Arguments) -> None:
-    """Writes what an arm's runs are made with; raises `ValueError` if there are runs made with something else."""
+    """Saves the settings of an arm; raises `ValueError` if its earlier runs used different ones."""
     model_args, data_args, args = arm
     training = {key: value for key, value in args.to_sanitized_dict().items() if "dir" not in key}
     summaries = BuildSummary.load_all(experiment.data)
@@ -116,7 +116,7 @@ def _keep_settings(experiment: Experiment, config: Path, arm: Arguments) -> None
     settings = Settings(json.loads(json.dumps(values, default=str)))
     path = experiment.output / config.stem / "settings.json"
     if path.is_file():
-        remedy = "Give another --output, or delete that folder."
+        remedy = "Choose another --output, or delete that folder."
         Settings.load(path).require_same(settings, f"The arm in {path.parent}", remedy)
     settings.save(path)
 
@@ -127,7 +127,7 @@ def _run_arm(experiment: Experiment, config: Path, jobs: Sequence[tuple[int, int
 
 
 def _train_and_test(experiment: Experiment, config: Path, seed: int, fold: int) -> None:
-    """One run of an arm; its predictions and its record are kept, its weights aren't."""
+    """Trains and tests an arm once; keeps the predictions and the record, but not the weights."""
     folder = experiment.folder(config, seed, fold)
     if (folder / "predictions.csv").is_file():
         return
@@ -145,7 +145,7 @@ def _train_and_test(experiment: Experiment, config: Path, seed: int, fold: int) 
 
 
 def _report(experiment: Experiment, data: datasets.DatasetDict, number: int, jobs: Sequence[tuple[int, int]]) -> str:
-    """Writes results.json, table.md and comparison.png from the runs' files."""
+    """Writes results.json, table.md and comparison.png from the files of the runs."""
     classes = next(iter(data.values())).features["label"].names
     arms, cost, records = {}, {}, {}
     for config in experiment.configs:
@@ -180,11 +180,11 @@ def _report(experiment: Experiment, data: datasets.DatasetDict, number: int, job
 
 
 def _baseline_arms(experiment: Experiment, data: datasets.DatasetDict, number: int) -> dict[str, list[pd.DataFrame]]:
-    """The baselines on the same folds; nothing in them is random, so all seeds are equal."""
+    """Predictions of the baselines on the same folds; they aren't random, so all seeds are equal."""
     tables: dict[str, list[pd.DataFrame]] = {}
     for fold in range(number):
         divided, name = apply_protocol(data, experiment.protocol, fold, experiment.folds)
-        kept = divided["test"].select_columns(KEPT).to_pandas().assign(fold=name)
+        rows = divided["test"].select_columns(KEPT).to_pandas().assign(fold=name)
         for baseline, predicted in baseline_predictions(divided["train"], divided["test"]).items():
-            tables.setdefault(baseline, []).append(kept.assign(prediction=predicted))
+            tables.setdefault(baseline, []).append(rows.assign(prediction=predicted))
     return {name: [pd.concat(parts, ignore_index=True)] * experiment.seeds for name, parts in tables.items()}

@@ -1,4 +1,4 @@
-"""An exponential moving average of the trained weights, which often generalises better than the last ones."""
+"""Exponential moving average of the trained weights, which often generalises better than the last weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ _FILE = "averaged.safetensors"
 
 
 class WeightAverageCallback(TrainerCallback):
-    """Keeps `average = decay * average + (1 - decay) * weights` over the steps (Polyak and Juditsky, 1992).
+    """Updates `average = decay * average + (1 - decay) * weights` at every step (Polyak and Juditsky, 1992).
 
-    `SERTrainer` evaluates with the averaged weights, keeps them beside every checkpoint, and ends with them.
+    `SERTrainer` evaluates the averaged weights, saves them with every checkpoint, and ends training with them.
 
     Args:
         decay: Close to 1; 0.999 averages over about a thousand steps.
@@ -40,7 +40,7 @@ class WeightAverageCallback(TrainerCallback):
 
     @contextmanager
     def applied(self, model: torch.nn.Module) -> Iterator[None]:
-        """The model with averaged weights, for as long as the context lasts."""
+        """Context in which the model has the averaged weights."""
         weights = {name: weight.detach().clone() for name, weight in _trained(model).items()}
         try:
             self.apply(model)
@@ -49,7 +49,7 @@ class WeightAverageCallback(TrainerCallback):
             _copy(weights, model)
 
     def apply(self, model: torch.nn.Module) -> None:
-        """Gives the model the averaged weights for good."""
+        """Replaces the trained weights of the model with their average."""
         _copy(self.average, model)
 
     def save(self, folder: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""Callbacks that check the method's claims while it trains, and stop a run in which one is broken."""
+"""Trainer callbacks that check the method's invariants during training, and stop a run that breaks one."""
 
 import functools
 import hashlib
@@ -22,11 +22,11 @@ logger = logging.get_logger(__name__)
 
 
 class InvariantError(RuntimeError):
-    """A claim of the method doesn't hold in this run; the message says which."""
+    """An invariant of the method is broken in this run; the message says which."""
 
 
 class _Findings(TrainerCallback, ExportableState):
-    """Keeps what was found in `trainer_state.json`, over checkpoints and resumed runs."""
+    """Saves `findings` in `trainer_state.json`, from which resumed runs restore them."""
 
     def __init__(self):
         self.findings: dict[str, Any] = {}
@@ -35,7 +35,7 @@ class _Findings(TrainerCallback, ExportableState):
         return {"args": {}, "attributes": {"findings": self.findings}}
 
     def _recall(self, state) -> bool:
-        """Takes over the findings of the run that is resumed, if one is."""
+        """Restores the findings if a run is resumed; returns whether one is."""
         stored = (state.stateful_callbacks or {}).get(type(self).__name__)
         if state.global_step > 0 and stored:
             self.findings = stored["attributes"]["findings"]
@@ -46,17 +46,17 @@ class _Findings(TrainerCallback, ExportableState):
 
 
 class ZeroInitIdentityCallback(_Findings):
-    """Refuses to train unless the model still is the HuBERT it came from, and watches its first real step.
+    """Refuses to train unless the model still computes what its HuBERT does, and checks the first effective step.
 
-    Before step 0, on every rank, the model is compared with the HuBERT on a real batch: hidden states and logits must
-    be equal bit for bit; this is measured when the Trainer is made, before DeepSpeed or FSDP divide the weights. At the
-    first step with a learning rate above zero, the gates must get gradients, the adapted copies exactly none, and after
-    it every gate must have moved and no frozen weight.
+    Before step 0, every rank compares the model with the HuBERT on a real batch: hidden states and logits must be equal
+    bit for bit. The comparison runs when the Trainer is created, before DeepSpeed or FSDP shard the weights. At the
+    first step with a learning rate above zero, the gates must get gradients and the adapted copies none; after it,
+    every gate must have changed and no frozen weight.
 
     Args:
-        hubert: The HuBERT the model came from; None for a model that isn't at step 0.
-        batch: A real batch: `input_values` and where used `attention_mask`.
-        reference: Where the HuBERT is from, or why there is none. Goes into the findings.
+        hubert: The HuBERT the model was made from; None for a model that isn't at step 0.
+        batch: A real batch: `input_values` and, if used, `attention_mask`.
+        reference: Source of the HuBERT, or the reason why there is none; stored in the findings.
     """
 
     def __init__(self, hubert=None, batch: dict[str, torch.Tensor] | None = None, reference: str = ""):
@@ -80,15 +80,15 @@ class ZeroInitIdentityCallback(_Findings):
         if self._recall(state):
             self.hubert = self._report = None
         else:
-            self.on_init_end(args, state, control, model)  # for a callback that the Trainer got later
+            self.on_init_end(args, state, control, model)  # for a callback added after the Trainer was created
         report = self._report
         if report is None:
-            logger.info("Zero-init identity: not checked now (%s).", self.findings.get("reference") or "resumed run")
+            logger.info("Zero-init identity: not checked (%s).", self.findings.get("reference") or "resumed run")
             return
         utterances = len(self.batch["input_values"])
         self.findings |= report.to_dict() | {"utterances": utterances}
         logger.warning(
-            "Zero-init identity on %d utterances, against the %s: differs by %g in hidden states, %g in logits.",
+            "Zero-init identity on %d utterances, against the %s: difference of %g in hidden states, %g in logits.",
             utterances,
             self.findings["reference"],
             report.hidden_states,
@@ -108,10 +108,10 @@ class ZeroInitIdentityCallback(_Findings):
             if ".gate." in name or not parameter.requires_grad:
                 self._before[name] = whole(parameter).clone()
             if parameter.requires_grad:
-                # DeepSpeed has used up the gradients before the next event, so they are looked at as they are made
-                self._handles.append(parameter.register_hook(functools.partial(self._look, name)))
+                # DeepSpeed frees the gradients before the next event, so hooks check them in the backward pass
+                self._handles.append(parameter.register_hook(functools.partial(self._note_gradient, name)))
 
-    def _look(self, name: str, gradient: torch.Tensor):
+    def _note_gradient(self, name: str, gradient: torch.Tensor):
         if gradient.any():
             self._with_gradient.add(name)
 
@@ -150,7 +150,7 @@ class ZeroInitIdentityCallback(_Findings):
 
 
 class ElapsedTimeCallback(_Findings):
-    """Adds up the seconds a run trained, over interruptions; what was lost after the last checkpoint isn't counted."""
+    """Sums the seconds a run trained, across interruptions; work lost after the last checkpoint isn't counted."""
 
     def on_train_begin(self, args, state, control, **kwargs):
         self._recall(state)
@@ -169,7 +169,7 @@ class ElapsedTimeCallback(_Findings):
 
 
 class FiniteCallback(TrainerCallback):
-    """Stops a run whose losses or gradients are no longer numbers, and names the utterances it happened on.
+    """Stops a run whose losses or gradients become NaN or infinite, and names the utterances of that batch.
 
     `SERTrainer` calls `check` for each batch, on every rank.
     """
@@ -195,11 +195,11 @@ class FiniteCallback(TrainerCallback):
         self.utterances = []
 
     def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
-        if not args.fp16:  # its gradient scaler skips such steps
+        if not args.fp16:  # the gradient scaler of fp16 skips such steps
             self.check_gradients([p.grad for p in model.parameters() if p.grad is not None])
 
     def check_gradients(self, gradients: Sequence[torch.Tensor]) -> None:
-        """Raises `InvariantError` if one of them is NaN or infinite."""
+        """Raises `InvariantError` if a gradient is NaN or infinite."""
         if not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
             raise InvariantError(
                 f"After step {self.step} a gradient is NaN or infinite, on a batch of {', '.join(self.utterances)}. "
@@ -208,10 +208,10 @@ class FiniteCallback(TrainerCallback):
 
 
 class DisjointSpeakersCallback(_Findings):
-    """Refuses to train where a speaker is in more than one partition.
+    """Refuses to train if a speaker is in more than one partition.
 
     Args:
-        speakers: Of each utterance, by partition; None for an utterance without a name.
+        speakers: Speaker of each utterance, by partition; None for an unnamed speaker.
     """
 
     def __init__(self, speakers: Mapping[str, Sequence[str | None]]):
@@ -219,8 +219,8 @@ class DisjointSpeakersCallback(_Findings):
         self.speakers = speakers
 
     def on_train_begin(self, args, state, control, **kwargs):
-        parts = [part for part, found in self.speakers.items() for _ in found]
-        names = [name for found in self.speakers.values() for name in found]
+        parts = [part for part, speakers in self.speakers.items() for _ in speakers]
+        names = [name for speakers in self.speakers.values() for name in speakers]
         try:
             check_leakage(names, parts, "speakers")
         except LeakageError as error:
@@ -229,14 +229,14 @@ class DisjointSpeakersCallback(_Findings):
 
 
 class GateReportCallback(_Findings):
-    """Watches how far training opens the gates, on the same real batch before training and at every evaluation.
+    """Records how far training opens the gates, on the same real batch before training and at every evaluation.
 
-    For each block it keeps the Frobenius norm of the gate's weight, and what the block adds to its frozen copy's
-    output f, relative to that: the norm of gate(adapted(f)) over the norm of f. TensorBoard, Trackio and other loggers
-    get the same figures as `gate_norm/<block>` and `gate_added/<block>`.
+    For each block it records the Frobenius norm of the gate's weight, and what the block adds relative to the output
+    f of its frozen copy: the norm of gate(adapted(f)) over the norm of f. TensorBoard, Trackio and other loggers get
+    the same values as `gate_norm/<block>` and `gate_added/<block>`.
 
     Args:
-        batch: `input_values` and where used `attention_mask`.
+        batch: `input_values` and, if used, `attention_mask`.
     """
 
     def __init__(self, batch: dict[str, torch.Tensor]):
@@ -264,7 +264,7 @@ class GateReportCallback(_Findings):
 
 
 class CropEpochCallback(TrainerCallback):
-    """Tells a collator which epoch it is; needs its batches made in the main process or workers started each epoch."""
+    """Sets the epoch of a collator; its batches must come from the main process or workers started each epoch."""
 
     def __init__(self, collator: SpeechCollator):
         self.collator = collator
@@ -274,7 +274,7 @@ class CropEpochCallback(TrainerCallback):
 
 
 def _inputs_of(batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """What of a batch goes into the model."""
+    """The model inputs of a batch."""
     return {key: batch[key] for key in ("input_values", "attention_mask") if key in batch}
 
 
@@ -287,8 +287,8 @@ def gate_norms(model: torch.nn.Module) -> list[float]:
 class FrozenWeightsCallback(_Findings):
     """Hashes every frozen weight before training, at every checkpoint and at the end, on every rank.
 
-    A difference is an error, also where the best checkpoint, from before it, is loaded at the end, and where DeepSpeed
-    rounds the weights it is given.
+    Any difference is an error, even if training ends with a best checkpoint from before it, or if it comes from
+    DeepSpeed rounding the weights.
     """
 
     def __init__(self):
@@ -300,19 +300,18 @@ class FrozenWeightsCallback(_Findings):
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
         resumed = self._recall(state)
-        found = frozen_hash(model)
-        if not resumed and self._given not in (None, found["sha256"]):
+        frozen = frozen_hash(model)
+        if not resumed and self._given not in (None, frozen["sha256"]):
             raise InvariantError(
-                "The frozen weights changed before the first step. DeepSpeed rounds all weights where it is asked for "
-                "bf16 or fp16: give --bf16 false, and ask for `torch_autocast` as recipes/accelerate/"
-                "deepspeed_zero2.json does."
+                "The frozen weights changed before the first step. DeepSpeed rounds all weights if its bf16 or fp16 "
+                "is on: use --bf16 false, and enable `torch_autocast` as recipes/accelerate/deepspeed_zero2.json does."
             )
-        if resumed and self.findings.get("sha256_before", found["sha256"]) != found["sha256"]:
+        if resumed and self.findings.get("sha256_before", frozen["sha256"]) != frozen["sha256"]:
             raise InvariantError("The frozen weights of the checkpoint differ from those the run began with.")
         self.findings |= {
-            "tensors": found["tensors"],
-            "parameters": found["parameters"],
-            "sha256_before": found["sha256"],
+            "tensors": frozen["tensors"],
+            "parameters": frozen["parameters"],
+            "sha256_before": frozen["sha256"],
         }
 
     def _compare(self, model):
@@ -336,7 +335,7 @@ class FrozenWeightsCallback(_Findings):
 
 
 def frozen_hash(model: torch.nn.Module) -> dict[str, Any]:
-    """SHA-256 over names and bytes of all parameters that don't train, with their number."""
+    """SHA-256 over the names and bytes of all frozen parameters, with the number of tensors and parameters."""
     digest, tensors, count = hashlib.sha256(), 0, 0
     for name, parameter in sorted(kept_parameters(model)):
         if not parameter.requires_grad:

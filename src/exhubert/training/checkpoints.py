@@ -1,4 +1,4 @@
-"""Checkpoints of a run: which one a resumed run continues from, and what a used folder may not be used for."""
+"""Checkpoints of a training run: finds the one to resume from, and keeps runs from sharing a folder."""
 
 import json
 import zipfile
@@ -13,23 +13,23 @@ logger = logging.get_logger(__name__)
 
 
 def last_complete_checkpoint(folder: str | Path) -> str | None:
-    """The newest checkpoint in a run's folder that was written to its end; transformers' own search only counts."""
+    """The newest complete checkpoint in a run's folder; transformers' own search doesn't check completeness."""
     for path in sorted(_checkpoints(folder), key=lambda path: int(path.name.split("-")[-1]), reverse=True):
         if _is_complete(path):
             return str(path)
-        logger.warning("%s is incomplete or damaged and is passed over.", path)
+        logger.warning("%s is incomplete or damaged and is skipped.", path)
     return None
 
 
 def refuse_used_folder(folder: str | Path) -> None:
-    """Raises where a folder holds the checkpoints of another run, which a later `--resume` would take for this one's.
+    """Raises if a folder holds checkpoints of another run, which a later `--resume` would take for this run's.
 
     Raises:
-        ValueError: It does; the message says what to do.
+        ValueError: The folder holds checkpoints; the message says what to do.
     """
-    if found := _checkpoints(folder):
+    if checkpoints := _checkpoints(folder):
         raise ValueError(
-            f"{folder} holds {len(found)} checkpoints of an earlier run. Go on with it by --resume true, or give "
+            f"{folder} holds {len(checkpoints)} checkpoints of an earlier run. Continue it with --resume true, choose "
             "another --output_dir, or delete that folder."
         )
 
@@ -39,7 +39,7 @@ def _checkpoints(folder: str | Path) -> list[Path]:
 
 
 def _is_complete(checkpoint: Path) -> bool:
-    """Whether everything a resumed run reads is there and can be opened."""
+    """Whether every file that a resumed run reads exists and can be opened."""
     try:
         json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
         for path in (checkpoint / "scheduler.pt", *_optimizer_files(checkpoint)):
@@ -56,7 +56,7 @@ def _is_complete(checkpoint: Path) -> bool:
 
 
 def _optimizer_files(checkpoint: Path) -> list[Path]:
-    """The files an optimizer is resumed from: the Trainer's own, DeepSpeed's or FSDP's."""
+    """Files with the optimizer state, as saved by the Trainer, DeepSpeed or FSDP."""
     if (latest := checkpoint / "latest").exists():
         folder = checkpoint / latest.read_text(encoding="utf-8").strip()
         return [*folder.glob("*.pt")] or [folder]
@@ -66,10 +66,10 @@ def _optimizer_files(checkpoint: Path) -> list[Path]:
 
 
 def find_best_again(checkpoint: Path, folder: Path) -> None:
-    """Points the state of a run whose folder was moved to where its best checkpoint is now."""
+    """Updates the path of the best checkpoint in `trainer_state.json` if the run's folder was moved."""
     path = checkpoint / "trainer_state.json"
     state = read_json(path)
     if best := state.get("best_model_checkpoint"):
-        found = folder / Path(best).name
-        if found.is_dir() and found != Path(best):
-            write_json(path, state | {"best_model_checkpoint": str(found)})
+        moved = folder / Path(best).name
+        if moved.is_dir() and moved != Path(best):
+            write_json(path, state | {"best_model_checkpoint": str(moved)})

@@ -1,4 +1,4 @@
-"""What a run would take, found out by one step of it."""
+"""Estimates the time and memory of a training run from a single step."""
 
 import resource
 import time
@@ -12,16 +12,16 @@ _GB = 1e9
 
 
 def dry_run(trainer, data: datasets.DatasetDict) -> dict[str, Any]:
-    """Does one training step on the longest batch of the first epoch and prints what the whole run would take.
+    """Runs one training step, on the longest batch of the first epoch, and prints an estimate for the whole run.
 
     Args:
-        trainer: A `SERTrainer` that hasn't trained.
-        data: Its dataset.
+        trainer: A `SERTrainer` that hasn't trained yet.
+        data: Its dataset, by partition.
 
     Returns:
-        `parameters`, `memory_gb` (weights, gradients, AdamW's two moments, and the most that was held in the step),
+        `parameters`, `memory_gb` (weights, gradients, AdamW's two moments, and the peak during the step),
         `step` (FLOPs, seconds, loss, clips and padded seconds), `steps`, and `utterances` by partition and corpus.
-        Memory and FLOPs are those of one rank.
+        Memory and FLOPs are per rank.
     """
     args, model = trainer.args, trainer.model
     loader = trainer.get_train_dataloader()
@@ -35,7 +35,7 @@ def dry_run(trainer, data: datasets.DatasetDict) -> dict[str, Any]:
     model.to(args.device)
     if args.gradient_checkpointing:
         model.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
-    trainer.current_gradient_accumulation_steps = args.gradient_accumulation_steps  # the Trainer's loop sets it
+    trainer.current_gradient_accumulation_steps = args.gradient_accumulation_steps  # the Trainer sets it in its loop
     start = time.perf_counter()
     with FlopCounterMode(display=False) as counter:
         loss = trainer.training_step(model, batch)
@@ -66,7 +66,7 @@ def dry_run(trainer, data: datasets.DatasetDict) -> dict[str, Any]:
 
 
 def peak_memory_mb() -> float:
-    """Most memory this process ever held, in MB: of the accelerator where there is one, else of the machine."""
+    """Peak memory of this process in MB: on the GPU if there is one, otherwise in RAM."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -91,16 +91,16 @@ def _text(report: dict[str, Any], names: list[str]) -> str:
         f"parameters      {parameters['all']:,}: {parameters['trainable']:,} trained, "
         f"{parameters['all'] - parameters['trainable']:,} frozen",
         f"memory          weights {memory['weights']:.2f} GB, gradients {memory['gradients']:.2f}, AdamW "
-        f"{memory['adamw']:.2f}; with activations {memory['most_held']:.2f} GB were held at most",
+        f"{memory['adamw']:.2f}; peak with activations {memory['most_held']:.2f} GB",
         f"one step        {step['clips']} clips, {step['seconds_of_audio']:.1f} s of audio with padding: "
         f"{step['tflop']:.3f} TFLOP, {step['seconds']:.1f} s, loss {step['loss']:.4f}",
         f"steps           {report['steps']:,}, about {report['hours_at_this_speed']:.2f} h at this speed",
         f"{'partition':11} {'corpus':16} {'utterances':>10} {'speakers':>8}  {', '.join(names)}",
     ]
     for part, corpora in report["utterances"].items():
-        for corpus, found in corpora.items():
+        for corpus, counts in corpora.items():
             lines.append(
-                f"{part:11} {corpus:16} {found['utterances']:10} {found['speakers']:8}  "
-                f"{', '.join(map(str, found['classes']))}"
+                f"{part:11} {corpus:16} {counts['utterances']:10} {counts['speakers']:8}  "
+                f"{', '.join(map(str, counts['classes']))}"
             )
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""One fine-tuning run, from its arguments to the model's folder and `run.json`."""
+"""Fine-tunes an ExHuBERT or a plain HuBERT on an emotion dataset, and records the run in `run.json`."""
 
 import json
 from dataclasses import asdict
@@ -42,16 +42,17 @@ _REPORTED = (
 
 
 def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTrainingArguments) -> Run | dict[str, Any]:
-    """Fine-tunes a model as the arguments say; call it on every rank.
+    """Fine-tunes a model; must be called on every rank.
 
-    `args.output_dir` ends up with the complete best model, its feature extractor, `trainer_state.json` and `run.json`.
+    Afterwards `args.output_dir` holds the complete best model, its feature extractor, `trainer_state.json` and
+    `run.json`.
 
     Returns:
-        The record that `run.json` holds; with `args.dry_run` an estimate of what the run would take, as a dictionary.
+        The run's record, as in `run.json`; with `args.dry_run`, the estimate of `dry_run` as a dictionary instead.
 
     Raises:
-        ValueError: The data, the model and the options don't fit together; the message says how.
-        InvariantError: A claim of the method doesn't hold.
+        ValueError: The data, the model and the options are incompatible; the message says how.
+        InvariantError: An invariant of the method is broken.
         OSError: The data or the model can't be read, or the folder can't be written.
     """
     folder = Path(args.output_dir or "runs/exhubert")
@@ -68,7 +69,7 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     model, extractor = load_for_training(model_args, names)
     model.config.window_seconds = data_args.max_seconds
     _use_kernels(model, args)
-    # counted here, since DeepSpeed and FSDP divide the parameters
+    # counted before DeepSpeed or FSDP shard the parameters
     parameters = {"all": model.num_parameters(), "trainable": model.num_parameters(only_trainable=True)}
 
     collator = SpeechCollator(
@@ -108,13 +109,13 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         callbacks=callbacks,
     )
     if gates is not None:
-        shown = (ProgressCallback, PrinterCallback)  # a screen is no place for two figures a block
-        gates.loggers = [cb for cb in trainer.callback_handler.callbacks if not isinstance(cb, (*shown, type(gates)))]
+        console = (ProgressCallback, PrinterCallback)  # two values per block would flood the console
+        gates.loggers = [cb for cb in trainer.callback_handler.callbacks if not isinstance(cb, (*console, type(gates)))]
     if args.dry_run:
         if args.should_save and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()  # the Trainer has made it
+            folder.rmdir()  # created by the Trainer
         return dry_run(trainer, data)
-    (folder / Run.file).unlink(missing_ok=True)  # it is written last and speaks for a whole run
+    (folder / Run.file).unlink(missing_ok=True)  # written last: its presence marks a finished run
     checkpoint = last_complete_checkpoint(folder) if args.resume else None
     settings = {"model": asdict(model_args), "data": asdict(data_args), "training": _reported(args)}
     with args.main_process_first(desc="comparing the settings"):
@@ -122,11 +123,11 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     if checkpoint:
         find_best_again(Path(checkpoint), folder)
     if args.resume:
-        print(f"resuming from {checkpoint}" if checkpoint else f"no checkpoint in {folder}: starting anew")
+        print(f"resuming from {checkpoint}" if checkpoint else f"no checkpoint in {folder}: starting from scratch")
     trainer.train(resume_from_checkpoint=checkpoint)
     validation = trainer.evaluate()
     if model_args.lora_rank:
-        trainer.model = model = model.merge_and_unload()  # a finished model is one that anybody loads
+        trainer.model = model = model.merge_and_unload()  # the final model must load without peft
     trainer.save_model()
     trainer.save_state()
     run = Run(
@@ -165,12 +166,12 @@ def _reported(args: SERTrainingArguments) -> dict[str, Any]:
 
 
 def _keep_settings(path: Path, settings: Settings, checkpoint: str | None) -> None:
-    """Writes the settings a run begins with; raises `ValueError` if a resumed run was given others.
+    """Saves the settings of a new run; raises `ValueError` if a resumed run has different ones.
 
-    Otherwise optimizer and scheduler of the checkpoint would silently win over new options.
+    Without this check, the checkpoint's optimizer and scheduler would silently override new options.
     """
     if checkpoint and path.is_file():
-        remedy = "Resume it with the options it began with, or start another run in a folder of its own."
+        remedy = "Resume it with the options it began with, or start a new run in another folder."
         # the data may have moved
         Settings.load(path).require_same(settings, f"The run in {path.parent}", remedy, ignore=["data"])
     else:
@@ -185,7 +186,7 @@ def _balance(rows, data_args: DataArguments) -> torch.Tensor | None:
 
 
 def _shares(labels: list[int], classes: int, weights: torch.Tensor | None) -> torch.Tensor:
-    """Share of each class in what is drawn for training, `(classes,)`."""
+    """Share of each class among the utterances drawn for training, `(classes,)`."""
     counts = torch.bincount(torch.tensor(labels), weights, minlength=classes)
     return (counts / counts.sum()).float()
 

@@ -1,4 +1,4 @@
-"""Getting the model a run trains, and the HuBERT that its first step is compared with."""
+"""Loads the model to fine-tune, and the HuBERT that it must equal before the first step."""
 
 import contextlib
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ from .arguments import ModelArguments
 
 
 def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
-    """Loads what `arguments.model` names, as `arguments.method` wants it, with a head for `labels`.
+    """Loads `arguments.model` for `arguments.method`, with a classification head for `labels`.
 
-    A head for the same labels is kept; another one is drawn anew, which is logged.
+    A head for the same labels is kept; any other is initialised randomly, which is logged.
 
     Args:
-        arguments: Model, method, what is frozen.
+        arguments: Model, method, and the parts to freeze.
         labels: Class names in logit order.
 
     Returns:
-        The model, its frozen parts frozen, and its feature extractor.
+        The model, with the chosen parts frozen, and its feature extractor.
 
     Raises:
-        ValueError: The checkpoint doesn't fit the method.
-        OSError: It can't be read or reached.
+        ValueError: The checkpoint doesn't fit the method or the labels.
+        OSError: The checkpoint can't be read or downloaded.
     """
     kind = checkpoint_kind(read_config(arguments.model))
     fields = label_maps(labels) | arguments.config_fields
@@ -40,10 +40,10 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
             arguments.model, ignore_mismatched_sizes=True, output_loading_info=True, **(fields | {"layerdrop": 0.0})
         )
         if missing := [key for key in info["missing_keys"] if key.startswith("hubert.")]:
-            raise RuntimeError(f"{arguments.model} is not a complete HuBERT: no {', '.join(sorted(missing))}.")
+            raise RuntimeError(f"{arguments.model} is not a complete HuBERT: it lacks {', '.join(sorted(missing))}.")
         if arguments.lora_rank:
             model = with_adapters(model, arguments.lora_rank)
-        # as for our own models: the loss is a mean, and the Trainer must not take it for a sum
+        # as in our own models: the loss is a mean, which the Trainer must not treat as a sum
         model.accepts_loss_kwargs = False
     elif kind == "hubert":
         model = ExHuBERTForSequenceClassification.from_hubert(arguments.model, labels, **arguments.config_fields)
@@ -53,22 +53,22 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
         model = ExHuBERTForSequenceClassification.from_pretrained(
             arguments.model, ignore_mismatched_sizes=True, **fields
         )
-    model.config.logit_temperature = None  # what calibrated the model before doesn't hold for what it becomes
+    model.config.logit_temperature = None  # an earlier calibration doesn't hold after training
     if not arguments.zero_init:
         for gate in model.gates.values():
             gate.reset_parameters()
     names = names_by_index(model.config.id2label)
     if names != list(labels):
-        raise ValueError(f"{arguments.model} has the classes {names}, the data has {list(labels)}.")
+        raise ValueError(f"{arguments.model} has the classes {names}, but the data has {list(labels)}.")
     _freeze(model, arguments)
     return model, feature_extractor_of(arguments.model, model.config)
 
 
 def base_hubert(model: ExHuBERTForSequenceClassification):
-    """The HuBERT an untrained ExHuBERT came from: its base checkpoint, or where that is gone, its frozen copies.
+    """The HuBERT an untrained ExHuBERT was made from: its base checkpoint if that loads, else its frozen copies.
 
     Returns:
-        The HuBERT and a word on where it is from; `(None, why)` for a model that is not at step 0.
+        The HuBERT and a description of its source; `(None, reason)` for a model that isn't at step 0.
     """
     if len(closed_gates(model)) < len(model.gates):
         return None, "the gates are open already: this model was trained before"
@@ -82,7 +82,7 @@ def base_hubert(model: ExHuBERTForSequenceClassification):
 
 
 def with_adapters(model: HubertForSequenceClassification, rank: int):
-    """The HuBERT with low-rank adapters in its attention and feed-forward layers (LoRA), and a head, to train.
+    """Adds low-rank adapters (LoRA) to the attention and feed-forward layers; only they and the head train.
 
     Raises:
         ValueError: The library peft isn't installed.
@@ -100,7 +100,7 @@ def with_adapters(model: HubertForSequenceClassification, rank: int):
 
 def _freeze(model, arguments: ModelArguments):
     if arguments.lora_rank:
-        return  # peft has frozen all but its own
+        return  # peft has frozen all but the adapters and the head
     if arguments.freeze_encoder:
         model.freeze_base_model()
         return

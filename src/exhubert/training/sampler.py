@@ -1,4 +1,4 @@
-"""The order in which utterances are trained on: rare groups more often where asked, similar lengths together."""
+"""Order of the training utterances: similar lengths together, and rare classes or corpora more often if asked for."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
@@ -10,13 +10,13 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 
 class SpeechSampler(Sampler[int]):
-    """One epoch's order of utterances. It depends on seed and epoch only, so that a resumed run goes on in it.
+    """Yields the utterances of one epoch. The order depends on seed and epoch only, so resumed runs continue in it.
 
     Args:
-        lengths: Of the clips as they are trained on, in seconds.
+        lengths: Length of each clip after cropping, in seconds.
         batch_size: Utterances in one optimizer step, over all ranks and accumulated steps.
-        seed: Of the order.
-        weights: How often each utterance is drawn, relative to the others; drawn with replacement. None: each once.
+        seed: Seed of the order.
+        weights: Relative frequency of each utterance, drawn with replacement. None: each utterance once.
     """
 
     def __init__(self, lengths: Sequence[float], batch_size: int, seed: int, weights: torch.Tensor | None = None):
@@ -46,13 +46,13 @@ def sampling_weights(groups: Sequence[Hashable], temperature: float) -> torch.Te
     tensor([0.5000, 0.5000, 0.5000, 0.5000, 1.0000], dtype=torch.float64)
 
     Args:
-        groups: Of each utterance, such as its class, its corpus, or both.
-        temperature: 1 leaves the data as they are; the larger, the more alike all groups are; `inf` makes them equal.
+        groups: Group of each utterance, such as its class, its corpus, or both.
+        temperature: 1 keeps the proportions of the data; larger values even them out; `inf` makes them equal.
 
     Raises:
         ValueError: The temperature is below 1.
     """
     if not temperature >= 1:
-        raise ValueError(f"sampling_temperature is {temperature:g}, expected 1 (as the data are) or more.")
+        raise ValueError(f"sampling_temperature is {temperature:g}, expected 1 (the proportions of the data) or more.")
     counts = Counter(groups)
     return torch.tensor([counts[group] ** (1 / temperature - 1) for group in groups], dtype=torch.float64)

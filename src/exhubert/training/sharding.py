@@ -1,4 +1,4 @@
-"""Weights that DeepSpeed ZeRO-3 or FSDP keep in pieces, made whole to be read."""
+"""Reads the full weights of models that DeepSpeed ZeRO-3 or FSDP shard over several ranks."""
 
 import torch
 from torch.distributed.fsdp import FSDPModule
@@ -6,9 +6,9 @@ from torch.distributed.tensor import DTensor
 
 
 def kept_parameters(model: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
-    """The names and parameters of a model as they are kept between steps.
+    """Names and parameters of a model, as stored between steps.
 
-    After a forward pass FSDP may still hold whole copies of some, in the precision it computes in.
+    After a forward pass, FSDP may still hold unsharded copies of some, in its compute precision.
     """
     for module in model.modules():
         if isinstance(module, FSDPModule):
@@ -17,7 +17,7 @@ def kept_parameters(model: torch.nn.Module) -> list[tuple[str, torch.nn.Paramete
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """A parameter or gradient over all ranks: itself, or where it is kept in pieces a copy that all ranks ask for."""
+    """The full parameter or gradient. If it is sharded, gathers a copy, for which every rank must call this."""
     if isinstance(tensor, DTensor):
         return tensor.full_tensor().detach()
     if hasattr(tensor, "ds_id"):

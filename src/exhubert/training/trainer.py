@@ -1,4 +1,4 @@
-"""The Trainer with a class-weighted loss that is the same however a batch is divided."""
+"""transformers' Trainer for speech emotion recognition, with a class-weighted loss and small checkpoints."""
 
 import math
 from collections import Counter
@@ -27,24 +27,24 @@ from .sampler import SpeechSampler
 
 
 class SERTrainer(Trainer):
-    """transformers' Trainer for utterance-level classes.
+    """transformers' Trainer for utterance-level classification.
 
-    The loss is the mean over the batch of weight times cross-entropy. The weights average to one over the training
-    set, and the mean isn't divided by the weights of the batch at hand, so two ranks, two accumulated steps and one
-    double batch give the same loss and gradient.
+    The loss is the batch mean of the cross-entropy times the class weight. The weights average to one over the
+    training set, and the mean isn't divided by the weights of the current batch, so two ranks, two accumulated steps
+    and one double batch give the same loss and gradient.
 
-    Utterances of similar length train together. Checkpoints hold what is trained and nothing that is frozen, which a
-    resumed run has from where it began; the finished model is complete.
+    Utterances of similar length are batched together. Checkpoints hold the trained weights only, since a resumed run
+    loads the frozen ones from its initial model; the final model is complete.
 
     Args:
-        *args: As for the Trainer.
-        class_weights: Of the loss, `(classes,)`.
+        *args: Passed on to the Trainer.
+        class_weights: Weight of each class in the loss, `(classes,)`.
         class_priors: Share of each class in training, `(classes,)`; with `args.logit_adjustment` their logarithm is
             added to the logits in training (Menon et al., ICLR 2021), so that the plain logits favour no class.
-        sampling_weights: See `exhubert.training.sampler`.
-        eval_collator: Makes the batches of evaluation.
-        average: Keeps averaged weights, which are then evaluated, and what training ends with.
-        **kwargs: As for the Trainer.
+        sampling_weights: Weight of each utterance, see `exhubert.training.sampler`.
+        eval_collator: Collator for evaluation.
+        average: Averages the weights over steps; evaluation and the final model use the average.
+        **kwargs: Passed on to the Trainer.
 
     Raises:
         InvariantError: A loss is NaN or infinite.
@@ -65,7 +65,7 @@ class SERTrainer(Trainer):
     ):
         super().__init__(*args, compute_metrics=self._metrics, **kwargs)
         if sees_padding(self.model.config):
-            self.args.per_device_eval_batch_size = 1  # padding would change the results of such models
+            self.args.per_device_eval_batch_size = 1  # padding would change the predictions of such models
         collator = self.data_collator  # type: ignore[has-type]
         if isinstance(collator, SpeechCollator):
             collator.seed = self.args.seed
@@ -76,7 +76,7 @@ class SERTrainer(Trainer):
         self.average = average
         if self._is_sharded and (average is not None or self.args.dry_run):
             option = "ema_decay" if average is not None else "dry_run"
-            raise ValueError(f"`{option}` needs whole weights, which DeepSpeed and FSDP don't keep; leave it out.")
+            raise ValueError(f"`{option}` needs unsharded weights, which DeepSpeed and FSDP don't keep; leave it out.")
         if average is not None:
             self.add_callback(average)
         self.finite = FiniteCallback()
@@ -99,7 +99,7 @@ class SERTrainer(Trainer):
         return (loss, {"logits": logits}) if return_outputs else loss
 
     def create_optimizer(self, model=None) -> torch.optim.Optimizer:
-        """The Trainer's, with a group of parameters for each learning rate; it may step within the backward pass."""
+        """Creates the optimizer with a parameter group per learning rate; it may step within the backward pass."""
         optimizer = self._grouped_optimizer(model)
         if self.args.step_in_backward:
             for parameter in (parameter for group in optimizer.param_groups for parameter in group["params"]):
@@ -110,7 +110,7 @@ class SERTrainer(Trainer):
         assert parameter.grad is not None
         self.finite.check_gradients([parameter.grad])
         optimizer: Any = getattr(self.optimizer, "optimizer", self.optimizer)  # accelerate wraps it
-        type(optimizer).step(optimizer)  # only this parameter has a gradient, and the schedule counts no step
+        type(optimizer).step(optimizer)  # only this one has a gradient; the scheduler counts no step
         parameter.grad = None
 
     def _grouped_optimizer(self, model=None) -> torch.optim.Optimizer:
@@ -185,10 +185,11 @@ class SERTrainer(Trainer):
             super()._save_checkpoint(*args, **kwargs)
         except (OSError, RuntimeError, SafetensorError) as error:
             if isinstance(error, RuntimeError) and "inline_container" not in str(error):
-                raise  # only that file of torch's writes
+                raise  # not a failed write: torch reports those from inline_container
             raise OSError(
                 f"The checkpoint of step {self.state.global_step} couldn't be written to {self.args.output_dir}: "
-                f"{str(error).splitlines()[0]}. Make room there; --resume true then goes on from the last whole one."
+                f"{str(error).splitlines()[0]}. Free some space; --resume true then "
+                "continues from the last complete checkpoint."
             ) from error
 
     @property
@@ -223,21 +224,21 @@ class SERTrainer(Trainer):
         missing = set(load_result.missing_keys) - frozen_names(self.model)
         if missing or load_result.unexpected_keys:
             raise ValueError(
-                f"The checkpoint doesn't fit this run: no {', '.join(sorted(missing)[:5]) or 'weight'} in it, and "
-                f"{', '.join(load_result.unexpected_keys[:5]) or 'nothing'} too much. Resume with the model and the "
-                "options the run began with."
+                f"The checkpoint doesn't fit this run: missing weights {', '.join(sorted(missing)[:5]) or 'none'}, "
+                f"unexpected weights {', '.join(load_result.unexpected_keys[:5]) or 'none'}. Resume with the model and "
+                "the options the run began with."
             )
 
 
 def frozen_names(model: torch.nn.Module) -> set[str]:
-    """Names of the parameters that don't train."""
+    """Names of the frozen parameters."""
     return {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
 
 
 def class_weights(labels: Sequence[int], num_classes: int) -> torch.Tensor:
     """Inverse frequency of each class, scaled so that the weights average to one over `labels`.
 
-    Classes that don't occur weigh nothing, since they are never asked for.
+    Classes that don't occur get weight 0, since no label selects them.
 
     >>> class_weights([0, 0, 0, 1], 3)
     tensor([0.6667, 2.0000, 0.0000])

@@ -1,4 +1,4 @@
-"""Readers: each knows one layout on disk and lists its utterances from names and annotation files, without audio."""
+"""Readers list the utterances of a corpus from file names and annotation files, one reader for each layout on disk."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,7 +19,7 @@ from .by_annotation import (
 from .by_name import LAYOUTS, read_by_name
 from .manifest import find_manifest, read_manifest
 
-# What an entry of the catalog may name as its reader.
+# Allowed values of `CatalogEntry.reader`.
 READERS = ("by_name", "emofilm", "esd", "fau_aibo", "iemocap", "manifest", "meld", "shemo", "smartkom")
 _ANNOTATED: dict[str, Callable[[Path], Iterator[Record]]] = {
     "emofilm": read_emofilm,
@@ -34,35 +34,35 @@ _ANNOTATED: dict[str, Callable[[Path], Iterator[Record]]] = {
 
 
 def reader_of(facts: CatalogEntry) -> Callable[[Path], Iterator[Record]]:
-    """The function that lists a corpus in its folder."""
+    """Returns the function that lists the utterances of a corpus in its folder."""
     return partial(read_by_name, facts.id) if facts.reader == "by_name" else _ANNOTATED[facts.reader]
 
 
 def read(corpus: str, root: str | PathLike[str]) -> Iterator[Record]:
-    """Lists the utterances of a corpus as it lies on disk, in a stable order.
+    """Lists the utterances of a corpus on disk, in a stable order, without reading audio.
 
     Args:
-        corpus: Id in the catalog, or `manifest` for a corpus of your own. A corpus with a layout of its own may carry
-            a manifest too, which then counts.
-        root: The corpus's own folder.
+        corpus: Id in the catalog, or `manifest` for your own corpus. If the folder has a manifest, it takes precedence
+            over the corpus's layout.
+        root: Folder of the corpus.
 
     Raises:
         KeyError: The catalog has no such corpus.
-        FileNotFoundError: The folder is missing, or holds nothing in the corpus's layout.
-        ValueError: A manifest is broken.
+        FileNotFoundError: The folder is missing, or contains no file in the corpus's layout.
+        ValueError: A manifest is invalid.
     """
     facts, root = entry(corpus), Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{facts.name}: there is no folder {root}.")
-    found = read_manifest(root) if find_manifest(root) else reader_of(facts)(root)
-    records = sorted(found, key=lambda record: (record.file, record.start or 0.0))
+    results = read_manifest(root) if find_manifest(root) else reader_of(facts)(root)
+    records = sorted(results, key=lambda record: (record.file, record.start or 0.0))
     if not records:
         raise FileNotFoundError(f"{facts.name}: nothing in {root} has the layout {facts.layout!r}; check the folder.")
     yield from records
 
 
 def recognise(folder: Path) -> str | None:
-    """The corpus whose layout a folder has; None if no layout fits, or more than one does equally well."""
+    """Returns the corpus whose layout a folder has; None if no layout fits, or several fit equally well."""
     counts = {}
     for corpus, facts in catalog().items():
         if facts.has_own_layout:

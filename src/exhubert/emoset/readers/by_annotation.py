@@ -1,4 +1,4 @@
-"""Corpora whose labels stand in annotation files beside the recordings."""
+"""Readers for corpora whose labels are in annotation files beside the recordings."""
 
 import csv
 import json
@@ -22,13 +22,13 @@ _MELD = {
     "test": ("test_sent_emo.csv", "output_repeated_splits_test"),
 }
 _SHEMO_NAME = re.compile(r"(?P<speaker>(?P<gender>[FM])\d\d)(?P<label>[AFHNSW])(?P<text>\d\d)\.wav", re.IGNORECASE)
-_SMARTKOM_RATE = 16_000  # Partitur times are samples at this rate
+_SMARTKOM_RATE = 16_000  # times in Partitur files count samples at this rate
 
 
 def read_fau_aibo(root: Path) -> Iterator[Record]:
-    """FAU Aibo: chunk labels in five classes, or in two where only those are there.
+    """Reads FAU Aibo: chunk labels in five classes, or in two if there are no others.
 
-    A line is `Mont_01_000_00 N 0.86`. The official partition of the Interspeech 2009 challenge goes by school: Ohm
+    A line is `Mont_01_000_00 N 0.86`. The official partition of the Interspeech 2009 challenge is by school: Ohm
     trains, Mont tests.
     """
     labels = next((path for name in _AIBO_LABELS for path in sorted(root.rglob(name))), None)
@@ -50,10 +50,10 @@ def read_fau_aibo(root: Path) -> Iterator[Record]:
 
 
 def read_iemocap(root: Path) -> Iterator[Record]:
-    """IEMOCAP: `Session1/dialog/EmoEvaluation/Ses01F_impro01.txt` labels `Session1/sentences/wav/.../*.wav`.
+    """Reads IEMOCAP: `Session1/dialog/EmoEvaluation/Ses01F_impro01.txt` labels `Session1/sentences/wav/.../*.wav`.
 
-    The speaker is the letter before the turn's number: Ses01F_impro01_M011 is said by the man of session 1, whatever
-    the F of the dialogue's name says (it tells who wears the markers).
+    The letter before the turn's number is the speaker: the man of session 1 says Ses01F_impro01_M011, despite the F in
+    the dialogue's name, which stands for the one who wears the markers.
     """
     for path in sorted(root.rglob("EmoEvaluation/*.txt")):
         if path.name.startswith("._"):
@@ -80,10 +80,10 @@ def read_iemocap(root: Path) -> Iterator[Record]:
 
 
 def read_meld(root: Path) -> Iterator[Record]:
-    """MELD: one table for each partition, whose dialogue and utterance numbers begin anew in each.
+    """Reads MELD: one table for each partition; dialogue and utterance numbers start again in each.
 
-    The official partition is kept in the records although main characters are in all of it; the builder replaces it.
-    The corpus's own sentiment is passed on as the annotated valence.
+    Records keep the official partition although main characters are in all parts of it; the builder replaces it. The
+    corpus's own sentiment is the annotated valence.
     """
     for partition, (table, folder) in _MELD.items():
         path = next(iter(sorted(root.rglob(table))), None)
@@ -105,10 +105,10 @@ def read_meld(root: Path) -> Iterator[Record]:
 
 
 def read_shemo(root: Path) -> Iterator[Record]:
-    """ShEMO: `female/F01A01.wav`; F is female as the first letter and fear as the fourth.
+    """Reads ShEMO: `female/F01A01.wav`; F is female as the first letter and fear as the fourth.
 
-    Where the modified release's `modified_shemo.json` is there too, its labels, its transcripts and its selection of
-    files count. The original release has transcripts of its own, `transcript/final text/F01A01.ort`.
+    If the modified release's `modified_shemo.json` exists, its labels, transcripts and selection of files are used.
+    The original release has its own transcripts, `transcript/final text/F01A01.ort`.
     """
     texts = {path.stem.upper(): path for path in files(root, (".ort",))}
     annotation = next(iter(sorted(root.rglob("modified_shemo*.json"))), None)
@@ -134,10 +134,10 @@ def read_shemo(root: Path) -> Iterator[Record]:
 
 
 def read_smartkom(root: Path) -> Iterator[Record]:
-    """SmartKom: turns (TRN) of a session's `.par` file, each with the user state (USH) that overlaps it most.
+    """Reads SmartKom: turns (TRN) of a session's `.par` file, each with the user state (USH) that overlaps it most.
 
-    A session is one long recording, `w001_pk/w001_pkd.wav`; `w001_pk_AAA.par` is the user AAA and `..._SMA.par` the
-    system, which is left out, as are turns without a user state.
+    A session is one long recording, `w001_pk/w001_pkd.wav`; `w001_pk_AAA.par` annotates the user AAA and
+    `..._SMA.par` the system, which is left out, as are turns without a user state.
     """
     for path in sorted(root.rglob("*.par")):
         dialogue, _, speaker = path.stem.rpartition("_")
@@ -174,7 +174,7 @@ def read_smartkom(root: Path) -> Iterator[Record]:
 
 
 def read_esd(root: Path) -> Iterator[Record]:
-    """Lists both layouts, with and without partition folders, and what is said where a transcript can be read."""
+    """Reads ESD in both layouts, with and without partition folders, and its transcripts if they exist."""
     texts: dict[Path, dict[str, str]] = {}
     for record in read_by_name("esd", root):
         folder = next(parent for parent in record.file.parents if parent.name == record.speaker)
@@ -191,13 +191,13 @@ def _esd_transcript(path: Path) -> dict[str, str]:
 
 
 def read_emofilm(root: Path) -> Iterator[Record]:
-    """Lists the clips, with the actor as speaker where the legend (`.xlsx`, or saved as `.csv`) names one.
+    """Reads EmoFilm, with the actor as speaker if the legend (`.xlsx`, or saved as `.csv`) names one.
 
-    Without the legend, and for its `???`, the speaker is unknown. The clip's number keeps the dubbings of one scene
+    Without the legend, or if it says `???`, the speaker is unknown. The clip's number keeps the dubbings of one scene
     together either way.
 
     Raises:
-        ValueError: The legend is a spreadsheet and openpyxl isn't installed, or it has other columns.
+        ValueError: The legend is a spreadsheet and openpyxl isn't installed, or a column is missing.
     """
     actors = _emofilm_actors(root)
     for record in read_by_name("emofilm", root):

@@ -1,4 +1,4 @@
-"""Corpora whose paths say everything: one pattern each, its groups named after the fields of a record."""
+"""Reader for corpora whose file paths hold all annotations: one regular expression for each corpus."""
 
 import os
 import re
@@ -16,14 +16,14 @@ _RECORD_FIELDS = set(Record.__dataclass_fields__)
 
 @dataclass(frozen=True)
 class Layout:
-    """How one corpus names its files.
+    """Naming scheme of the files of one corpus.
 
     Attributes:
-        pattern: Matched against the end of the path below the root, with `/` between its parts. Groups named after
-            fields of `Record` fill them; `gender` may be a letter.
-        suffixes: File name endings to look at, in lower case.
-        finish: Changes the fields where a pattern can't say it; None sets the file aside as no part of the corpus.
-        fixed: Fields that are the same for every utterance.
+        pattern: Regular expression for the end of the path below the root, with `/` between its parts. Groups named
+            after fields of `Record` fill them; `gender` may be a letter.
+        suffixes: Suffixes of the files to read, in lower case.
+        finish: Completes the fields if a pattern is not enough; returns None if the file isn't part of the corpus.
+        fixed: Fields with the same value for every utterance.
     """
 
     pattern: str
@@ -43,7 +43,7 @@ def _emo_db(fields: Fields, path: Path) -> Fields | None:
 
 
 def _emofilm(fields: Fields, path: Path) -> Fields:
-    # dubbed versions of one film clip share a number: they stay together, whoever speaks
+    # dubbed versions of one film clip share a number and stay in one partition, whoever speaks
     fields["group"] = fields.pop("clip")
     return fields
 
@@ -58,7 +58,7 @@ def _esd(fields: Fields, path: Path) -> Fields:
 
 def _ravdess(fields: Fields, path: Path) -> Fields | None:
     if (fields.pop("modality"), fields.pop("channel_kind")) != ("03", "01"):
-        return None  # song, video, or the sound track of video
+        return None  # song, video, or the soundtrack of a video
     words = ("Neutral", "Calm", "Happy", "Sad", "Angry", "Fearful", "Disgust", "Surprised")
     code = int(fields["raw_label"])
     fields["raw_label"] = words[code - 1] if 1 <= code <= len(words) else fields["raw_label"]
@@ -112,7 +112,7 @@ LAYOUTS = {
         _emotiw,
     ),
     "emovo": Layout(r"(?P<raw_label>[a-z]{3})-(?P<speaker>(?P<gender>[fm])\d)-(?P<text>[a-z]\d)\.wav"),
-    # the folder is the speaker: files of subject 11 are called s12_*, and numbering varies (s_3_su_1, s16_su_3avi)
+    # the folder names the speaker: files of subject 11 are called s12_*, and numbering varies (s_3_su_1, s16_su_3avi)
     "enterface": Layout(
         r"(?P<speaker>subject ?\d+)/[^/]+/(?:[^/]+/)?s_?\d+_(?P<raw_label>[a-z]{2})(?:_(?P<text>\d+)(?:avi)?)?\.avi",
         (".avi",),
@@ -138,7 +138,7 @@ LAYOUTS = {
         r"(?P<speaker>DC|JE|JK|KL)[/_](?P<raw_label>[a-z]{1,2})(?P<text>\d\d)\.wav", fixed={"gender": "male"}
     ),
     "subesco": Layout(
-        # one name in the wild has a stray bracket: F_02_MONIKA_S_2_SURPRISE_3].wav
+        # one published file name has a stray bracket: F_02_MONIKA_S_2_SURPRISE_3].wav
         r"(?P<speaker>(?P<gender>[FM])_\d\d_[A-Z]+)_S_(?P<text>\d+)_(?P<raw_label>[A-Z]+)_(?P<take>\d+)\]?\.wav"
     ),
     "tess": Layout(
@@ -147,7 +147,7 @@ LAYOUTS = {
         fixed={"gender": "female"},
     ),
     "urdu": Layout(
-        # running numbers have two or three digits
+        # serial numbers have two or three digits
         r"(?P<speaker>S(?P<gender>[MF])\d+)_F(?P<take>\d+)_(?P<raw_label>[AHNS])\d+\.wav",
         fixed={"language": "ur"},
     ),
@@ -155,10 +155,10 @@ LAYOUTS = {
 
 
 def read_by_name(corpus: str, root: Path) -> Iterator[Record]:
-    """Lists the files below `root` whose path has the corpus's pattern; others are no part of it.
+    """Lists the files below `root` whose path matches the corpus's pattern, and skips all others.
 
-    Two paths with the same file name and folder-independent fields are one utterance that was unpacked twice, as in
-    copies of TESS that hold the whole set two times: the first one counts.
+    Copies of TESS that contain the whole set twice yield each utterance twice; `exhubert.emoset.listing.list_corpus`
+    keeps the first of identical recordings.
     """
     layout = LAYOUTS[corpus]
     pattern = re.compile(rf"(?:.*/)?{layout.pattern}", re.IGNORECASE)
@@ -175,7 +175,7 @@ def read_by_name(corpus: str, root: Path) -> Iterator[Record]:
 
 
 def files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Files below `root` with one of the endings, in a stable order, without what macOS leaves in archives."""
+    """Lists files below `root` with one of the suffixes, in a stable order, without what macOS adds to archives."""
     for folder, folders, names in os.walk(root):  # several times as fast as rglob on a hundred thousand files
         folders[:] = sorted(name for name in folders if name != "__MACOSX")
         for name in sorted(names):

@@ -1,4 +1,4 @@
-"""The generic manifest: a table of your own that names each recording, its label and its speaker."""
+"""Reader for your own corpora: a manifest is a table of recordings with their labels and speakers."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ _TEXTS = ("gender", "language", "text", "session", "intensity", "take", "valence
 
 
 def find_manifest(root: Path) -> dict[Path, str | None]:
-    """The tables that make up the manifest in a folder, with the partition each one stands for; empty without any."""
+    """Returns the manifest tables of a folder, each with the partition it stands for; empty if there are none."""
     for name in _NAMES:
         if (root / name).is_file():
             return {root / name: None}
@@ -28,7 +28,7 @@ def find_manifest(root: Path) -> dict[Path, str | None]:
 
 
 def _is_manifest(table: Path) -> bool:
-    """Whether a table with a common name, such as train.csv, names files and labels."""
+    """Whether a table with a common name, such as train.csv, has the columns `file` and `label`."""
     with table.open("rb") as stream:
         header = decode_text(stream.read(4096)).partition("\n")[0]
     return {"file", "label"} <= {cell.strip(' "\r\ufeff') for cell in re.split("[,;]", header)}
@@ -38,17 +38,17 @@ def read_manifest(root: Path) -> Iterator[Record]:
     """Reads `manifest.csv`, `.tsv` or `.jsonl` with the columns `file,label[,speaker,start,end,partition,...]`.
 
     `file` is relative to the manifest; `start` and `end` are seconds; the other columns are those of `Record`. Empty
-    cells are unknown. Without a manifest, EmoNet's `train.csv`, `val.csv` and `test.csv` (`file,label`) are read.
+    cells mean unknown. Without a manifest, EmoNet's `train.csv`, `val.csv` and `test.csv` (`file,label`) are read.
 
     Raises:
-        FileNotFoundError: The folder holds no manifest.
-        ValueError: A column is missing, or a cell can't be read; the message names the line.
+        FileNotFoundError: The folder has no manifest.
+        ValueError: A column is missing, or a cell is invalid; the message names the line.
     """
     tables = find_manifest(root)
     if not tables:
         raise FileNotFoundError(
             f"{root} holds no manifest: expected {', '.join(_NAMES)}, or EmoNet's {', '.join(_EMONET)}, with columns "
-            "file,label and where known speaker."
+            "file,label and, if known, speaker."
         )
     for table, partition in tables.items():
         yield from _read_table(root, table, partition)
@@ -66,11 +66,11 @@ def _table(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         stream.seek(0)
         delimiter = "\t" if path.suffix == ".tsv" else ";" if ";" in header and "," not in header else ","
         rows = csv.DictReader(stream, delimiter=delimiter)
-        found = rows.fieldnames = [name.strip() for name in rows.fieldnames or []]
-        if missing := [column for column in ("file", "label") if column not in found]:
+        columns = rows.fieldnames = [name.strip() for name in rows.fieldnames or []]
+        if missing := [column for column in ("file", "label") if column not in columns]:
             raise ValueError(
-                f"{path}: the column {' and '.join(missing)} is missing; found {', '.join(found) or 'no header'}. "
-                "Expected file,label,speaker and where known start,end,partition,gender,language,text."
+                f"{path}: the column {' and '.join(missing)} is missing; found {', '.join(columns) or 'no header'}. "
+                "Expected file,label,speaker and, if known, start,end,partition,gender,language,text."
             )
         for row in rows:
             yield rows.line_num, row

@@ -1,8 +1,8 @@
-"""Text files whose encoding nobody wrote down."""
+"""Decodes annotation files of unknown encoding."""
 
 
 def decode_text(content: bytes) -> str:
-    """Decodes an annotation file: UTF-16 with a mark, else UTF-8, GB 18030 or Latin-1, whichever fits first."""
+    """Decodes text: UTF-16 if it has a byte order mark, else the first of UTF-8, GB 18030 and Latin-1 that fits."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16")
     for encoding in ("utf-8-sig", "gb18030"):
