@@ -65,9 +65,9 @@ def main(arguments: list[str]) -> None:
             files, labels = recordings(Path(work) / "clips", options.clips, options.data, options.corpora)
         for part in wanted:
             print(f"{part} ...", file=sys.stderr)
-            found = PARTS[part](benchmark, model, files, labels, report["machine"])
-            report["parts"][options.name or part] = found
-            print(markdown(report | {"parts": {options.name or part: found}}), flush=True)
+            results = PARTS[part](benchmark, model, files, labels, report["machine"])
+            report["parts"][options.name or part] = results
+            print(markdown(report | {"parts": {options.name or part: results}}), flush=True)
             if options.json:
                 options.json.parent.mkdir(parents=True, exist_ok=True)
                 write_json(options.json, report)

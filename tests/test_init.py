@@ -51,3 +51,14 @@ def test_the_former_name_of_the_kernels_still_works():
     import exhubert
 
     assert exhubert.kernels is exhubert.cpu
+
+
+def test_every_public_name_of_the_lazy_packages_exists_and_is_no_module():
+    import types
+
+    import exhubert
+    from exhubert import annotate, emoset, inference
+
+    for package in (exhubert, annotate, emoset, inference):
+        for name in package.__all__:
+            assert not isinstance(getattr(package, name), types.ModuleType), f"{package.__name__}.{name}"

@@ -9,7 +9,7 @@ import pytest
 
 from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
 from exhubert.cli.annotate import main
-from exhubert.inference.annotate import read_annotations
+from exhubert.inference.annotation import read_annotations
 from exhubert.inference.shards import escaped, unescaped
 
 from ..conftest import tiny_hubert, write_tone

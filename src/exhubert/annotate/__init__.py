@@ -5,7 +5,7 @@ from typing import Any
 
 def __getattr__(name: str) -> Any:
     if name == "read_annotations":
-        from ..inference.annotate import read_annotations
+        from ..inference.annotation import read_annotations
 
         return read_annotations
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

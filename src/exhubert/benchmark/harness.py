@@ -27,13 +27,13 @@ class Measured:
     Attributes:
         seconds: Wall-clock seconds of each round.
         cpu: CPU seconds of each round, over all threads and finished child processes.
-        found: Values that the case returned; if several rounds returned the same key, the first value.
+        results: Values that the case returned; if several rounds returned the same key, the first value.
         peak_mb: Peak memory of its process during the rounds, in MiB, without peaks during preparation.
     """
 
     seconds: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
-    found: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, Any] = field(default_factory=dict)
     peak_mb: float = 0.0
 
     @property
@@ -43,7 +43,7 @@ class Measured:
     def to_dict(self) -> dict[str, Any]:
         least, most = min(self.seconds), max(self.seconds)
         facts = {"median_s": self.median, "least_s": least, "most_s": most, "cpu_s": statistics.median(self.cpu)}
-        return facts | {"peak_mb": self.peak_mb} | self.found
+        return facts | {"peak_mb": self.peak_mb} | self.results
 
 
 def take_turns(cases: Mapping[str, Case], rounds: int, warm: bool = True) -> dict[str, Measured]:
@@ -71,7 +71,7 @@ def take_turns(cases: Mapping[str, Case], rounds: int, warm: bool = True) -> dic
         for counted in tqdm(range(-int(warm), rounds), desc="rounds", unit="round"):
             for name, worker in workers.items():
                 seconds, cpu, results = _ask(name, worker, "round")
-                measured[name].found = results | measured[name].found
+                measured[name].results = results | measured[name].results
                 if counted >= 0:
                     measured[name].seconds.append(seconds)
                     measured[name].cpu.append(cpu)

@@ -65,16 +65,16 @@ def predict(options: BenchmarkOptions, model: str, files: Sequence[str], labels:
         jobs[f"ONNX, {'int8' if exported['int8'] else 'fp32'}"] = (ours, {"model": folder, **common})
     measured = take_turns(chosen(jobs, options.cases), options.rounds)
     first, *others = measured.values()
-    plain = measured.get("fp32, torch's kernels", others[0] if others else first).found
+    plain = measured.get("fp32, torch's kernels", others[0] if others else first).results
     expected, classes = np.array(plain["probabilities"]), cases.classes_of(plain["probabilities"])
     flops = plain["flops"]
     for name, case in measured.items():
-        probabilities = case.found.pop("probabilities")
+        probabilities = case.results.pop("probabilities")
         answers = cases.classes_of(probabilities)
-        case.found["agreement"] = float(np.mean([a == b for a, b in zip(answers, classes, strict=True)]))
-        case.found["difference"] = float(np.abs(np.array(probabilities) - expected).max())
-        case.found["uar"] = None if labels is None else uar(labels, answers)
-        case.found.setdefault("flops", flops)  # an exported model has the same number of operations
+        case.results["agreement"] = float(np.mean([a == b for a, b in zip(answers, classes, strict=True)]))
+        case.results["difference"] = float(np.abs(np.array(probabilities) - expected).max())
+        case.results["uar"] = None if labels is None else uar(labels, answers)
+        case.results.setdefault("flops", flops)  # an exported model has the same number of operations
         _share_of_roof(name, case, machine)
     seconds = sum(soundfile.info(file).duration for file in files[:timed])
     what = f"{timed} recordings, {seconds:.0f} s of audio; answers on {len(files)}, beside torch's kernels in fp32"
@@ -96,12 +96,12 @@ def train(options: BenchmarkOptions, model: str, files: Sequence[str], labels, m
         counted = take_turns({"": (cases.training, common | {"published": published, "count": True})}, 1, warm=False)
         for name, case in measured.items():
             if name.startswith("published") == published:
-                case.found["flops"] = counted[""].found["flops"]
-    losses = {name: np.array(case.found.pop("losses")) for name, case in measured.items()}
+                case.results["flops"] = counted[""].results["flops"]
+    losses = {name: np.array(case.results.pop("losses")) for name, case in measured.items()}
     comparable = [name for name in ("fp32, torch's kernels", "fp32") if name in losses]  # same dropout in both
     for name, case in measured.items():
         if name in comparable:
-            case.found["difference"] = float(np.abs(losses[name] - losses[comparable[0]]).max())
+            case.results["difference"] = float(np.abs(losses[name] - losses[comparable[0]]).max())
         _share_of_roof(name, case, machine)
         case.peak_mb = 0.0  # measured in `memory`, with clips of one length
     seconds = sum(len(clip) for clip in clips) / 16_000
@@ -127,7 +127,7 @@ def memory(options: BenchmarkOptions, model: str, files: Sequence[str], labels, 
     }
     measured = _in_pairs(settings, common, options)
     for case in measured.values():
-        case.found.pop("losses")
+        case.results.pop("losses")
     what = f"one training step with {MEMORY_BATCH} clips of {MEMORY_SECONDS:g} s, AdamW in fp32 where not said"
     return _part(measured, what, 0, options) | {"by": "peak_mb"}
 
@@ -159,7 +159,7 @@ def data(options: BenchmarkOptions, model, files, labels, machine) -> dict:
             "build": (building, {"roots": roots, "num_proc": options.num_proc}),
         }
         measured = take_turns(jobs, options.rounds)
-    facts = measured["build"].found
+    facts = measured["build"].results
     names = ", ".join(roots) if options.corpus else "made-up recordings"
     what = f"{names}: {facts['utterances']} utterances, {facts['hours']:.2f} h; speed in CPU seconds"
     return _part(measured, what, facts["utterances"], options) | {"by": "cpu_s"}
@@ -179,7 +179,7 @@ def annotate(options: BenchmarkOptions, model: str, files: Sequence[str], labels
         jobs = {name: (case, kwargs | {"threads": options.threads}) for name, (case, kwargs) in jobs.items()}
         measured = take_turns(jobs, 1, warm=False)
     for case in measured.values():
-        case.found["s_per_hour"] = 3600 * case.median / case.found.pop("seconds_of_audio")
+        case.results["s_per_hour"] = 3600 * case.median / case.results.pop("seconds_of_audio")
     return _part(measured, "one recording from end to end", 0, options) | {"rounds": 1, "by": "s_per_hour"}
 
 
@@ -226,9 +226,9 @@ def _in_pairs(settings: Mapping[str, dict], common: dict[str, Any], options: Ben
 
 def _share_of_roof(name: str, case: Measured, machine: Mapping[str, Any]) -> None:
     kind = "bfloat16" if "bf16" in name else "int8" if "int8" in name else "float32"
-    flops, roof = case.found.pop("flops"), machine["roof_gflops"].get(kind)
-    case.found["gflops"] = flops / case.median / 1e9
-    case.found["roof_share"] = case.found["gflops"] / roof if roof else None
+    flops, roof = case.results.pop("flops"), machine["roof_gflops"].get(kind)
+    case.results["gflops"] = flops / case.median / 1e9
+    case.results["roof_share"] = case.results["gflops"] / roof if roof else None
 
 
 def chosen(jobs: Mapping[str, Any], words: Sequence[str] | None) -> dict[str, Any]:

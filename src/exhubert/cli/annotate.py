@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     """Runs one rank and reports; returns 0, or on rank 0 also 2 if some of all recordings couldn't be used."""
     from transformers.utils import logging
 
-    from ..inference.annotate import AnnotationOptions, annotate
+    from ..inference.annotation import AnnotationOptions, annotate
     from ..inference.shards import ERRORS, RESULTS
 
     files = list(dict.fromkeys([*find_recordings(options.paths), *_listed(options.list, options.null)]))

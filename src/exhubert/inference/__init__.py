@@ -4,14 +4,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .annotate import annotate, read_annotations
+    from .annotation import annotate, read_annotations
     from .prediction import Prediction, Window, marginals, place
     from .recordings import embed, follow, load_pipeline, predict, predict_all
 
 _MODULE_OF = {
     "Prediction": "prediction",
     "Window": "prediction",
-    "annotate": "annotate",
+    "annotate": "annotation",
     "embed": "recordings",
     "follow": "recordings",
     "load_pipeline": "recordings",
@@ -19,7 +19,7 @@ _MODULE_OF = {
     "place": "prediction",
     "predict": "recordings",
     "predict_all": "recordings",
-    "read_annotations": "annotate",
+    "read_annotations": "annotation",
 }
 
 

@@ -16,7 +16,7 @@ from datasets import load_dataset
 
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, default_feature_extractor
 from exhubert.cli.annotate import main
-from exhubert.inference.annotate import read_annotations
+from exhubert.inference.annotation import read_annotations
 from exhubert.inference.recordings import load_pipeline, predict
 from exhubert.inference.shards import read_settings, shards_of, unescaped
 
