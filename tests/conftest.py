@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import soundfile
 import torch
 from transformers import HubertConfig, HubertForSequenceClassification, HubertModel
 
-from exhubert import ExHuBERTConfig, ExHuBERTForSequenceClassification, default_feature_extractor
+from exhubert import SIX_CLASSES, ExHuBERTConfig, ExHuBERTForSequenceClassification, default_feature_extractor
 
 PUBLISHED = Path(__file__).parent / "fixtures" / "published"
 SHARED_CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
@@ -224,3 +225,58 @@ def real_batch(data, model):
 
     collate = SpeechCollator(default_feature_extractor(model.config), 0.4, random_crop=True)
     return collate([data["train"][index] for index in range(3)])
+
+
+RUN = {
+    "model": {"method": "exhubert"},
+    "data": {"corpora": None, "languages": None, "max_seconds": 1.0, "class_weighting": True},
+    "corpora": ["emo_db", "own", "demo"],
+    "languages": ["und"],
+    "steps": 2,
+    "seconds": 1.0,
+    "processes": 1,
+    "utterances": {"train": 36},
+    "parameters": {"trainable": 1, "all": 2},
+    "validation": {"uar": 0.5},
+    "training": {"seed": 0},
+    "versions": {},
+    "gate_norms": {"0": 0.0, "1": 0.1, "2": 0.2},
+    "invariants": {
+        "ZeroInitIdentityCallback": {"checked": False, "reference": "nothing"},
+        "FrozenWeightsCallback": {"parameters": 1, "sha256_before": "a", "sha256_after": "a", "unchanged": True},
+        "DisjointSpeakersCallback": {"speakers": 5, "unnamed": 0},
+        "GateReportCallback": {
+            "history": [
+                {"step": 0, "norm": [0.0] * 3, "added": [0.0] * 3},
+                {"step": 2, "norm": [0.0, 0.1, 0.2], "added": [0.0, 0.01, 0.02]},
+            ]
+        },
+    },
+}
+
+
+def untrained(folder, seed, run=None):
+    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert("pre_norm", HubertModel), list(SIX_CLASSES))
+    torch.manual_seed(seed)
+    torch.nn.init.normal_(model.classifier.weight)
+    model.save_pretrained(folder)
+    if run:
+        (folder / "run.json").write_text(json.dumps(run))
+        (folder / "trainer_state.json").write_text(json.dumps({"log_history": [{"step": 1, "loss": 1.0}]}))
+    return folder
+
+
+def evaluate(model, data, output, *options):
+    load_recipe("evaluate_model").main([str(model), "--data", str(data), "--output", str(output), *map(str, options)])
+    return json.loads((output / "results.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def evaluated(tone_dataset, tmp_path_factory):
+    """A model with a record of training, another without, and the results of both, the first with its card."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    model, other = untrained(folder / "model", 0, RUN), untrained(folder / "other", 1)
+    second = evaluate(other, tone_dataset, folder / "second", "--partition", "train", "--max_seconds", 1)
+    compared = ("--compare", f"other={folder / 'second'}", "--card", "--max_seconds", 1)
+    first = evaluate(model, tone_dataset, folder / "first", "--partition", "train", *compared)
+    return folder, first, second

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,21 +19,28 @@ import soundfile
 
 from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
 from exhubert.app import page as app
-from exhubert.app.drawing import BARS, ROWS, Recording, in_words, peaks_of, result_html
 from exhubert.cli.main import main
 from exhubert.inference.formats import csv_lines, textgrid
-from exhubert.inference.prediction import Prediction, Window
+from exhubert.inference.prediction import Prediction
 from exhubert.inference.recordings import load_pipeline, predict
 from exhubert.labels import SIX_CLASSES
 
 from ..conftest import tiny_hubert, write_tone
+from .conftest import HOSTILE, drawn
 
 gradio = pytest.importorskip("gradio", reason="the page needs gradio: pip install 'exhubert[app]'")
+
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
 QUIET = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
+
+
 WINDOW, MAX_MB, MAX_MINUTES = 0.5, 0.5, 0.1
+
+
 RESULT, MESSAGE, INPUT = "#result article", "#result .message", "#recording input[type=file]"
-HOSTILE = """a"'<img src=x onerror=hacked=1>${hacked=1}{{this}}@children é.wav"""
 
 
 @pytest.fixture(scope="module")
@@ -285,56 +291,6 @@ def test_without_gradio_the_command_says_what_to_install(model, monkeypatch, cap
     assert "--max_mb is 0, expected a number above 0" in capsys.readouterr().err
 
 
-def drawn(steps: int, name: str = "voice.wav", step_s: float = 0.1) -> tuple[Prediction, str]:
-    """A prediction whose steps go through the classes, every fourth silent, and its HTML."""
-    windows = []
-    for index in range(steps):
-        scores = dict.fromkeys(SIX_CLASSES, 0.1) | {SIX_CLASSES[index % 6]: 0.5}
-        silent = index % 4 == 3
-        windows.append(Window(index * step_s, (index + 1) * step_s, silent, None if silent else scores))
-    scores = dict(zip(SIX_CLASSES, (0.05, 0.1, 0.05, 0.6, 0.15, 0.05), strict=True))
-    arousal, valence = {"low": 0.2, "high": 0.8}, {"negative": 0.65, "neutral": 0.25, "positive": 0.1}
-    prediction = Prediction(name, "high_negative", scores, arousal, valence, steps * step_s, windows)
-    recording = Recording(name, np.full(BARS, 0.5), "playback.wav", {"Download CSV": f"{name}.csv"})
-    return prediction, result_html(prediction, recording)
-
-
-def test_a_long_recording_is_drawn_in_bounds():
-    _, made = drawn(2_500)
-    assert made.count("<tr data-start") == ROWS and f"The first {ROWS:,} of 2,500 steps" in made
-    assert made.count("<rect") <= 2 * BARS + 1 and made.count("<circle") < 200 and len(made) < 1_000_000
-
-
-def test_every_name_in_the_drawing_is_escaped():
-    class Tags(HTMLParser):
-        found = set()
-
-        def handle_starttag(self, tag, attributes):
-            self.found |= {tag} | {name for name, _ in attributes if name.startswith("on")}
-
-    parser = Tags()
-    parser.feed(drawn(5, HOSTILE)[1])
-    assert "article" in parser.found and not parser.found & {"img", "onerror"}
-    assert "${" not in drawn(5, HOSTILE)[1] and "{{" not in drawn(5, HOSTILE)[1]
-
-
-def test_the_words_tell_what_the_figures_say():
-    prediction, _ = drawn(8)
-    said = in_words(prediction, prediction.timeline())
-    assert said.startswith("The model hears high arousal and negative valence (60%). Next is high neutral with 15%.")
-    assert "It changes 5 times. 0.2 s are silent and were left out." in said
-    unsure = Prediction(**(vars(prediction) | {"scores": prediction.scores | {"high_negative": 0.4}}))
-    assert "unsure" in in_words(unsure, unsure.timeline())
-
-
-def test_peaks_are_the_loudest_sample_of_each_part_wherever_blocks_end():
-    samples = np.random.default_rng(0).uniform(-1, 1, 160_000).astype(np.float32)
-    expected = np.abs(samples).reshape(100, -1).max(axis=1)
-    for size in (160_000, 999):
-        blocks = [samples[start : start + size] for start in range(0, len(samples), size)]
-        np.testing.assert_array_equal(peaks_of(blocks, 16_000, bars=100), expected)
-
-
 # Machado et al. 2009, severity 1: what linear sRGB looks like with one kind of cone missing.
 _VISION = {
     "all": np.eye(3),
@@ -342,9 +298,13 @@ _VISION = {
     "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
     "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
 }
+
+
 _LMS = np.array(
     [[0.41222147, 0.53633254, 0.05144599], [0.2119035, 0.6806995, 0.10739696], [0.08830246, 0.28171884, 0.6299787]]
 )
+
+
 _OKLAB = np.array(
     [[0.2104543, 0.7936178, -0.004072], [1.9779985, -2.4285922, 0.4505937], [0.0259040, 0.7827718, -0.8086758]]
 )

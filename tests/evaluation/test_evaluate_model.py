@@ -1,79 +1,18 @@
 """`evaluate_model` and its recipe: from a model folder to results and a card, with small untrained models."""
 
 import json
-from itertools import pairwise
-from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
-from huggingface_hub import ModelCard
-from transformers import HubertModel
 
-from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification
+from exhubert import SIX_CLASSES
 from exhubert.conversion.loading import load_classifier
 from exhubert.emoset import load
 from exhubert.evaluation.evaluate_model import keep_temperature
 from exhubert.evaluation.protocols import apply_protocol, hash_of_seen
-from exhubert.hub.card import write_card
 from exhubert.inference.recordings import load_pipeline, predict
 
-from ..conftest import load_recipe, tiny_hubert
-
-TEMPLATE = Path(__file__).parents[2] / "model_card" / "template.md"
-RUN = {
-    "model": {"method": "exhubert"},
-    "data": {"corpora": None, "languages": None, "max_seconds": 1.0, "class_weighting": True},
-    "corpora": ["emo_db", "own", "demo"],
-    "languages": ["und"],
-    "steps": 2,
-    "seconds": 1.0,
-    "processes": 1,
-    "utterances": {"train": 36},
-    "parameters": {"trainable": 1, "all": 2},
-    "validation": {"uar": 0.5},
-    "training": {"seed": 0},
-    "versions": {},
-    "gate_norms": {"0": 0.0, "1": 0.1, "2": 0.2},
-    "invariants": {
-        "ZeroInitIdentityCallback": {"checked": False, "reference": "nothing"},
-        "FrozenWeightsCallback": {"parameters": 1, "sha256_before": "a", "sha256_after": "a", "unchanged": True},
-        "DisjointSpeakersCallback": {"speakers": 5, "unnamed": 0},
-        "GateReportCallback": {
-            "history": [
-                {"step": 0, "norm": [0.0] * 3, "added": [0.0] * 3},
-                {"step": 2, "norm": [0.0, 0.1, 0.2], "added": [0.0, 0.01, 0.02]},
-            ]
-        },
-    },
-}
-
-
-def untrained(folder, seed, run=None):
-    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert("pre_norm", HubertModel), list(SIX_CLASSES))
-    torch.manual_seed(seed)
-    torch.nn.init.normal_(model.classifier.weight)
-    model.save_pretrained(folder)
-    if run:
-        (folder / "run.json").write_text(json.dumps(run))
-        (folder / "trainer_state.json").write_text(json.dumps({"log_history": [{"step": 1, "loss": 1.0}]}))
-    return folder
-
-
-def evaluate(model, data, output, *options):
-    load_recipe("evaluate_model").main([str(model), "--data", str(data), "--output", str(output), *map(str, options)])
-    return json.loads((output / "results.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def evaluated(tone_dataset, tmp_path_factory):
-    """A model with a record of training, another without, and the results of both, the first with its card."""
-    folder = tmp_path_factory.mktemp("evaluated")
-    model, other = untrained(folder / "model", 0, RUN), untrained(folder / "other", 1)
-    second = evaluate(other, tone_dataset, folder / "second", "--partition", "train", "--max_seconds", 1)
-    compared = ("--compare", f"other={folder / 'second'}", "--card", "--max_seconds", 1)
-    first = evaluate(model, tone_dataset, folder / "first", "--partition", "train", *compared)
-    return folder, first, second
+from ..conftest import RUN, evaluate, tiny_hubert, untrained
 
 
 def test_paired_difference_is_that_of_the_two_results_and_is_in_the_card(evaluated):
@@ -83,34 +22,6 @@ def test_paired_difference_is_that_of_the_two_results_and_is_in_the_card(evaluat
     assert found["difference"] != 0 and second["paired"] == {}
     text = (folder / "model" / "README.md").read_text()
     assert f"| other | {100 * found['difference']:+z.1f} | too few speakers | {found['only_this_right']} |" in text
-
-
-def test_card_shows_calibration_gates_and_breakdowns_from_the_files(evaluated):
-    folder, first, _ = evaluated
-    card = ModelCard.load(folder / "model" / "README.md")
-    assert f"| ExHuBERT | {100 * first['calibration']['ece']:.1f} | {first['calibration']['brier']:.3f} |" in card.text
-    assert "By gender, UAR in %: unknown" in card.text and "By speaker, UAR in %: from" in card.text
-    assert "| speakers in more than one partition | none of 5 |" in card.text
-    assert "2 steps on 36 utterances of EMO-DB, own, Demo in" in card.text
-    assert card.data.datasets == ["emo_db"], "the Hub would take any other name for somebody else's dataset"
-    shown = {line.split("(")[1].rstrip(")") for line in card.text.splitlines() if line.startswith("![")}
-    written = {f"plots/{path.name}" for path in (folder / "model" / "plots").iterdir()}
-    assert shown == written and {"plots/confidence.png", "plots/gate_history.png"} <= shown
-
-
-def test_nothing_but_rows_stands_in_the_tables_of_the_card(evaluated):
-    lines = (evaluated[0] / "model" / "README.md").read_text().splitlines()
-    for line, following in pairwise(lines):
-        assert not line.startswith("|") or following == "" or following.startswith("|"), following
-        assert line == "" or line.startswith("|") or not following.startswith("|"), line
-
-
-def test_a_run_that_wrote_no_history_of_its_gates_gets_a_card_all_the_same(evaluated, tmp_path):
-    folder, _, _ = evaluated
-    old = {key: value for key, value in RUN.items() if key != "corpora"}
-    old["invariants"] = {key: RUN["invariants"][key] for key in ("ZeroInitIdentityCallback", "FrozenWeightsCallback")}
-    text = write_card(untrained(tmp_path, 0, old), folder / "first", TEMPLATE).read_text()
-    assert "gate_history" not in text and "datasets:" not in text and "2 steps on 36 utterances in" in text
 
 
 def test_comparing_with_other_windows_is_refused_before_anything_is_predicted(evaluated, tone_dataset, tmp_path):

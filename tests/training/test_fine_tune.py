@@ -12,46 +12,22 @@ from transformers import TrainerCallback
 
 from exhubert.audio import cut_windows
 from exhubert.conversion.folding import added_shares
-from exhubert.emoset import load
-from exhubert.emoset.augment import AUGMENTATIONS, augment
 from exhubert.records import Run
 from exhubert.training import (
     DataArguments,
     GateReportCallback,
     InvariantError,
     ModelArguments,
-    SERTrainingArguments,
     fine_tune,
     load_for_training,
 )
 from exhubert.training.callbacks import DisjointSpeakersCallback, gate_norms
 from exhubert.training.model import base_hubert
-from exhubert.training.sampler import SpeechSampler, sampling_weights
 
 from ..conftest import new_model, new_trainer, real_batch
+from .conftest import LABELS, settings
 
-LABELS = ["calm", "angry", "glad"]
 NAMES = ["low_negative", "low_neutral", "low_positive", "high_negative", "high_neutral", "high_positive"]
-
-
-@pytest.fixture(scope="module")
-def data(tone_dataset):
-    return load(tone_dataset)
-
-
-def settings(hubert_folder, tone_dataset, folder, **training):
-    defaults = {"max_steps": 2, "per_device_train_batch_size": 4, "learning_rate": 1e-3, "warmup_steps": 0,
-                "report_to": [], "disable_tqdm": True, "logging_steps": 1}  # fmt: skip
-    model = training.pop("model", {})
-    data = training.pop("data", {})
-    return (
-        ModelArguments(model=str(hubert_folder), **model),
-        DataArguments(data=str(tone_dataset), max_seconds=0.4, **data),
-        SERTrainingArguments(output_dir=str(folder), **(defaults | training)),
-    )
-
-
-# --- what is trained -------------------------------------------------------------------------------------------------
 
 
 def test_each_arm_trains_the_parts_it_names(hubert_folder):
@@ -133,33 +109,6 @@ def test_gates_copies_and_head_get_their_own_learning_rates(data, tmp_path):
     assert set(rate_of) == {p for p in model.parameters() if p.requires_grad}
 
 
-# --- what is drawn, and how it sounds --------------------------------------------------------------------------------
-
-
-def test_balanced_sampling_draws_groups_as_the_temperature_says():
-    groups = ["often"] * 900 + ["rare"] * 100
-    for temperature, share in ((1.0, 0.1), (2.0, 0.25), (math.inf, 0.5)):  # 100^(1/2) / (900^(1/2) + 100^(1/2)) = 1/4
-        weights = sampling_weights(groups, temperature)
-        drawn = list(SpeechSampler([1.0] * 1000, 8, seed=0, weights=weights))
-        found = sum(groups[index] == "rare" for index in drawn) / len(drawn)
-        assert found == pytest.approx(share, abs=0.04)
-    with pytest.raises(ValueError, match="expected 1"):
-        sampling_weights(groups, 0.5)
-
-
-def test_sampling_groups_lengths_and_differs_by_epoch_only():
-    lengths = np.random.default_rng(0).uniform(0.5, 3.0, 400)
-    sampler = SpeechSampler(lengths, 8, seed=1)
-    first = list(sampler)
-    assert sorted(first) == list(range(400)) and first == list(SpeechSampler(lengths, 8, seed=1))
-    batches = lengths[np.array(first).reshape(-1, 8)]
-    padding = (batches.max(axis=1, keepdims=True) - batches).sum() / batches.sum()
-    shuffled = np.random.default_rng(1).permutation(lengths).reshape(-1, 8)
-    assert padding < 0.3 * (shuffled.max(axis=1, keepdims=True) - shuffled).sum() / shuffled.sum()
-    sampler.set_epoch(1)
-    assert list(sampler) != first
-
-
 def test_the_trainer_changes_the_order_with_the_epoch(data, tmp_path):
     seen = []
 
@@ -178,35 +127,12 @@ def test_the_trainer_changes_the_order_with_the_epoch(data, tmp_path):
     )
 
 
-def test_augmentations_do_what_they_say():
-    tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)).astype(np.float32)
-
-    def draws(name):
-        return [augment(tone, [name], 1.0, np.random.default_rng(seed)) for seed in range(40)]
-
-    for clip in draws("speed"):
-        seconds = len(clip) / 16_000
-        peak = np.abs(np.fft.rfft(clip)).argmax() / seconds
-        assert 1 / 1.11 < seconds < 1 / 0.89 and peak * seconds == pytest.approx(440, rel=0.01), "pitch goes with speed"
-    for clip in draws("noise"):
-        snr = 10 * np.log10(np.mean(tone**2) / np.mean((clip - tone) ** 2))
-        assert 9.5 < snr < 40.5
-    for clip in draws("gain"):
-        assert 0.24 < np.abs(clip).max() / 0.3 < 4 and np.abs(clip).max() <= 1.0
-    assert all(clip.dtype == np.float32 for name in AUGMENTATIONS for clip in draws(name))
-    untouched = augment(tone, list(AUGMENTATIONS), 0.0, np.random.default_rng(0))
-    np.testing.assert_array_equal(untouched, tone)
-
-
 @pytest.mark.parametrize("total", [1, 399, 400, 401, 12_345, 48_000, 48_001])
 def test_windows_cover_every_sample_in_order_and_are_of_one_length(total):
     windows = cut_windows(np.arange(total), 400)
     assert len(windows) == -(-total // 400) and {len(window) for window in windows} == {min(total, 400)}
     assert np.unique(np.concatenate(windows)).tolist() == list(range(total))
     assert all(a[0] < b[0] for a, b in itertools.pairwise(windows))
-
-
-# --- the loss and the weights ----------------------------------------------------------------------------------------
 
 
 def test_logit_adjustment_adds_the_log_priors_in_training_only(data, tmp_path):
@@ -220,47 +146,6 @@ def test_logit_adjustment_adds_the_log_priors_in_training_only(data, tmp_path):
     adjusted = torch.nn.functional.cross_entropy(logits + 0.5 * trainer.class_priors.log(), batch["labels"])
     torch.testing.assert_close(trainer.compute_loss(model, dict(batch)), plain)
     torch.testing.assert_close(trainer.compute_loss(model.train(), dict(batch)), adjusted)
-
-
-def test_averaged_weights_are_evaluated_kept_and_resumed(hubert_folder, tone_dataset, tmp_path):
-    """Decay 0.5 over the weights after each of four steps: a sum by hand."""
-    from exhubert.training.averaging import WeightAverageCallback
-
-    data = load(tone_dataset)
-    _, model = new_model()
-    weights = [model.classifier.weight.detach().clone()]
-
-    class Watch(TrainerCallback):
-        def on_step_end(self, args, state, control, model=None, **kwargs):
-            weights.append(model.classifier.weight.detach().clone())
-
-    options = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "eval_strategy": "no",
-               "load_best_model_at_end": False}  # fmt: skip
-    trainer = new_trainer(data, model, tmp_path, [Watch()], **options)
-    trainer.average = WeightAverageCallback(0.5)
-    trainer.add_callback(trainer.average)
-    trainer.train()
-    expected = weights[0]
-    for weight in weights[1:]:
-        expected = 0.5 * expected + 0.5 * weight
-    torch.testing.assert_close(model.classifier.weight.detach(), expected)
-    assert not torch.allclose(model.classifier.weight, weights[-1])
-
-    _, resumed = new_model()
-    again = new_trainer(data, resumed, tmp_path, **options)
-    again.average = WeightAverageCallback(0.5)
-    again.add_callback(again.average)
-    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
-    for name, weight in model.state_dict().items():
-        assert torch.equal(weight, resumed.state_dict()[name]), name
-    checkpoint = load_file(tmp_path / "checkpoint-4" / "model.safetensors")
-    (
-        torch.testing.assert_close(checkpoint["classifier.weight"], weights[-1]),
-        "a checkpoint goes on from the last weights",
-    )
-
-
-# --- what stops a run ------------------------------------------------------------------------------------------------
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_utterance(data, tmp_path):
@@ -299,9 +184,6 @@ def test_a_speaker_in_two_partitions_stops_the_run(data, tmp_path):
     assert check.findings == {"speakers": 5, "unnamed": 0}
 
 
-# --- what is reported ------------------------------------------------------------------------------------------------
-
-
 def test_the_gate_report_measures_what_each_block_adds(data, tmp_path):
     _, model = new_model()
     batch = real_batch(data, model)
@@ -332,25 +214,6 @@ def test_gates_are_followed_over_training_and_by_tensorboard(data, tmp_path):
     log = EventAccumulator(str(events.parent))
     log.Reload()
     assert log.Scalars("train/gate_added/02")[-1].value == pytest.approx(history[-1]["added"][2])
-
-
-def test_a_dry_run_does_one_step_says_what_the_run_takes_and_writes_nothing(
-    hubert_folder, tone_dataset, tmp_path, capsys
-):
-    folder = tmp_path / "run"
-    options = {"dry_run": True, "max_steps": -1, "num_train_epochs": 3, "gradient_accumulation_steps": 2}
-    report = fine_tune(*settings(hubert_folder, tone_dataset, folder, **options))
-    assert not folder.exists()
-    utterances = len(load(tone_dataset)["train"])
-    assert report["steps"] == 3 * math.ceil(math.ceil(utterances / 4) / 2)
-    model, _ = load_for_training(ModelArguments(model=str(hubert_folder)), LABELS)
-    frozen = report["parameters"]["all"] - report["parameters"]["trainable"]
-    assert frozen > sum(p.numel() for block in model.blocks for p in block.frozen.parameters())
-    assert report["memory_gb"]["adamw"] == pytest.approx(8e-9 * report["parameters"]["trainable"])
-    assert report["step"]["tflop"] > 0 and math.isfinite(report["step"]["loss"])
-    assert report["utterances"]["train"]["own"]["classes"] == [utterances // 6] * 6
-    printed = capsys.readouterr().out
-    assert f"{report['parameters']['trainable']:,} trained" in printed and "nothing is written" in printed
 
 
 def test_a_run_writes_down_all_it_checked(hubert_folder, tone_dataset, tmp_path):

@@ -1,0 +1,46 @@
+"""The drawing of a result: bounded, escaped, and in words that say what the figures say."""
+
+from html.parser import HTMLParser
+
+import numpy as np
+
+from exhubert.app.drawing import BARS, ROWS, in_words, peaks_of
+from exhubert.inference.prediction import Prediction
+
+from .conftest import HOSTILE, drawn
+
+
+def test_a_long_recording_is_drawn_in_bounds():
+    _, made = drawn(2_500)
+    assert made.count("<tr data-start") == ROWS and f"The first {ROWS:,} of 2,500 steps" in made
+    assert made.count("<rect") <= 2 * BARS + 1 and made.count("<circle") < 200 and len(made) < 1_000_000
+
+
+def test_every_name_in_the_drawing_is_escaped():
+    class Tags(HTMLParser):
+        found = set()
+
+        def handle_starttag(self, tag, attributes):
+            self.found |= {tag} | {name for name, _ in attributes if name.startswith("on")}
+
+    parser = Tags()
+    parser.feed(drawn(5, HOSTILE)[1])
+    assert "article" in parser.found and not parser.found & {"img", "onerror"}
+    assert "${" not in drawn(5, HOSTILE)[1] and "{{" not in drawn(5, HOSTILE)[1]
+
+
+def test_the_words_tell_what_the_figures_say():
+    prediction, _ = drawn(8)
+    said = in_words(prediction, prediction.timeline())
+    assert said.startswith("The model hears high arousal and negative valence (60%). Next is high neutral with 15%.")
+    assert "It changes 5 times. 0.2 s are silent and were left out." in said
+    unsure = Prediction(**(vars(prediction) | {"scores": prediction.scores | {"high_negative": 0.4}}))
+    assert "unsure" in in_words(unsure, unsure.timeline())
+
+
+def test_peaks_are_the_loudest_sample_of_each_part_wherever_blocks_end():
+    samples = np.random.default_rng(0).uniform(-1, 1, 160_000).astype(np.float32)
+    expected = np.abs(samples).reshape(100, -1).max(axis=1)
+    for size in (160_000, 999):
+        blocks = [samples[start : start + size] for start in range(0, len(samples), size)]
+        np.testing.assert_array_equal(peaks_of(blocks, 16_000, bars=100), expected)

@@ -1,0 +1,73 @@
+"""The built dataset: opened with plain datasets, completed after an interruption, filtered."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from exhubert import SIX_CLASSES
+from exhubert.emoset import build, load
+from exhubert.emoset.partition import LeakageError
+
+from ..conftest import write_tone
+from .conftest import manifest
+
+
+def test_built_dataset_opens_with_plain_datasets_where_exhubert_is_missing(emo_db, tmp_path):
+    build({"emo_db": emo_db}, tmp_path / "out")
+    code = (
+        "import sys; sys.modules['exhubert'] = None\n"
+        "from datasets import load_dataset\n"
+        f"rows = load_dataset('parquet', data_files='{tmp_path}/out/*/*-train*.parquet', split='train')\n"
+        "print(rows.features['label'].int2str(rows[0]['label']), len(rows[0]['audio']['bytes']) > 1000)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    name, has_audio = done.stdout.split()
+    assert name in SIX_CLASSES and has_audio == "True"
+
+
+def test_a_second_build_keeps_what_is_there_and_notices_a_new_file(emo_db, tmp_path):
+    out = tmp_path / "out"
+    build({"emo_db": emo_db}, out)
+    shards = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in out.glob("emo_db/*.parquet")}
+    build({"emo_db": emo_db}, out)
+    assert all(path.stat().st_mtime_ns == time for path, (time, _) in shards.items())
+    write_tone(emo_db / "wav/03a02Na.wav", frequency=333.0)
+    assert build({"emo_db": emo_db}, out)["emo_db"].utterances == 36
+    (emo_db / "wav/03a02Na.wav").unlink()
+    build({"emo_db": emo_db}, out)
+    assert all(path.read_bytes() == content for path, (_, content) in shards.items())
+
+
+def test_an_interrupted_build_never_loads_and_is_completed_by_the_next(emo_db, tmp_path):
+    out = tmp_path / "out"
+    (out / "emo_db.incomplete").mkdir(parents=True)
+    (out / "emo_db.incomplete" / "emoset_plus_plus-train.parquet").write_bytes(b"half")
+    with pytest.raises(FileNotFoundError, match="holds no finished dataset"):
+        load(out)
+    build({"emo_db": emo_db}, out)
+    assert sum(map(len, load(out).values())) == 35
+    assert not (out / "emo_db.incomplete").exists()
+
+
+def test_the_same_audio_in_two_partitions_fails_the_build(tmp_path):
+    root = tmp_path / "own"
+    for name in ("a.wav", "b.wav"):
+        write_tone(root / name)
+    shutil.copy(root / "a.wav", root / "c.wav")
+    lines = ["file,label,speaker,partition", "a.wav,joy,anna,train", "b.wav,joy,ben,validation", "c.wav,joy,cleo,test"]
+    with pytest.raises(LeakageError, match="same audio stand in two partitions: own/[ac] "):
+        build({"own": manifest(root, lines)}, tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="holds no finished dataset"):
+        load(tmp_path / "out")
+
+
+def test_filters_by_corpus_and_language_and_names_what_is_missing(emo_db, tmp_path):
+    out = tmp_path / "out"
+    build({"emo_db": emo_db}, out)
+    assert sum(map(len, load(out, languages=["de"]).values())) == 35
+    with pytest.raises(ValueError, match="in the languages fr"):
+        load(out, languages=["fr"])
+    with pytest.raises(FileNotFoundError, match="holds emo_db, but not urdu"):
+        load(out, corpora=["urdu"])
