@@ -6,10 +6,11 @@ python recipes/extend.py facebook/hubert-base-ls960 models/exhubert-base
 import argparse
 import sys
 
-from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification, identity_report
 from exhubert.cli.program import run_program
-from exhubert.conversion.identity import signal_like_speech
+from exhubert.conversion.identity import identity_report, signal_like_speech
 from exhubert.conversion.loading import feature_extractor_of, load_hubert
+from exhubert.labels import SIX_CLASSES
+from exhubert.modeling_exhubert import ExHuBERTForSequenceClassification
 
 
 def main(arguments: list[str]) -> None:

@@ -83,3 +83,9 @@ def test_an_incomplete_model_is_a_sentence_in_every_recipe(recipe, tone_dataset,
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"{recipe}.py: ") and "not hold a complete" in done.stderr
+
+
+def test_ctrl_c_during_the_imports_of_a_recipe_is_one_line_too():
+    code = "import exhubert.cli.program; raise KeyboardInterrupt"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and done.stderr == "-c: stopped.\n"

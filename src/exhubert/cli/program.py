@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 INTERRUPTED = 130  # as shells count Ctrl-C
 TRACEBACK_VARIABLE = "EXHUBERT_TRACEBACK"
@@ -39,3 +39,14 @@ def run_program(run: Callable[[], int | None], name: str | None = None) -> NoRet
 
 def _is_ours(error: LookupError) -> bool:
     return type(error).__module__.startswith("exhubert.")
+
+
+def _excepthook(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
+    """Ends in one line after Ctrl-C during the imports of a recipe, which take seconds."""
+    if issubclass(kind, KeyboardInterrupt):
+        print(f"{Path(sys.argv[0]).name}: stopped.", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+sys.excepthook = _excepthook
