@@ -8,20 +8,7 @@ import soundfile
 from exhubert import load_audio
 from exhubert.audio import AudioError, read_audio
 
-
-def write_video(path, seconds=0.5, rate=48_000, frequency=440.0, layout="stereo", codec="pcm_s16le"):
-    """A container with one sound track, made with PyAV."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
-    samples = 0.3 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, layout=layout)
-        frame = av.AudioFrame.from_ndarray(
-            np.repeat((samples * 32767).astype("<i2")[:, None], channels, axis=1).reshape(1, -1), "s16", layout
-        )
-        frame.sample_rate = rate
-        for packet in [*stream.encode(frame), *stream.encode(None)]:
-            container.mux(packet)
+from .conftest import write_video
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
     if name in _SUBMODULES:
         return importlib.import_module(f".{name}", __name__)
-    if name == "kernels":  # its name before 0.2
+    if name == "kernels":  # its former name
         return importlib.import_module(".cpu", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
