@@ -316,3 +316,27 @@ def root(tmp_path, monkeypatch):
     (root / "EMO-DB/wav/03a02Na.wav").write_text("damaged")
     write_tone(root / "riddle/a.wav")
     return root
+
+
+STRANGE = os.fsdecode(b"line\xe2\x80\xa8 and \xff.wav")  # a line separator, and a byte that isn't UTF-8
+
+
+@pytest.fixture
+def folder(layout, tmp_path):
+    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert(layout), window_seconds=1.0)
+    model.save_pretrained(tmp_path / "model")
+    default_feature_extractor(model.config).save_pretrained(tmp_path / "model")
+    return str(tmp_path / "model")
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Two good recordings and a bad one in folders with awkward names."""
+    root = tmp_path / 'calls, "first" batch'
+    write_tone(root / "ünï 1.wav", 2.5)
+    write_tone(root / "deep" / "b\n2.flac", 0.8)
+    (root / "broken.wav").write_bytes(b"RIFF")
+    (root / "notes.txt").write_text("no recording")
+    write_tone(root / "plain.wav").rename(root / STRANGE)
+    (root / "deep" / "loop").symlink_to(root)
+    return root

@@ -57,7 +57,7 @@ class _Record:
 
     def save(self, folder: str | Path) -> None:
         """Writes the record into a folder, complete or not at all."""
-        write_json(Path(folder) / self.file, self.to_dict(), ensure_ascii=True)
+        write_json(Path(folder) / self.file, self.to_dict())
 
 
 @dataclass

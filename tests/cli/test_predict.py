@@ -3,25 +3,13 @@
 import csv
 import io
 import json
-import os
 
 import pytest
 
-from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
 from exhubert.cli.main import main
 from exhubert.cli.options import find_recordings
 
-from ..conftest import PUBLISHED, bad_files, tiny_hubert, write_tone
-
-STRANGE = os.fsdecode(b"line\xe2\x80\xa8 and \xff.wav")  # a line separator, and a byte that isn't UTF-8
-
-
-@pytest.fixture
-def folder(layout, tmp_path):
-    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert(layout), window_seconds=1.0)
-    model.save_pretrained(tmp_path / "model")
-    default_feature_extractor(model.config).save_pretrained(tmp_path / "model")
-    return str(tmp_path / "model")
+from ..conftest import PUBLISHED, STRANGE, bad_files, write_tone
 
 
 def test_command_line_classifies_the_rest_when_one_file_is_bad(folder, tmp_path, capsys):
@@ -55,19 +43,6 @@ def test_headerless_files_and_missing_ones_are_reported(folder, tmp_path, capsys
     assert main(["predict", str(tmp_path / "x.raw"), str(tmp_path / "*.wav"), "--model", folder]) == 2
     message = capsys.readouterr().err
     assert "x.raw: not a recording" in message and "*.wav: there is no such file" in message
-
-
-@pytest.fixture
-def recordings(tmp_path):
-    """Two good recordings and a bad one in folders with awkward names."""
-    root = tmp_path / 'calls, "first" batch'
-    write_tone(root / "ünï 1.wav", 2.5)
-    write_tone(root / "deep" / "b\n2.flac", 0.8)
-    (root / "broken.wav").write_bytes(b"RIFF")
-    (root / "notes.txt").write_text("no recording")
-    write_tone(root / "plain.wav").rename(root / STRANGE)
-    (root / "deep" / "loop").symlink_to(root)
-    return root
 
 
 def test_folders_and_patterns_are_searched_once(recordings):

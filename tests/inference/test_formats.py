@@ -1,37 +1,9 @@
 """The formats of annotation tools, read by libraries of those tools."""
 
-import os
-
 import pytest
 
-from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
 from exhubert.cli.main import main
 from exhubert.inference.recordings import load_pipeline, predict
-
-from ..conftest import tiny_hubert, write_tone
-
-STRANGE = os.fsdecode(b"line\xe2\x80\xa8 and \xff.wav")  # a line separator, and a byte that isn't UTF-8
-
-
-@pytest.fixture
-def folder(layout, tmp_path):
-    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert(layout), window_seconds=1.0)
-    model.save_pretrained(tmp_path / "model")
-    default_feature_extractor(model.config).save_pretrained(tmp_path / "model")
-    return str(tmp_path / "model")
-
-
-@pytest.fixture
-def recordings(tmp_path):
-    """Two good recordings and a bad one in folders with awkward names."""
-    root = tmp_path / 'calls, "first" batch'
-    write_tone(root / "ünï 1.wav", 2.5)
-    write_tone(root / "deep" / "b\n2.flac", 0.8)
-    (root / "broken.wav").write_bytes(b"RIFF")
-    (root / "notes.txt").write_text("no recording")
-    write_tone(root / "plain.wav").rename(root / STRANGE)
-    (root / "deep" / "loop").symlink_to(root)
-    return root
 
 
 def test_annotation_formats_are_read_by_their_tools_libraries(folder, recordings, tmp_path):

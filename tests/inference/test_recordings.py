@@ -5,19 +5,11 @@ import pytest
 import torch
 from transformers import pipeline
 
-from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor, load_audio
+from exhubert import load_audio
 from exhubert.audio import AudioError
 from exhubert.inference.recordings import embed, load_pipeline, predict
 
-from ..conftest import tiny_hubert, write_tone
-
-
-@pytest.fixture
-def folder(layout, tmp_path):
-    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert(layout), window_seconds=1.0)
-    model.save_pretrained(tmp_path / "model")
-    default_feature_extractor(model.config).save_pretrained(tmp_path / "model")
-    return str(tmp_path / "model")
+from ..conftest import write_tone
 
 
 def test_transformers_own_pipeline_classifies_arrays_with_all_classes(folder, tmp_path):

@@ -1,6 +1,5 @@
 """Parts of the benchmark, such as `predict` or `train`: the cases that each compares, and the results it reports."""
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import soundfile
 import torch
 
 from ..evaluation.metrics import uar
+from ..files import read_json
 from . import cases
 from .building import bare_loop, building, made_up_tree
 from .harness import Case, Measured, take_turns
@@ -61,7 +61,7 @@ def predict(options: BenchmarkOptions, model: str, files: Sequence[str], labels:
         "bf16, batches of 8": (ours, {"model": model, **common, "batch_size": 8, "dtype": "bfloat16"}),
     }
     for folder in options.onnx:
-        exported = json.loads((Path(folder) / "export.json").read_text(encoding="utf-8"))
+        exported = read_json(Path(folder) / "export.json")
         jobs[f"ONNX, {'int8' if exported['int8'] else 'fp32'}"] = (ours, {"model": folder, **common})
     measured = take_turns(chosen(jobs, options.cases), options.rounds)
     first, *others = measured.values()

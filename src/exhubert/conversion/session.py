@@ -1,12 +1,13 @@
 """Wraps an exported ONNX model in the interface of a torch model, so that pipeline and evaluation can run it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoConfig
+
+from ..files import read_json
 
 EXPORTED = "model.onnx"
 
@@ -40,7 +41,7 @@ class OnnxModel:
         self.device, self.dtype = torch.device("cpu"), torch.float32
         report = Path(folder) / "export.json"
         # int8 activations are scaled over the whole batch, so a clip's result would depend on the other clips
-        self._one_by_one = report.is_file() and json.loads(report.read_text(encoding="utf-8"))["int8"]
+        self._one_by_one = report.is_file() and read_json(report)["int8"]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         self.session = onnxruntime.InferenceSession(

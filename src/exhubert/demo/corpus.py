@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import shutil
 import wave
 from collections import Counter
@@ -17,7 +16,7 @@ import yaml
 from tqdm import tqdm
 
 from .. import records
-from ..files import write_json, write_whole
+from ..files import read_json, write_json, write_whole
 from . import LANGUAGES
 from .channel import SAMPLE_RATE, record
 from .engine import SpeechEngine
@@ -124,7 +123,7 @@ def _read_language(folder: Path, settings: Settings) -> dict | None:
             f"{folder} has no {_RECORD}, so it is not a language of a demo corpus and will not be overwritten. "
             "Choose another output folder, or delete this one."
         )
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path)
     _require_same(path, content["settings"], asdict(settings))
     return content
 
@@ -191,7 +190,7 @@ def write_corpus(output: Path, languages: tuple[str, ...], settings: Settings, p
     summary = output / "corpus.json"
     recorded = {**asdict(settings), "languages": list(languages)}
     if summary.exists():
-        _require_same(summary, json.loads(summary.read_text(encoding="utf-8"))["settings"], recorded)
+        _require_same(summary, read_json(summary)["settings"], recorded)
     contents = {language: _read_language(output / language, settings) for language in languages}
     records = {language: content for language, content in contents.items() if content}
     size = settings.clips_per_language

@@ -10,7 +10,15 @@ from scipy.stats import binomtest, permutation_test
 
 from ..files import markdown_table
 from ..records import Results, Run
-from .metrics import bootstrap_uar, enough_speakers, percentile_interval, resampled_uars, ser_metrics, speaker_counts
+from .metrics import (
+    bootstrap_uar,
+    enough_speakers,
+    percentile_interval,
+    resampled_uars,
+    ser_metrics,
+    speaker_counts,
+    uar,
+)
 
 _PERMUTATIONS = 9999
 
@@ -158,7 +166,7 @@ def compare_arms(arms: Mapping[str, Sequence[pd.DataFrame]], names: Sequence[str
             "utterances": len(seeds[0]),
             "by_corpus": {
                 str(corpus): {
-                    "uar": ser_metrics(rows["label"], rows["prediction"], names)["uar"],
+                    "uar": uar(rows["label"], rows["prediction"]),
                     "uar_interval": _interval(rows),
                     "chance_uar": 1 / rows["label"].nunique(),
                 }

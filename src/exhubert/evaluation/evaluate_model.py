@@ -20,7 +20,6 @@ from ..records import BuildSummary, Results, Run
 from .baselines import baseline_predictions
 from .calibration import fit_temperature
 from .comparison import compare_all, read_predictions
-from .plots import plot_confidence, plot_confusion, plot_groups
 from .predictions import predict_rows
 from .protocols import apply_protocol, hash_of_seen
 from .report import results as figures_of
@@ -143,6 +142,9 @@ def groups_of(results: Results) -> dict[str, Any]:
 
 
 def _write(results: Results, table: pd.DataFrame, output: Path) -> None:
+    # here, for importing the plots sets matplotlib's backend, which importing exhubert.evaluation must not
+    from .plots import plot_confidence, plot_confusion, plot_groups
+
     output.mkdir(parents=True, exist_ok=True)
     (output / Results.file).unlink(missing_ok=True)  # written last, its presence means that all files are complete
     table.to_csv(output / "predictions.csv", index=False)

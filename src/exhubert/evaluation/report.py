@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import confusion_matrix
 
 from ..files import markdown_table
 from .calibration import confidence_figures
-from .metrics import bootstrap_uar, class_figures, enough_speakers, ser_metrics, uar
+from .metrics import bootstrap_uar, enough_speakers, ser_metrics, uar
 from .ratings import rating_figures
 
 
@@ -37,7 +38,7 @@ def summarise(table: pd.DataFrame, names: list[str]) -> dict[str, Any]:
         "uar": figures.pop("uar"),
         "uar_interval": interval,
         **figures,
-        "confusion_matrix": class_figures(table["label"], table["prediction"], len(names))["confusion_matrix"],
+        "confusion_matrix": confusion_matrix(table["label"], table["prediction"], labels=range(len(names))).tolist(),
     }
 
 

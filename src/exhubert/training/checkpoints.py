@@ -1,6 +1,5 @@
 """Checkpoints of a training run: finds the one to resume from, and keeps runs from sharing a folder."""
 
-import json
 import zipfile
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def _checkpoints(folder: str | Path) -> list[Path]:
 def _is_complete(checkpoint: Path) -> bool:
     """Whether every file that a resumed run reads exists and can be opened."""
     try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        read_json(checkpoint / "trainer_state.json")
         for path in (checkpoint / "scheduler.pt", *_optimizer_files(checkpoint)):
             with zipfile.ZipFile(path) as archive:
                 if archive.testzip():
