@@ -18,7 +18,7 @@ TRAIN := --num_train_epochs 1
 SEEN := en de
 endif
 
-.PHONY: help install demo test test-upstream lint format bench clean
+.PHONY: help install demo test test-oldest test-newest test-upstream lint format bench clean
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -49,7 +49,13 @@ demo: install ## synthesise, build, extend, fine-tune, evaluate, write the card,
 	@echo "The card, with plots: $(RUN)/exhubert/README.md (synthetic speech: its figures say nothing about human speech)"
 
 test: install ## run the tests, in two processes of one thread each
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
+
+test-oldest: ## run the quick tests with the oldest versions promised, torch for CUDA among them (3 GB)
+	$(MAKE) test VENV=.venv-oldest CONSTRAINTS=constraints-oldest.txt TESTS='-m "not slow"'
+
+test-newest: ## run the quick tests with the newest Python promised
+	$(MAKE) test VENV=.venv-newest PYTHON=python3.13 TESTS='-m "not slow"'
 
 test-upstream: install ## run transformers' own common tests on our classes (fetches its source distribution)
 	$(BIN)/python tests/upstream/run.py
@@ -68,4 +74,4 @@ bench: install ## time prediction, training, loading and building against publis
 	$(BIN)/python recipes/bench.py all --size tiny --clips 8 --rounds 2 --json runs/bench.json
 
 clean: ## remove the environment, caches and runs
-	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache runs build src/*.egg-info
+	rm -rf $(VENV) .venv-oldest .venv-newest .cache .pytest_cache .mypy_cache .ruff_cache runs build src/*.egg-info
