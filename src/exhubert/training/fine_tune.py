@@ -145,7 +145,7 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         steps=trainer.state.global_step,
         best_checkpoint=Path(trainer.state.best_model_checkpoint or "none").name,
         seconds=elapsed.findings["seconds"],
-        memory_mb=peak_memory_mb(),
+        memory_mb=peak_memory_mb(args.device),
         validation={key.removeprefix("eval_"): value for key, value in validation.items()},
         invariants={type(c).__name__: c.findings for c in callbacks if hasattr(c, "findings")},
         gate_norms=_gate_norms(model),
