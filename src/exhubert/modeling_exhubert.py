@@ -375,7 +375,8 @@ class ExHuBERTModel(ExHuBERTPreTrainedModel, HubertModel):
                 f"at least {self.config.samples_per_frame} ({self.config.samples_per_frame / 16:g} ms at 16 kHz). "
                 "Pad or drop such clips."
             )
-        return super().forward(input_values, attention_mask, **kwargs)
+        # feature extractors return fp32, and transformers loads a model in the precision it is stored in
+        return super().forward(input_values.to(self.dtype), attention_mask, **kwargs)
 
 
 class ExHuBERTForSequenceClassification(ExHuBERTPreTrainedModel):
