@@ -233,8 +233,8 @@ def without(source, missing: str) -> str:
         found = "it is a model exported for onnxruntime: give the folder it was exported from."
     elif "trainer_state.json" in names and ("optimizer.pt" in names or "latest" in names):
         found = (
-            "it is a checkpoint of a training run, which holds only the trained weights: finish the run with "
-            f"`--resume true`, and pass its folder {path.parent}."
+            "it is a checkpoint of a training run and holds only the trained weights: pass the run's folder, "
+            f"{path.parent}, which holds the model when the run is finished."
         )
     elif inner and missing == CONFIG_NAME:
         found = f"but {inner} has one: pass that folder."

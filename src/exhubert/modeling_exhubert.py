@@ -475,7 +475,9 @@ def _refuse_hubert(source, kwargs):
             if is_published_layout(values)
             else ": extend a HuBERT with from_hubert() first"
         )
-        raise ValueError(f"{name} is not an ExHuBERT but a checkpoint of type {values.get('model_type')!r}{advice}.")
+        raise ValueError(
+            f"{name} is not an ExHuBERT but a checkpoint of type {values.get('model_type') or 'unknown'!r}{advice}."
+        )
 
 
 def _some(names, limit=6):

@@ -35,7 +35,7 @@ def checkpoint_kind(values: Mapping[str, Any]) -> str:
     >>> checkpoint_kind({"model_type": "hubert"})
     'hubert'
     """
-    return "published" if is_published_layout(values) else str(values.get("model_type"))
+    return "published" if is_published_layout(values) else str(values.get("model_type") or "unknown")
 
 
 def load_weights(model_class: Any, source: Any, values: Mapping[str, Any], dtype: torch.dtype, **options: Any) -> Any:
