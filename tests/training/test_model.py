@@ -3,13 +3,14 @@
 import pytest
 import torch
 
+from exhubert import ExHuBERTForSequenceClassification, identity_report
 from exhubert.training import (
     ModelArguments,
     load_for_training,
 )
 from exhubert.training.model import base_hubert
 
-from ..conftest import new_model, new_trainer
+from ..conftest import new_model, new_trainer, tiny_hubert
 
 
 def test_models_for_training_come_from_hubert_exhubert_and_published(hubert_folder, tmp_path):
@@ -54,3 +55,11 @@ def test_strictly_trained_model_becomes_its_hubert_again_when_the_gates_are_clos
         expected = hubert(speechlike).last_hidden_state
     assert not torch.allclose(trained, expected)
     torch.testing.assert_close(closed, expected, atol=1e-6, rtol=0)
+
+
+def test_a_weighted_layer_sum_can_be_trained_further_where_the_base_is_gone(tmp_path, speechlike):
+    hubert = tiny_hubert("pre_norm", use_weighted_layer_sum=True)
+    ExHuBERTForSequenceClassification.from_hubert(hubert, ["a", "b"]).save_pretrained(tmp_path)
+    model, _ = load_for_training(ModelArguments(model=str(tmp_path)), ["a", "b"])
+    base, reference = base_hubert(model)
+    assert "frozen copies" in reference and identity_report(model, base, speechlike).identical

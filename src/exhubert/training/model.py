@@ -82,7 +82,7 @@ def base_hubert(model: ExHuBERTForSequenceClassification):
     if base is not None:
         with contextlib.suppress(OSError):
             return load_hubert(base), f"base checkpoint {base}"
-    return hubert_of(model), "frozen copies (the base checkpoint is not at hand)"
+    return hubert_of(model.base_model), "frozen copies (the base checkpoint is not at hand)"
 
 
 def with_adapters(model: HubertForSequenceClassification, rank: int):
