@@ -116,7 +116,7 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
             folder.rmdir()  # created by the Trainer
         return dry_run(trainer, data)
     (folder / Run.file).unlink(missing_ok=True)  # written last: its presence marks a finished run
-    checkpoint = last_complete_checkpoint(folder) if args.resume else None
+    checkpoint = last_complete_checkpoint(folder, bool(args.load_best_model_at_end)) if args.resume else None
     settings = {"model": asdict(model_args), "data": asdict(data_args), "training": _reported(args)}
     with args.main_process_first(desc="comparing the settings"):
         _keep_settings(folder / "settings.json", Settings(json.loads(json.dumps(settings, default=str))), checkpoint)
