@@ -3,13 +3,14 @@
 import pytest
 import torch
 
+from exhubert.cli.main import main
 from exhubert.devices import choose_device, usable_accelerator
 from exhubert.evaluation.evaluate_model import evaluate_model
 from exhubert.inference import annotate, load_pipeline
 from exhubert.inference.annotation import AnnotationOptions
 from exhubert.training import fine_tune
 
-from .conftest import untrained
+from .conftest import untrained, write_tone
 from .training.conftest import settings
 
 
@@ -48,3 +49,13 @@ def test_a_device_that_cannot_be_used_is_a_sentence_that_names_those_that_can(de
 
 def test_the_cpu_can_be_chosen_by_name_index_or_device():
     assert {choose_device(device).type for device in ("cpu", -1, "-1", torch.device("cpu"))} == {"cpu"}
+
+
+def test_predict_on_a_device_that_is_not_there_is_one_line(tmp_path, capsys):
+    if torch.accelerator.is_available():
+        pytest.skip("this machine has an accelerator")
+    model = untrained(tmp_path / "model", 0)
+    capsys.readouterr()
+    assert main(["predict", str(write_tone(tmp_path / "a.wav")), "--model", str(model), "--device", "cuda"]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("exhubert: The device 'cuda' can't be used (") and printed.count("\n") == 1
