@@ -251,7 +251,7 @@ def without(source, missing: str) -> str:
 
 
 def _kind_of_file(path: Path) -> str:
-    folder = path.resolve().parent
+    folder = path.absolute().parent  # in the Hub cache, files are links to another folder
     if path.name.lower().endswith(_ARCHIVES):
         return f"an archive: unpack it, and pass the folder with {CONFIG_NAME} in it."
     if (folder / CONFIG_NAME).is_file():

@@ -130,7 +130,7 @@ def test_quantised_weights_are_refused(tmp_path):
         load_classifier(folder)
 
 
-def break_nothing_else(folder, what):
+def damage(folder, what):
     weights = folder / "model.safetensors"
     if what == "cut":
         weights.write_bytes(weights.read_bytes()[:-100])
@@ -145,6 +145,9 @@ def break_nothing_else(folder, what):
     elif what == "index":
         weights.unlink()
         (folder / "model.safetensors.index.json").write_text("[]")
+    elif what == "nested":
+        torch.save({"state_dict": load_file(weights)}, folder / "pytorch_model.bin")
+        weights.unlink()
     elif what == "none":
         weights.unlink()
     elif what == "onnx":
@@ -161,6 +164,7 @@ def break_nothing_else(folder, what):
         ("LFS", "a pointer of Git LFS, not the weights: fetch them with `git lfs pull`"),
         ("shard", "lacks model-00002-of-00002.safetensors, which model.safetensors.index.json lists"),
         ("index", "model.safetensors.index.json isn't an index of weights"),
+        ("nested", "pytorch_model.bin can't be read as a plain dictionary of tensors"),
         ("none", "has no weights .*; it holds config.json"),
         ("onnx", "a model exported for onnxruntime: give the folder it was exported from"),
         ("tensorflow", "it holds tf_model.h5, but only weights of PyTorch can be read"),
@@ -168,7 +172,7 @@ def break_nothing_else(folder, what):
 )
 def test_weights_that_are_missing_or_damaged_are_named(what, message, tmp_path):
     tiny_hubert("pre_norm").save_pretrained(tmp_path)
-    break_nothing_else(tmp_path, what)
+    damage(tmp_path, what)
     for load in (
         load_hubert,
         lambda folder: load_for_training(ModelArguments(model=str(folder)), LABELS),

@@ -63,3 +63,22 @@ def test_a_weighted_layer_sum_can_be_trained_further_where_the_base_is_gone(tmp_
     model, _ = load_for_training(ModelArguments(model=str(tmp_path)), ["a", "b"])
     base, reference = base_hubert(model)
     assert "frozen copies" in reference and identity_report(model, base, speechlike).identical
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_an_exhubert_stored_in_half_precision_is_compared_with_its_base_in_that_precision(
+    layout, dtype, tmp_path, speechlike
+):
+    tiny_hubert(layout).save_pretrained(tmp_path / "hubert")
+    extended = ExHuBERTForSequenceClassification.from_hubert(tmp_path / "hubert")
+    extended.to(dtype).save_pretrained(tmp_path / "half")
+    arguments = ModelArguments(model=str(tmp_path / "half"))
+    model, _ = load_for_training(arguments, ["calm", "angry", "glad"])
+    base, reference = base_hubert(model)
+    rounded = str(dtype).removeprefix("torch.")
+    assert reference == f"base checkpoint {tmp_path / 'hubert'}, rounded to {rounded} as the model was"
+    assert identity_report(model, base, speechlike).identical
+    with torch.no_grad():
+        model.blocks[1].frozen.attention.v_proj.weight[0, 0] += 0.01
+    base, _ = base_hubert(model)
+    assert not identity_report(model, base, speechlike).identical

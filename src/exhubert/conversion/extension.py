@@ -68,9 +68,7 @@ def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, *
     has_head = model is not model.base_model
     prefix = "hubert." if has_head else ""
     state = {
-        prefix + target: value
-        for key, value in hubert.base_model.state_dict().items()
-        for target in _extended_keys(key)
+        prefix + target: value for key, value in hubert.base_model.state_dict().items() for target in extended_keys(key)
     }
     head = {key for key in model.state_dict() if key.startswith(HEAD_PREFIXES)}
     if keep_head:
@@ -176,7 +174,7 @@ def _class_names(labels: Any, known: list[str]) -> list[str]:
     return names
 
 
-def _extended_keys(key: str) -> Iterator[str]:
+def extended_keys(key: str) -> Iterator[str]:
     """Names in an ExHuBERT of a weight of `HubertModel`: layers go to both copies, other names stay the same."""
     if key.startswith(LAYER_PREFIX):
         index, rest = key.removeprefix(LAYER_PREFIX).split(".", 1)

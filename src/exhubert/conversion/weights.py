@@ -97,7 +97,10 @@ def _read(path: Path, device: str) -> dict[str, torch.Tensor]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path, device)
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location=device, weights_only=True)
+        if not all(isinstance(value, torch.Tensor) for value in state.values()):
+            raise ValueError("it holds other values than tensors")
+        return state
     except Exception as error:  # torch raises its own pickle, zip and runtime errors
         raise OSError(
             f"{path} can't be read as a plain dictionary of tensors, and nothing else is unpickled. "

@@ -8,7 +8,7 @@ import torch
 from transformers import HubertForSequenceClassification
 
 from ..configuration_exhubert import read_config
-from ..conversion.extension import hubert_of
+from ..conversion.extension import extended_keys, hubert_of
 from ..conversion.folding import closed_gates
 from ..conversion.loading import checkpoint_kind, feature_extractor_of, load_hubert, load_weights, refuse_other
 from ..labels import label_maps, names_by_index
@@ -81,8 +81,31 @@ def base_hubert(model: ExHuBERTForSequenceClassification):
     base = model.config.base_checkpoint
     if base is not None:
         with contextlib.suppress(OSError):
-            return load_hubert(base), f"base checkpoint {base}"
+            hubert = load_hubert(base)
+            if rounded := _round_like(hubert.base_model, model.base_model):
+                return hubert.base_model, f"base checkpoint {base}, rounded to {rounded} as the model was"
+            return hubert, f"base checkpoint {base}"
     return hubert_of(model.base_model), "frozen copies (the base checkpoint is not at hand)"
+
+
+@torch.no_grad()
+def _round_like(hubert, model) -> str:
+    """Rounds the weights of a HuBERT that were rounded in the ExHuBERT, which was stored in half precision.
+
+    Returns:
+        The names of the precisions; empty if no weight of the ExHuBERT is a rounded weight of the HuBERT.
+    """
+    names, state = set(), model.state_dict()
+    for name, weight in hubert.state_dict().items():
+        copy = state.get(next(extended_keys(name)))
+        if copy is None or copy.shape != weight.shape or torch.equal(copy, weight):
+            continue
+        for dtype in (torch.float16, torch.bfloat16):
+            if torch.equal(copy, weight.to(dtype).to(copy.dtype)):
+                weight.copy_(copy)
+                names.add(str(dtype).removeprefix("torch."))
+                break
+    return " and ".join(sorted(names))
 
 
 def with_adapters(model: HubertForSequenceClassification, rank: int):
