@@ -2,11 +2,12 @@
 
 import difflib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers.models.hubert.configuration_hubert import HubertConfig
-from transformers.utils import logging
+from transformers.utils import CONFIG_NAME, logging
 
 logger = logging.get_logger(__name__)
 
@@ -24,6 +25,10 @@ _ATTRIBUTES = {
     "name_or_path", "num_feat_extract_layers", "num_labels", "output_attentions", "per_layer_config",
     "quantization_config", "task_specific_params", "torch_dtype", "use_cache",
 }  # fmt: skip
+
+
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".onnx", ".gguf", ".h5", ".msgpack")
 
 
 @strict
@@ -182,19 +187,81 @@ def read_config(source, **options) -> dict[str, Any]:
     """Reads the raw config.json of a folder or hub id, with one error type for all failures.
 
     Raises:
-        OSError: No config.json can be read; the message says what to do.
+        OSError: No config.json can be read; the message says what was found instead and what to do.
     """
+    path = Path(str(source), options.get("subfolder") or "")
+    if path.is_file() or (path.is_dir() and not (path / CONFIG_NAME).is_file()):
+        raise OSError(without(path, CONFIG_NAME))
     try:
         values, _ = HubertConfig.get_config_dict(source, **options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
+        if path.is_dir():
+            values = None
+        else:
+            raise OSError(
+                f"No config.json could be read from {str(source)!r}: it is neither a folder with one, nor a model in "
+                "the local Hub cache, nor a reachable hub id. Check the name; without network, download "
+                f"the model elsewhere (`hf download {source}`) and pass the folder. ({type(error).__name__})"
+            ) from error
+    if not values or not isinstance(values, dict):
         raise OSError(
-            f"No config.json could be read from {str(source)!r}: it is neither a folder with one, nor a model in the "
-            "local Hub cache, nor a reachable hub id. Check the name; without network, download "
-            f"the model elsewhere (`hf download {source}`) and pass the folder. ({type(error).__name__})"
-        ) from error
-    if not values:
-        raise OSError(f"{str(source)!r} contains no config.json: pass the folder of a saved model, or a hub id.")
+            f"{path / CONFIG_NAME} isn't the configuration of a model: expected a JSON object with fields such as "
+            "model_type. Save or download the model again."
+        )
     return values
+
+
+def without(source, missing: str) -> str:
+    """A sentence for a folder, file or hub id without what a model needs: what it is instead, and what to do."""
+    path = Path(source)
+    if path.is_file():
+        return f"{source} is {_kind_of_file(path)}"
+    if not path.is_dir():
+        return f"{source} has no {missing}: choose another model, or complete its download."
+    names = sorted(child.name for child in path.iterdir() if not child.name.startswith("."))
+    archives = [name for name in names if name.lower().endswith(_ARCHIVES)]
+    foreign = [name for name in names if name.lower().endswith((".h5", ".msgpack", ".gguf"))]
+    inner = next((file.parent for depth in ("*", "*/*") for file in sorted(path.glob(f"{depth}/{CONFIG_NAME}"))), None)
+    if not names:
+        found = "it is empty: pass the folder of a saved model, or a hub id."
+    elif "adapter_config.json" in names:
+        found = (
+            "it holds an adapter (LoRA), which is a part of a model: merge it into its base with peft "
+            "(`PeftModel.from_pretrained(BASE, FOLDER).merge_and_unload().save_pretrained(NEW)`), and pass that folder."
+        )
+    elif "model.onnx" in names:
+        found = "it is a model exported for onnxruntime: give the folder it was exported from."
+    elif "trainer_state.json" in names and ("optimizer.pt" in names or "latest" in names):
+        found = (
+            "it is a checkpoint of a training run and holds only the trained weights: pass the run's folder, "
+            f"{path.parent}, which holds the model when the run is finished."
+        )
+    elif inner and missing == CONFIG_NAME:
+        found = f"but {inner} has one: pass that folder."
+    elif any(name.startswith("checkpoint-") for name in names):
+        found = "it is the folder of an unfinished training run: finish it with `--resume true`."
+    elif foreign:
+        found = f"it holds {foreign[0]}, but only weights of PyTorch can be read: look for those, or convert it."
+    elif archives:
+        found = f"it holds the archive {archives[0]}: unpack it, and pass the folder with {CONFIG_NAME} in it."
+    else:
+        listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        found = f"it holds {listed}: pass a folder written by save_pretrained(), or complete the download."
+    return f"{source} has no {missing}; {found}"
+
+
+def _kind_of_file(path: Path) -> str:
+    folder = path.absolute().parent  # in the Hub cache, files are links to another folder
+    if path.name.lower().endswith(_ARCHIVES):
+        return f"an archive: unpack it, and pass the folder with {CONFIG_NAME} in it."
+    if (folder / CONFIG_NAME).is_file():
+        return f"one file of a model: pass its folder, {folder}."
+    if path.suffix.lower() in _WEIGHTS:
+        return (
+            f"a file of weights without a {CONFIG_NAME}, such as those of fairseq: pass the folder of a model in "
+            "transformers' format, written by save_pretrained(), or its hub id."
+        )
+    return "a file: pass the folder of a saved model, or a hub id."
 
 
 def is_published_layout(values: Mapping[str, Any]) -> bool:

@@ -375,7 +375,8 @@ class ExHuBERTModel(ExHuBERTPreTrainedModel, HubertModel):
                 f"at least {self.config.samples_per_frame} ({self.config.samples_per_frame / 16:g} ms at 16 kHz). "
                 "Pad or drop such clips."
             )
-        return super().forward(input_values, attention_mask, **kwargs)
+        # feature extractors return fp32, and transformers loads a model in the precision it is stored in
+        return super().forward(input_values.to(self.dtype), attention_mask, **kwargs)
 
 
 class ExHuBERTForSequenceClassification(ExHuBERTPreTrainedModel):
@@ -414,6 +415,13 @@ class ExHuBERTForSequenceClassification(ExHuBERTPreTrainedModel):
         pooled = projected.masked_fill(~speech, 0.0).sum(dim=1) / speech.sum(dim=1)
         return self.classifier(pooled)
 
+    def features(self, last_hidden_state, hidden_states):
+        """What the head classifies, `(batch, frames, hidden)`: the last state, or the weighted sum of all states."""
+        if not self.config.use_weighted_layer_sum:
+            return last_hidden_state
+        weights = self.layer_weights.softmax(dim=-1)
+        return sum(weight * state for weight, state in zip(weights, hidden_states, strict=True))
+
     @can_return_tuple
     def forward(self, input_values, attention_mask=None, labels=None, **kwargs):
         """Computes logits, and the loss if labels are given.
@@ -434,10 +442,7 @@ class ExHuBERTForSequenceClassification(ExHuBERTPreTrainedModel):
         return_states = kwargs.pop("output_hidden_states", None)
         return_states = self.config.output_hidden_states if return_states is None else return_states
         outputs = self.hubert(input_values, attention_mask, output_hidden_states=weighted or return_states, **kwargs)
-        features = outputs.last_hidden_state
-        if weighted:
-            weights = self.layer_weights.softmax(dim=-1)
-            features = sum(weight * state for weight, state in zip(weights, outputs.hidden_states, strict=True))
+        features = self.features(outputs.last_hidden_state, outputs.hidden_states)
         logits = self.classify(features, attention_mask)
         loss = None
         if labels is not None:
@@ -474,7 +479,9 @@ def _refuse_hubert(source, kwargs):
             if is_published_layout(values)
             else ": extend a HuBERT with from_hubert() first"
         )
-        raise ValueError(f"{name} is not an ExHuBERT but a checkpoint of type {values.get('model_type')!r}{advice}.")
+        raise ValueError(
+            f"{name} is not an ExHuBERT but a checkpoint of type {values.get('model_type') or 'unknown'!r}{advice}."
+        )
 
 
 def _some(names, limit=6):

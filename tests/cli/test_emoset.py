@@ -148,3 +148,14 @@ def test_corpora_without_speaker_names_say_so(tmp_path, capsys):
     assert main(["emoset", "build", "--corpus", f"own={root}", "--output", str(tmp_path / "out")]) == 0
     assert "NOT speaker-independent" in capsys.readouterr().out
     assert json.loads((tmp_path / "out/summary.json").read_text())["own"]["speaker_independent"] is False
+
+
+def test_a_root_of_archives_says_to_unpack_them(tmp_path, capsys):
+    (tmp_path / "EmoDB.zip").write_bytes(b"PK\xbc")
+    for command in (["build", "--output", str(tmp_path / "out")], ["verify"]):
+        for root, message in (
+            (tmp_path, "holds no corpus but EmoDB.zip: unpack"),
+            (tmp_path / "EmoDB.zip", "is an archive: unpack it"),
+        ):
+            assert main(["emoset", *command, "--root", str(root)]) == 1
+            assert message in capsys.readouterr().err

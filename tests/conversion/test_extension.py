@@ -109,7 +109,25 @@ def test_labels_may_be_names_a_map_or_a_number(labels, expected):
     assert model.config.label2id == {name: index for index, name in enumerate(expected)}
 
 
-@pytest.mark.parametrize("labels", ["happy", 0, -1, [], ["a", "a"], [1, 2]])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        "happy",
+        0,
+        -1,
+        True,
+        2.0,
+        [],
+        {},
+        ["a", "a"],
+        ["a", " "],
+        [1, 2],
+        {"a": 0},
+        {0: "a", 2: "b"},
+        {0: 1, 1: 2},
+        {"a", "b"},
+    ],
+)
 def test_labels_that_name_no_classes_are_refused(labels):
     with pytest.raises(ValueError, match="labels is .*; expected distinct class names"):
         ExHuBERTForSequenceClassification.from_hubert(tiny_hubert("pre_norm"), labels=labels)

@@ -24,7 +24,7 @@ from exhubert.training import (
 from exhubert.training.callbacks import DisjointSpeakersCallback, gate_norms
 from exhubert.training.model import base_hubert
 
-from ..conftest import new_model, new_trainer, real_batch
+from ..conftest import new_model, new_trainer, real_batch, tiny_hubert
 from .conftest import LABELS, settings
 
 NAMES = ["low_negative", "low_neutral", "low_positive", "high_negative", "high_neutral", "high_positive"]
@@ -245,3 +245,12 @@ def test_a_run_is_resumed_with_the_options_it_began_with_also_where_it_was_moved
     again = fine_tune(*arguments(tmp_path / "moved", resume=True))
     assert again.best_checkpoint == run.best_checkpoint != "none"
     assert again.validation["loss"] == run.validation["loss"]
+
+
+def test_a_half_precision_hubert_with_a_weighted_layer_sum_is_trained_and_saved_in_fp32(tone_dataset, tmp_path):
+    tiny_hubert("pre_norm", use_weighted_layer_sum=True).half().save_pretrained(tmp_path / "hubert")
+    run = fine_tune(*settings(tmp_path / "hubert", tone_dataset, tmp_path / "run", max_steps=1))
+    identity = run.invariants["ZeroInitIdentityCallback"]
+    assert identity["identical"] and identity["logits"] == 0.0 and identity["reference"].startswith("base checkpoint")
+    weights = load_file(tmp_path / "run" / "model.safetensors")
+    assert {weight.dtype for weight in weights.values()} == {torch.float32} and "layer_weights" in weights

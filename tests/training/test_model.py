@@ -3,13 +3,14 @@
 import pytest
 import torch
 
+from exhubert import ExHuBERTForSequenceClassification, identity_report
 from exhubert.training import (
     ModelArguments,
     load_for_training,
 )
 from exhubert.training.model import base_hubert
 
-from ..conftest import new_model, new_trainer
+from ..conftest import new_model, new_trainer, tiny_hubert
 
 
 def test_models_for_training_come_from_hubert_exhubert_and_published(hubert_folder, tmp_path):
@@ -54,3 +55,30 @@ def test_strictly_trained_model_becomes_its_hubert_again_when_the_gates_are_clos
         expected = hubert(speechlike).last_hidden_state
     assert not torch.allclose(trained, expected)
     torch.testing.assert_close(closed, expected, atol=1e-6, rtol=0)
+
+
+def test_a_weighted_layer_sum_can_be_trained_further_where_the_base_is_gone(tmp_path, speechlike):
+    hubert = tiny_hubert("pre_norm", use_weighted_layer_sum=True)
+    ExHuBERTForSequenceClassification.from_hubert(hubert, ["a", "b"]).save_pretrained(tmp_path)
+    model, _ = load_for_training(ModelArguments(model=str(tmp_path)), ["a", "b"])
+    base, reference = base_hubert(model)
+    assert "frozen copies" in reference and identity_report(model, base, speechlike).identical
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_an_exhubert_stored_in_half_precision_is_compared_with_its_base_in_that_precision(
+    layout, dtype, tmp_path, speechlike
+):
+    tiny_hubert(layout).save_pretrained(tmp_path / "hubert")
+    extended = ExHuBERTForSequenceClassification.from_hubert(tmp_path / "hubert")
+    extended.to(dtype).save_pretrained(tmp_path / "half")
+    arguments = ModelArguments(model=str(tmp_path / "half"))
+    model, _ = load_for_training(arguments, ["calm", "angry", "glad"])
+    base, reference = base_hubert(model)
+    rounded = str(dtype).removeprefix("torch.")
+    assert reference == f"base checkpoint {tmp_path / 'hubert'}, rounded to {rounded} as the model was"
+    assert identity_report(model, base, speechlike).identical
+    with torch.no_grad():
+        model.blocks[1].frozen.attention.v_proj.weight[0, 0] += 0.01
+    base, _ = base_hubert(model)
+    assert not identity_report(model, base, speechlike).identical

@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import Any
 
 import torch
-from transformers import HubertConfig, HubertForSequenceClassification
+from transformers import HubertConfig, HubertForSequenceClassification, HubertModel
 from transformers.utils import logging
 
 from ..configuration_exhubert import ExHuBERTConfig
@@ -16,7 +16,6 @@ from ..labels import SIX_CLASSES, label_maps, names_by_index
 from ..modeling_exhubert import (
     HEAD_PREFIXES,
     SPEC_AUGMENT_VECTOR,
-    ExHuBERTForSequenceClassification,
     ExHuBERTPreTrainedModel,
 )
 from .loading import HUBERT_CLASSES, load_hubert
@@ -69,15 +68,14 @@ def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, *
     has_head = model is not model.base_model
     prefix = "hubert." if has_head else ""
     state = {
-        prefix + target: value
-        for key, value in hubert.base_model.state_dict().items()
-        for target in _extended_keys(key)
+        prefix + target: value for key, value in hubert.base_model.state_dict().items() for target in extended_keys(key)
     }
     head = {key for key in model.state_dict() if key.startswith(HEAD_PREFIXES)}
     if keep_head:
         state |= {key: value for key, value in hubert.state_dict().items() if key in head}
         if "layer_weights" in state:
-            state["layer_weights"] = _spread_layer_weights(state["layer_weights"])
+            normed = config.do_stable_layer_norm and config.tie_last_hidden_states
+            state["layer_weights"] = _spread_layer_weights(state["layer_weights"], bool(normed))
     elif has_head:
         logger.warning("Initialising a new classification head for classes %s.", ", ".join(config.id2label.values()))
 
@@ -94,17 +92,22 @@ def extend_hubert(cls, source: Any, labels: Sequence[str] | int | None = None, *
     return model.eval()
 
 
-def hubert_of(model: ExHuBERTForSequenceClassification) -> HubertForSequenceClassification:
+def hubert_of(model: ExHuBERTPreTrainedModel) -> HubertForSequenceClassification | HubertModel:
     """Extracts the plain HuBERT from an ExHuBERT: the frozen copies and all weights outside the blocks, head included.
 
     If the model is untrained, or only its blocks and head were trained, these are the weights of the HuBERT it was
-    extended from.
+    extended from. An `ExHuBERTModel`, which has no head, gives a `HubertModel`.
+
+    Raises:
+        ValueError: The head weighs all states of the ExHuBERT, of which a HuBERT has only half.
     """
     fields = {key: copy.deepcopy(getattr(model.config, key)) for key in hubert_fields() - {"tie_last_hidden_states"}}
     fields["layerdrop"] = model.config.layerdrop
-    if fields["use_weighted_layer_sum"]:
+    has_head = model is not model.base_model
+    if has_head and fields["use_weighted_layer_sum"]:
         raise ValueError("A weighted layer sum over an ExHuBERT's states has no counterpart in a HuBERT.")
-    hubert = HubertForSequenceClassification(HubertConfig(**(fields | {"num_hidden_layers": len(model.blocks)})))
+    hubert_class = HubertForSequenceClassification if has_head else HubertModel
+    hubert = hubert_class(HubertConfig(**(fields | {"num_hidden_layers": len(model.blocks)})))
     state = {
         key.replace(".frozen.", "."): value
         for key, value in model.state_dict().items()
@@ -155,20 +158,23 @@ def _extended_config(hubert, labels, config_fields) -> tuple[ExHuBERTConfig, boo
 
 def _class_names(labels: Any, known: list[str]) -> list[str]:
     """Class names from the `labels` argument; a number equal to the number of `known` names selects those."""
+    names: list[Any] = []
     if isinstance(labels, Mapping):
-        names = names_by_index(labels)
-    elif isinstance(labels, Integral) and int(labels) > 0:
+        if sorted(map(str, labels)) == sorted(map(str, range(len(labels)))):
+            names = names_by_index(labels)
+    elif isinstance(labels, Integral) and not isinstance(labels, bool) and int(labels) > 0:
         names = known if labels == len(known) else [f"LABEL_{index}" for index in range(int(labels))]
     elif isinstance(labels, Sequence) and not isinstance(labels, str):
         names = list(labels)
-    else:
-        names = []
-    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-        raise ValueError(f"labels is {labels!r}; expected distinct class names in logit order, or their number.")
+    if not names or not all(isinstance(name, str) and name.strip() for name in names) or len(set(names)) != len(names):
+        raise ValueError(
+            f"labels is {labels!r}; expected distinct class names in logit order, such as ['calm', 'angry'], a "
+            "dictionary from each index to its name, such as {0: 'calm', 1: 'angry'}, or the number of classes."
+        )
     return names
 
 
-def _extended_keys(key: str) -> Iterator[str]:
+def extended_keys(key: str) -> Iterator[str]:
     """Names in an ExHuBERT of a weight of `HubertModel`: layers go to both copies, other names stay the same."""
     if key.startswith(LAYER_PREFIX):
         index, rest = key.removeprefix(LAYER_PREFIX).split(".", 1)
@@ -178,7 +184,13 @@ def _extended_keys(key: str) -> Iterator[str]:
         yield key
 
 
-def _spread_layer_weights(weights: torch.Tensor) -> torch.Tensor:
-    """Splits each state's weight between the two states equal to it at step 0, so the weighted sum stays the same."""
+def _spread_layer_weights(weights: torch.Tensor, last_is_normed: bool) -> torch.Tensor:
+    """Splits each state's weight between the two states equal to it at step 0, so the weighted sum stays the same.
+
+    If the last state is the one after the final norm, the last frozen output isn't equal to it and gets no weight.
+    """
     halves = (weights[1:] - math.log(2)).repeat_interleave(2)
+    if last_is_normed:
+        halves[-1] = weights[-1]
+        halves[-2] = weights.min() - 100  # e^-100 is nothing beside the other weights in fp32
     return torch.cat([weights[:1], halves])

@@ -18,8 +18,10 @@ class IdentityReport:
 
     Attributes:
         hidden_states: Over block inputs, frozen outputs, block outputs and the last hidden state.
-        logits: Over the logits, with the ExHuBERT's head on both if the HuBERT has none; None without a head.
-        logit_tolerance: 0.0; 1e-6 for a weighted sum of layers, which sums twice as many states.
+        logits: Over the logits, with the ExHuBERT's head on both if the HuBERT has none of that form; None without a
+            head.
+        logit_tolerance: 0.0; for a weighted layer sum of the HuBERT's own head, which sums half as many states, 1e-6
+            times the largest value in them (at least 1).
         identical: Whether the hidden states are equal bit for bit and the logits within their tolerance.
     """
 
@@ -63,21 +65,43 @@ def identity_report(
     align(hubert)
     with _evaluating(model, hubert):
         outputs = model.base_model(**inputs, output_hidden_states=True)
-        hubert_outputs = hubert.base_model(**inputs, output_hidden_states=True)
-        pairs = [(outputs.last_hidden_state, hubert_outputs.last_hidden_state)]
-        for index, state in enumerate(hubert_outputs.hidden_states):
-            pairs += [(outputs.hidden_states[i], state) for i in (2 * index - 1, 2 * index) if 0 <= i < 2 * layers]
-        hidden = max((a - b).abs().max().item() for a, b in pairs)
-        logits = None
+        last, states = _expected_states(model, hubert, inputs)
+        pairs = [(outputs.last_hidden_state, last), *zip(outputs.hidden_states, states, strict=True)]
+        hidden = torch.stack([(a - b).abs().max() for a, b in pairs]).max().item()  # of NaN, too, it is NaN
+        logits, tolerance = None, 0.0
         if isinstance(model, ExHuBERTForSequenceClassification):
-            has_head = isinstance(hubert, HubertForSequenceClassification)
-            if has_head and hubert.config.id2label == model.config.id2label:
+            if _has_head_of(model, hubert):
                 expected = hubert(**inputs).logits
+                if model.config.use_weighted_layer_sum:
+                    tolerance = 1e-6 * max(1.0, *(state.abs().max().item() for state in states))
             else:
-                expected = model.classify(hubert_outputs.last_hidden_state, inputs.get("attention_mask"))
+                expected = model.classify(model.features(last, states), inputs.get("attention_mask"))
             # not model(...), which the Trainer wraps in autocast for mixed precision, unlike the calls above
             logits = (type(model).forward(model, **inputs).logits - expected).abs().max().item()
-    return IdentityReport(hidden, logits, 1e-6 if model.config.use_weighted_layer_sum else 0.0)
+    return IdentityReport(hidden, logits, tolerance)
+
+
+def _expected_states(model, hubert, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The last state and all states that the ExHuBERT must have, computed by the HuBERT: each layer's output twice."""
+    ties = getattr(hubert.config, "tie_last_hidden_states", None)
+    hubert.config.tie_last_hidden_states = False  # the last block's frozen output is compared before the final norm
+    try:
+        outputs = hubert.base_model(**inputs, output_hidden_states=True)
+    finally:
+        hubert.config.tie_last_hidden_states = ties
+    first, *layers = outputs.hidden_states
+    states = [first, *(state for layer in layers for state in (layer, layer))]
+    if model.config.tie_last_hidden_states:
+        states[-1] = outputs.last_hidden_state
+    return outputs.last_hidden_state, states
+
+
+def _has_head_of(model: ExHuBERTForSequenceClassification, hubert) -> bool:
+    """Whether the HuBERT's head has the same classes and form as the model's, so that their logits can be compared."""
+    same = ("id2label", "classifier_proj_size", "use_weighted_layer_sum")
+    return isinstance(hubert, HubertForSequenceClassification) and all(
+        getattr(hubert.config, field) == getattr(model.config, field) for field in same
+    )
 
 
 def signal_like_speech(seconds: float = 3.0, seed: int = 0) -> torch.Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import (
     AutoFeatureExtractor,
     HubertConfig,
@@ -18,6 +19,7 @@ from transformers.utils import logging
 from ..configuration_exhubert import ExHuBERTConfig, is_published_layout, read_config, sees_padding
 from ..modeling_exhubert import SPEC_AUGMENT_VECTOR, ExHuBERTForSequenceClassification
 from .session import OnnxModel, is_exported
+from .weights import check_weights
 
 logger = logging.get_logger(__name__)
 
@@ -33,10 +35,31 @@ def checkpoint_kind(values: Mapping[str, Any]) -> str:
     >>> checkpoint_kind({"model_type": "hubert"})
     'hubert'
     """
-    return "published" if is_published_layout(values) else str(values.get("model_type"))
+    return "published" if is_published_layout(values) else str(values.get("model_type") or "unknown")
 
 
-def load_classifier(source: str | Path) -> Any:
+def load_weights(model_class: Any, source: Any, values: Mapping[str, Any], dtype: torch.dtype, **options: Any) -> Any:
+    """Calls `from_pretrained` of a class after its weight files were checked; every checkpoint is loaded through this.
+
+    transformers computes in the precision in which the weights are stored. Here it is `dtype`, whatever they are stored
+    in, which is logged once if the two differ.
+
+    Args:
+        model_class: Class whose `from_pretrained` is called.
+        source: Folder or hub id.
+        values: Content of its config.json.
+        dtype: Precision of the model.
+        **options: Further arguments of `from_pretrained`.
+
+    Raises:
+        ValueError: The weights are quantised.
+        OSError: A weight file is missing or damaged.
+    """
+    check_weights(source, values, dtype)
+    return model_class.from_pretrained(source, dtype=dtype, **options)
+
+
+def load_classifier(source: str | Path, dtype: torch.dtype = torch.float32) -> Any:
     """Loads a finished classifier: an ExHuBERT, a plain HuBERT with a head, or an exported ONNX model.
 
     `AutoModelForAudioClassification` would read the published layout as a plain HuBERT without its gates, and would
@@ -44,6 +67,7 @@ def load_classifier(source: str | Path) -> Any:
 
     Args:
         source: Folder or hub id.
+        dtype: Precision of the model, whatever the weights are stored in; an exported model keeps its own.
 
     Returns:
         An `ExHuBERTForSequenceClassification`, `HubertForSequenceClassification` or `OnnxModel` in eval mode.
@@ -58,27 +82,31 @@ def load_classifier(source: str | Path) -> Any:
     values = read_config(source)
     kind = checkpoint_kind(values)
     if kind == ExHuBERTConfig.model_type:
-        return ExHuBERTForSequenceClassification.from_pretrained(source, config=ExHuBERTConfig.from_dict(values))
+        config = ExHuBERTConfig.from_dict(values)
+        return load_weights(ExHuBERTForSequenceClassification, source, values, dtype, config=config)
     if kind == "published":
         raise ValueError(
             f"{source} is an ExHuBERT in the published layout: convert it first, with recipes/convert.py or "
             "ExHuBERTForSequenceClassification.from_published(...).save_pretrained(FOLDER)."
         )
-    model = load_hubert(source, values)
+    model = load_hubert(source, values, dtype)
     if not isinstance(model, HubertForSequenceClassification):
         raise ValueError(f"{source} is a {type(model).__name__} without a classification head: fine-tune it first.")
     return model
 
 
-def load_hubert(source: str | os.PathLike[str], values: Mapping[str, Any] | None = None) -> Any:
+def load_hubert(
+    source: str | os.PathLike[str], values: Mapping[str, Any] | None = None, dtype: torch.dtype = torch.float32
+) -> Any:
     """Loads a HuBERT completely, as an instance of the class that saved it.
 
     Args:
         source: Folder or hub id of a `HubertModel`, `HubertForSequenceClassification` or `HubertForCTC`.
         values: Content of its config.json, if the caller has read it already.
+        dtype: Precision of the model, whatever the weights are stored in.
 
     Raises:
-        ValueError: The checkpoint is of another kind.
+        ValueError: The checkpoint is of another kind, or quantised.
         RuntimeError: The checkpoint lacks weights or holds unknown ones.
         OSError: The checkpoint can't be read or reached.
     """
@@ -88,19 +116,29 @@ def load_hubert(source: str | os.PathLike[str], values: Mapping[str, Any] | None
         raise ValueError(f"{source} already is an ExHuBERT: load it with from_pretrained().")
     if kind == "published":
         raise ValueError(f"{source} is an ExHuBERT in the published layout: load it with from_published().")
-    if kind != "hubert" or architecture not in HUBERT_CLASSES:
-        raise ValueError(
-            f"{source} holds {architecture} of type {kind!r}, not a HuBERT that can be extended "
-            f"({', '.join(HUBERT_CLASSES)})."
-        )
-    model, info = HUBERT_CLASSES[architecture].from_pretrained(
-        source, config=HubertConfig.from_dict(dict(values)), output_loading_info=True
+    refuse_other(source, values)
+    config = HubertConfig.from_dict(dict(values))
+    model, info = load_weights(
+        HUBERT_CLASSES[architecture], source, values, dtype, config=config, output_loading_info=True
     )
     problems = {name: [key for key in map(str, keys) if not _is_optional(key)] for name, keys in info.items()}
     problems = {name: sorted(keys) for name, keys in problems.items() if keys}
     if problems:
         raise RuntimeError(f"{source} is not a complete {architecture}: {problems}.")
     return model
+
+
+def refuse_other(source: Any, values: Mapping[str, Any]) -> None:
+    """Raises `ValueError` if a config.json is neither that of a HuBERT nor that of an ExHuBERT."""
+    architecture = (values.get("architectures") or ["HubertModel"])[0]
+    if (kind := checkpoint_kind(values)) in (ExHuBERTConfig.model_type, "published"):
+        return
+    if kind != "hubert" or architecture not in HUBERT_CLASSES:
+        found = architecture if values.get("architectures") else "a model"
+        raise ValueError(
+            f"{source} holds {found} of type {kind!r}; expected an ExHuBERT or a HuBERT "
+            f"({', '.join(HUBERT_CLASSES)}), such as facebook/hubert-base-ls960."
+        )
 
 
 def _is_optional(key: str) -> bool:

@@ -1,25 +1,29 @@
 """Loads the ExHuBERT checkpoint published with the paper, and reproduces its computation as a reference."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from transformers import HubertConfig, HubertForSequenceClassification
 
 from ..configuration_exhubert import ExHuBERTConfig, read_config
 from ..labels import SIX_CLASSES, label_maps, names_by_index
 from ..modeling_exhubert import SPEC_AUGMENT_VECTOR
 from .extension import LAYER_PREFIX, hubert_fields
+from .weights import check_weights, read_weights
 
 PUBLISHED_REPOSITORY = "amiriparian/ExHuBERT"
 PUBLISHED_LICENSE = "cc-by-nc-sa-4.0"
 
 
-def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity_gates: bool = False, **config_fields):
+def load_published(
+    cls,
+    source: str | Path = PUBLISHED_REPOSITORY,
+    drop_identity_gates: bool = False,
+    dtype: torch.dtype = torch.float32,
+    **config_fields,
+):
     """Loads an ExHuBERT from the published layout, which current versions of transformers can't read.
 
     Args:
@@ -27,17 +31,18 @@ def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity
         source: Folder or hub id with the published `config.json` and weights (`pytorch_model.bin`, read without
             unpickling code, or safetensors).
         drop_identity_gates: Whether to drop frozen gates that are exactly the identity. The outputs stay the same.
+        dtype: Precision of the model, whatever the weights are stored in.
         **config_fields: Fields of `ExHuBERTConfig` to set, such as `frozen_dropout=True` for the published training.
 
     Returns:
-        An instance of `cls` in eval mode, in the precision of the checkpoint.
+        An instance of `cls` in eval mode.
 
     Raises:
         ValueError: The checkpoint isn't in the published layout.
         RuntimeError: A weight is missing or unexpected.
         OSError: The checkpoint can't be read or downloaded.
     """
-    fields, published_state = read_published(source)
+    fields, published_state = read_published(source, dtype)
     state = _own_memory({_from_published_key(key): value for key, value in published_state.items()})
     frozen_gates = _frozen_gates(state)
     if drop_identity_gates:
@@ -64,14 +69,17 @@ def load_published(cls, source: str | Path = PUBLISHED_REPOSITORY, drop_identity
     return model.eval()
 
 
-def read_published(source: str | Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def read_published(
+    source: str | Path, dtype: torch.dtype = torch.float32
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """Reads a checkpoint in the published layout as `(configuration fields, state dict with published names)`.
 
     Only fields of `ExHuBERTConfig` are returned. Layers and classes are counted from the weights, and placeholder class
     names are replaced by the six EmoSet++ classes. Raises the same errors as [`load_published`].
     """
     values = read_config(source)
-    state = _read_weights(source)
+    check_weights(source, values, dtype)
+    state = read_weights(source, dtype)
     state = {key.removeprefix("module."): value for key, value in state.items()}
     layers = {int(key.split(".")[3]) for key in state if key.startswith(f"hubert.{LAYER_PREFIX}")}
     gates = {int(key.split(".")[3]) for key in state if ".gate_bb_linear.weight" in key}
@@ -108,7 +116,7 @@ def published_logits(source: str | Path, input_values: torch.Tensor, attention_m
 
     Args:
         source: Folder or hub id in the published layout.
-        input_values: `(batch, samples)`, 16 kHz, in the dtype of the checkpoint.
+        input_values: `(batch, samples)`, 16 kHz.
         attention_mask: `(batch, samples)` or None.
 
     Returns:
@@ -141,15 +149,13 @@ def published_logits(source: str | Path, input_values: torch.Tensor, attention_m
 
 
 def _own_memory(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Clones tensors that share memory, or training one would change the other, and casts mixed dtypes to fp32."""
-    dtypes = {value.dtype for value in state.values() if value.is_floating_point()}
+    """Clones tensors that share memory, or training one would change the other."""
     seen: set[int] = set()
     result = {}
     for key, value in state.items():
         storage = value.untyped_storage().data_ptr()
-        value = value.clone() if storage in seen else value
+        result[key] = value.clone() if storage in seen else value
         seen.add(storage)
-        result[key] = value.float() if len(dtypes) > 1 and value.is_floating_point() else value
     return result
 
 
@@ -179,39 +185,3 @@ def _frozen_gates(state: Mapping[str, torch.Tensor]) -> list[int]:
 def _is_identity(state: Mapping[str, torch.Tensor], block: int) -> bool:
     weight, bias = (state[f"hubert.{LAYER_PREFIX}{block}.frozen_gate.{name}"] for name in ("weight", "bias"))
     return torch.equal(weight, torch.eye(len(weight), dtype=weight.dtype)) and not bias.any()
-
-
-def _read_weights(source: str | Path) -> dict[str, torch.Tensor]:
-    """Reads all tensors of a checkpoint, sharded or not, from safetensors or pickle; pickled code is refused."""
-    folder = Path(source) if Path(source).is_dir() else Path(_download(str(source)))
-    for name, read in (("model.safetensors", _read_safetensors), ("pytorch_model.bin", _read_pickle)):
-        index = folder / f"{name}.index.json"
-        if index.is_file():
-            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-            return {key: value for shard in shards for key, value in read(folder / shard).items()}
-        if (folder / name).is_file():
-            return read(folder / name)
-    raise OSError(f"{source} contains neither model.safetensors nor pytorch_model.bin: the download may be incomplete.")
-
-
-def _download(repository: str) -> str:
-    from huggingface_hub import snapshot_download
-
-    return snapshot_download(repository, allow_patterns=["*.json", "*.safetensors", "*.bin"])
-
-
-def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise OSError(f"{path} is damaged or its download is incomplete. ({error})") from error
-
-
-def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises its own pickle, zip and runtime errors
-        raise OSError(
-            f"{path} can't be read as a plain dictionary of tensors, and nothing else is unpickled. "
-            f"({type(error).__name__}: {str(error).splitlines()[0]})"
-        ) from error

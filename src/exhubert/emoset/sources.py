@@ -51,7 +51,12 @@ def find_corpora(place: str | Path | None = None, corpora: Sequence[str] | None 
     place = Path(place).expanduser()
     if not place.exists():
         raise FileNotFoundError(f"{place}: there is no such folder or file.")
+    if _is_archive(place):
+        raise ValueError(f"{place} is an archive: unpack it, and give the folder.")
     sources = _from_file(place) if place.is_file() else _from_folder(place)
+    archives = [path.name for path in sorted(place.glob("*")) if _is_archive(path)]
+    if archives and not sources.found:
+        raise ValueError(f"{place} holds no corpus but {', '.join(archives)}: unpack each into a folder of its own.")
     if corpora is None:
         return sources
     for corpus in corpora:
@@ -88,6 +93,10 @@ def _from_folder(root: Path) -> Sources:
             folders[corpus] = folder
     root_corpus = by_name.get(_plain(root.name)) or (None if folders else recognise(root))
     return Sources({root_corpus: root}, []) if root_corpus and not folders else Sources(folders, unknown)
+
+
+def _is_archive(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
 def _plain(name: str) -> str:

@@ -7,12 +7,12 @@ from typing import Any
 
 import datasets
 import pandas as pd
-import torch
 
 from ..configuration_exhubert import window_seconds
 from ..conversion.loading import feature_extractor_of, load_classifier
 from ..conversion.session import OnnxModel
 from ..cpu import keep_freed_memory, use_kernels
+from ..devices import choose_device
 from ..emoset.dataset import load
 from ..files import read_json, write_json
 from ..labels import names_by_index
@@ -88,7 +88,7 @@ def evaluate_model(
         raise ValueError(f"Baselines learn from the train partition, so they can't be tested on {partition}.")
     if baselines and training is None:
         raise ValueError(f"{data} has no train partition for the baselines to learn from.")
-    network = load_classifier(model).to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
+    network = load_classifier(model).to(choose_device())
     keep_freed_memory()
     if not isinstance(network, OnnxModel):
         use_kernels(network, kernels)

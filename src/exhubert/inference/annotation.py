@@ -100,7 +100,7 @@ def annotate(
     options, output = options or AnnotationOptions(), Path(output)
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     keep_freed_memory()
-    classifier = load_pipeline(model, _device(), options.dtype, kernels=options.kernels)
+    classifier = load_pipeline(model, dtype=options.dtype, kernels=options.kernels)
     windows = {
         "window_s": options.window_s,
         "hop_s": options.hop_s,
@@ -188,13 +188,3 @@ def fingerprint(classifier: ExHuBERTPipeline) -> str:
             with path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     return f"sha256:{digest.hexdigest()[:32]}"
-
-
-def _device() -> str | None:
-    """The device of this local rank; None, for the fastest device, if `accelerate launch` didn't start it."""
-    if os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true"):
-        return "cpu"
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    if accelerator is None or "LOCAL_RANK" not in os.environ:
-        return None
-    return f"{accelerator.type}:{int(os.environ['LOCAL_RANK']) % torch.accelerator.device_count()}"

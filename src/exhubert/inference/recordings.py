@@ -15,6 +15,7 @@ from ..audio import AudioError, AudioSource, source_name
 from ..conversion.loading import feature_extractor_of, load_classifier
 from ..conversion.session import OnnxModel, is_exported
 from ..cpu import round_layers, use_kernels
+from ..devices import choose_device
 from ..labels import SIX_CLASSES, names_by_index
 from ..pipeline_exhubert import ExHuBERTPipeline
 from .prediction import Prediction, Window, marginals
@@ -33,7 +34,7 @@ def load_pipeline(
 
     Args:
         model: Folder or hub id.
-        device: Such as `cpu` or `cuda:0`; by default the fastest one available.
+        device: Such as `cpu` or `cuda:0`; by default the fastest one available, see [`exhubert.devices.choose_device`].
         dtype: Precision of the encoder's linear layers: `float32`, `bfloat16` or `float16`; see
             [`exhubert.cpu.round_layers`].
         backend: `torch`, or `onnx` for a folder that `exhubert export` wrote; by default the one that fits the folder.
@@ -51,18 +52,14 @@ def load_pipeline(
         raise ValueError(f"The backend is {backend}, but {model} is a model for {kind}; {hint}.")
     if kind == "onnx" and (dtype != torch.float32 or device not in (None, -1, "cpu")):
         raise ValueError(f"{model} is an ONNX model: it runs on the CPU in the precision it was exported in.")
+    chosen = torch.device("cpu") if kind == "onnx" else choose_device(device)
     network = load_classifier(model)
-    if kind == "onnx":
-        device = "cpu"
-    else:
+    if kind == "torch":
         round_layers(network, dtype)
     if network.config.num_labels == 1:
         raise ValueError(f"{model} predicts one number, not classes; call the model itself for its output.")
     extractor = feature_extractor_of(model, network.config)
-    try:
-        pipeline = ExHuBERTPipeline(network, feature_extractor=extractor, task="audio-classification", device=device)
-    except (AssertionError, RuntimeError) as error:
-        raise ValueError(f"The device {device} can't be used ({error}); try cpu.") from error
+    pipeline = ExHuBERTPipeline(network, feature_extractor=extractor, task="audio-classification", device=chosen)
     if kind == "torch":
         use_kernels(network, kernels)
     return pipeline

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
 from transformers.integrations import unset_hf_deepspeed_config
 
 from ..cpu import KERNELS
+from ..devices import usable_accelerator
 from ..emoset.augment import AUGMENTATIONS
 from ..evaluation.protocols import PROTOCOLS
 
@@ -196,7 +196,7 @@ class SERTrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self):
-        if not torch.accelerator.is_available():
+        if usable_accelerator() is None:
             self.use_cpu = True  # several ranks on a CPU need it set
         super().__post_init__()
         # load models whole and let DeepSpeed ZeRO-3 shard them later: HuBERT's weight norm can't be loaded sharded

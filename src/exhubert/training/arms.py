@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from ..conversion.loading import feature_extractor_of, load_classifier
 from ..cpu import use_kernels
+from ..devices import choose_device
 from ..emoset.dataset import load
 from ..evaluation.baselines import baseline_predictions
 from ..evaluation.comparison import compare_arms, cross_corpus_matrix, markdown, read_arm
@@ -136,7 +137,7 @@ def _train_and_test(experiment: Experiment, config: Path, seed: int, fold: int) 
     fine_tune(model_args, data_args, args)
     data = load(data_args.data, data_args.corpora, data_args.languages)
     data, _ = apply_protocol(data, data_args.protocol, fold, data_args.folds)
-    model = load_classifier(folder)
+    model = load_classifier(folder).to(choose_device())
     use_kernels(model)
     table = predict_rows(model, feature_extractor_of(folder, model.config), data["test"], data_args.max_seconds)
     for path in (*folder.glob("checkpoint-*"), *folder.glob("*.safetensors"), *folder.glob("training_args.bin")):

@@ -1,9 +1,16 @@
 """Checkpoints of a training run: finds the one to resume from, and keeps runs from sharing a folder."""
 
+import itertools
+import os
+import shutil
 import zipfile
+import zlib
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
+from transformers import TrainerState
 from transformers.utils import logging
 
 from ..files import read_json, write_json
@@ -11,13 +18,26 @@ from ..files import read_json, write_json
 logger = logging.get_logger(__name__)
 
 
-def last_complete_checkpoint(folder: str | Path) -> str | None:
-    """The newest complete checkpoint in a run's folder; transformers' own search doesn't check completeness."""
-    for path in sorted(_checkpoints(folder), key=lambda path: int(path.name.split("-")[-1]), reverse=True):
-        if _is_complete(path):
-            return str(path)
-        logger.warning("%s is incomplete or damaged and is skipped.", path)
-    return None
+def last_complete_checkpoint(folder: str | Path, needs_best: bool = False) -> str | None:
+    """The newest complete checkpoint in a run's folder; transformers' own search doesn't check completeness.
+
+    Newer ones that are incomplete or damaged are passed over and left as they are; one notice says which and why.
+
+    Args:
+        folder: Of the run.
+        needs_best: Whether the weights of the best checkpoint so far must be whole too, because the run may end with
+            them. If that checkpoint is gone, it was deleted for a better one, which the resumed run finds again.
+    """
+    found, notices = None, []
+    for path in sorted(_checkpoints(folder), key=_step, reverse=True):
+        problem = problem_of(path, needs_best)
+        if problem is None:
+            found = str(path)
+            break
+        notices.append(f"{path} is incomplete or damaged: {problem}")
+    if notices:
+        logger.warning("Passed over: %s.", "; ".join(notices))
+    return found
 
 
 def refuse_used_folder(folder: str | Path) -> None:
@@ -37,21 +57,95 @@ def _checkpoints(folder: str | Path) -> list[Path]:
     return [path for path in Path(folder).glob("checkpoint-*") if path.name.split("-")[-1].isdigit()]
 
 
-def _is_complete(checkpoint: Path) -> bool:
-    """Whether every file that a resumed run reads exists and can be opened."""
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.split("-")[-1])
+
+
+def problem_of(checkpoint: Path, needs_best: bool = False) -> str | None:
+    """What is wrong with a checkpoint: the first file that a resumed run couldn't read; None if it is complete.
+
+    With `needs_best`, the weights of the best checkpoint so far are among those files, if they are still there.
+
+    Nothing is unpickled: torch saves zip archives, which hold checksums.
+    """
     try:
-        read_json(checkpoint / "trainer_state.json")
-        for path in (checkpoint / "scheduler.pt", *_optimizer_files(checkpoint)):
-            with zipfile.ZipFile(path) as archive:
-                if archive.testzip():
-                    return False
-        weights = list(checkpoint.glob("*.safetensors"))
-        for path in weights:
+        if not checkpoint.is_dir():
+            return "it isn't a folder"
+        if not _is_state(read_json(checkpoint / "trainer_state.json"), _step(checkpoint)):
+            return f"trainer_state.json isn't the state of a run at step {_step(checkpoint)}"
+        random_states = sorted(checkpoint.glob("rng_state*.pth")) or [checkpoint / "rng_state.pth"]
+        scaler = checkpoint.glob("scaler.pt")
+        for path in (checkpoint / "scheduler.pt", *_optimizer_files(checkpoint), *random_states, *scaler):
+            if problem := _problem_of_archive(path):
+                return problem
+        return _problem_of_weights(checkpoint) or (_problem_of_best(checkpoint) if needs_best else None)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        return str(error).rstrip(".")
+
+
+def _is_state(values: Any, step: int) -> bool:
+    """Whether the content of a `trainer_state.json` is the state of a Trainer at this step."""
+    try:
+        state = TrainerState(**values)
+    except TypeError:
+        return False
+    types = isinstance(state.log_history, list) and isinstance(state.stateful_callbacks, dict)
+    return types and state.global_step == step
+
+
+def _problem_of_archive(path: Path) -> str | None:
+    if not path.is_file():
+        return f"{path.name} is missing"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{path.name} is damaged" if archive.testzip() else None
+    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError):
+        return f"{path.name} is cut off or damaged" if path.stat().st_size else f"{path.name} is empty"
+
+
+def _problem_of_weights(checkpoint: Path) -> str | None:
+    weights = sorted(checkpoint.glob("*.safetensors"))
+    for path in weights:
+        try:
             with safe_open(path, "pt") as file:
                 file.keys()
-        return bool(weights) and any(checkpoint.glob("rng_state*.pth"))
-    except (OSError, ValueError, SafetensorError, zipfile.BadZipFile):
-        return False
+        except SafetensorError:
+            return f"{path.name} is cut off or damaged"
+    for index in checkpoint.glob("*.safetensors.index.json"):
+        if missing := set(read_json(index)["weight_map"].values()) - {path.name for path in weights}:
+            return f"{sorted(missing)[0]} is missing"
+    return None if weights else "its weights are missing"
+
+
+def _problem_of_best(checkpoint: Path) -> str | None:
+    """What is wrong with the weights of the best checkpoint so far, which a resumed run loads at its end."""
+    best = read_json(checkpoint / "trainer_state.json").get("best_model_checkpoint")
+    if not best:
+        return None
+    path = next((path for path in (checkpoint.parent / Path(best).name, Path(best)) if path.is_dir()), None)
+    problem = path and _problem_of_weights(path)
+    return f"the best checkpoint so far, {Path(best).name}, can't be read ({problem})" if problem else None
+
+
+def make_way(path: Path) -> None:
+    """Renames what stands in the place of a checkpoint that is to be written and isn't a folder."""
+    if os.path.lexists(path) and not path.is_dir():
+        aside = next(aside for number in itertools.count(1) if not (aside := Path(f"{path}.moved-{number}")).exists())
+        path.rename(aside)
+        logger.warning("%s isn't a checkpoint; it is %s now, as a checkpoint is written there.", path, aside)
+
+
+def rotate(folder: Path, limit: int | None, kept: Collection[str | None], complete: Callable[[Path], bool]) -> None:
+    """Deletes the oldest complete checkpoints until `limit` are left, always keeping the newest and those in `kept`.
+
+    transformers deletes any folder whose name begins with `checkpoint-`, and counts incomplete ones too, so that in the
+    end no complete checkpoint might be left.
+    """
+    paths = sorted((path for path in _checkpoints(folder) if path.is_dir() and complete(path)), key=_step)
+    protected = {Path(path).name for path in kept if path} | {path.name for path in paths[-1:]}
+    surplus = len(paths) - max(limit or len(paths), len(protected))
+    for path in [path for path in paths if path.name not in protected][: max(0, surplus)]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _optimizer_files(checkpoint: Path) -> list[Path]:

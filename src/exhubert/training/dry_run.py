@@ -59,16 +59,16 @@ def dry_run(trainer, data: datasets.DatasetDict) -> dict[str, Any]:
         "hours_at_this_speed": steps * args.gradient_accumulation_steps * seconds / 3600,
         "utterances": {part: _counts(rows) for part, rows in data.items()},
     }
-    report["memory_gb"]["most_held"] = peak_memory_mb() * 2**20 / _GB
+    report["memory_gb"]["most_held"] = peak_memory_mb(args.device) * 2**20 / _GB
     if trainer.is_world_process_zero():
         print(_text(report, data["train"].features["label"].names))
     return report
 
 
-def peak_memory_mb() -> float:
-    """Peak memory of this process in MB: on the GPU if there is one, otherwise in RAM."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
+def peak_memory_mb(device: torch.device) -> float:
+    """Peak memory of this process in MB: on its GPU if it computes on one, otherwise in RAM."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

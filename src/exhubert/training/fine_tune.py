@@ -116,7 +116,7 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
             folder.rmdir()  # created by the Trainer
         return dry_run(trainer, data)
     (folder / Run.file).unlink(missing_ok=True)  # written last: its presence marks a finished run
-    checkpoint = last_complete_checkpoint(folder) if args.resume else None
+    checkpoint = last_complete_checkpoint(folder, bool(args.load_best_model_at_end)) if args.resume else None
     settings = {"model": asdict(model_args), "data": asdict(data_args), "training": _reported(args)}
     with args.main_process_first(desc="comparing the settings"):
         _keep_settings(folder / "settings.json", Settings(json.loads(json.dumps(settings, default=str))), checkpoint)
@@ -145,7 +145,7 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         steps=trainer.state.global_step,
         best_checkpoint=Path(trainer.state.best_model_checkpoint or "none").name,
         seconds=elapsed.findings["seconds"],
-        memory_mb=peak_memory_mb(),
+        memory_mb=peak_memory_mb(args.device),
         validation={key.removeprefix("eval_"): value for key, value in validation.items()},
         invariants={type(c).__name__: c.findings for c in callbacks if hasattr(c, "findings")},
         gate_norms=_gate_norms(model),

@@ -1,15 +1,16 @@
 """Loads the model to fine-tune, and the HuBERT that it must equal before the first step."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from transformers import HubertForSequenceClassification
 
 from ..configuration_exhubert import read_config
-from ..conversion.extension import hubert_of
+from ..conversion.extension import extended_keys, hubert_of
 from ..conversion.folding import closed_gates
-from ..conversion.loading import checkpoint_kind, feature_extractor_of, load_hubert
+from ..conversion.loading import checkpoint_kind, feature_extractor_of, load_hubert, load_weights, refuse_other
 from ..labels import label_maps, names_by_index
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 from .arguments import ModelArguments
@@ -31,14 +32,15 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
         ValueError: The checkpoint doesn't fit the method or the labels.
         OSError: The checkpoint can't be read or downloaded.
     """
-    kind = checkpoint_kind(read_config(arguments.model))
+    values = read_config(arguments.model)
+    refuse_other(arguments.model, values)
+    kind = checkpoint_kind(values)
     fields = label_maps(labels) | arguments.config_fields
     if arguments.method == "hubert":
         if kind != "hubert":
             raise ValueError(f"method `hubert` fine-tunes a plain HuBERT, but {arguments.model} is of kind {kind}.")
-        model, info = HubertForSequenceClassification.from_pretrained(
-            arguments.model, ignore_mismatched_sizes=True, output_loading_info=True, **(fields | {"layerdrop": 0.0})
-        )
+        fields |= {"layerdrop": 0.0, "output_loading_info": True}
+        model, info = _load_with_new_head(HubertForSequenceClassification, arguments.model, values, fields)
         if missing := [key for key in info["missing_keys"] if key.startswith("hubert.")]:
             raise RuntimeError(f"{arguments.model} is not a complete HuBERT: it lacks {', '.join(sorted(missing))}.")
         if arguments.lora_rank:
@@ -50,9 +52,7 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
     elif kind == "published":
         model = ExHuBERTForSequenceClassification.from_published(arguments.model, **arguments.config_fields)
     else:
-        model = ExHuBERTForSequenceClassification.from_pretrained(
-            arguments.model, ignore_mismatched_sizes=True, **fields
-        )
+        model = _load_with_new_head(ExHuBERTForSequenceClassification, arguments.model, values, fields)
     model.config.logit_temperature = None  # an earlier calibration doesn't hold after training
     if not arguments.zero_init:
         for gate in model.gates.values():
@@ -62,6 +62,10 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
         raise ValueError(f"{arguments.model} has the classes {names}, but the data has {list(labels)}.")
     _freeze(model, arguments)
     return model, feature_extractor_of(arguments.model, model.config)
+
+
+def _load_with_new_head(model_class, source: str, values: Mapping[str, Any], fields: Mapping[str, Any]):
+    return load_weights(model_class, source, values, torch.float32, ignore_mismatched_sizes=True, **fields)
 
 
 def base_hubert(model: ExHuBERTForSequenceClassification):
@@ -77,8 +81,31 @@ def base_hubert(model: ExHuBERTForSequenceClassification):
     base = model.config.base_checkpoint
     if base is not None:
         with contextlib.suppress(OSError):
-            return load_hubert(base), f"base checkpoint {base}"
-    return hubert_of(model), "frozen copies (the base checkpoint is not at hand)"
+            hubert = load_hubert(base)
+            if rounded := _round_like(hubert.base_model, model.base_model):
+                return hubert.base_model, f"base checkpoint {base}, rounded to {rounded} as the model was"
+            return hubert, f"base checkpoint {base}"
+    return hubert_of(model.base_model), "frozen copies (the base checkpoint is not at hand)"
+
+
+@torch.no_grad()
+def _round_like(hubert, model) -> str:
+    """Rounds the weights of a HuBERT that were rounded in the ExHuBERT, which was stored in half precision.
+
+    Returns:
+        The names of the precisions; empty if no weight of the ExHuBERT is a rounded weight of the HuBERT.
+    """
+    names, state = set(), model.state_dict()
+    for name, weight in hubert.state_dict().items():
+        copy = state.get(next(extended_keys(name)))
+        if copy is None or copy.shape != weight.shape or torch.equal(copy, weight):
+            continue
+        for dtype in (torch.float16, torch.bfloat16):
+            if torch.equal(copy, weight.to(dtype).to(copy.dtype)):
+                weight.copy_(copy)
+                names.add(str(dtype).removeprefix("torch."))
+                break
+    return " and ".join(sorted(names))
 
 
 def with_adapters(model: HubertForSequenceClassification, rank: int):

@@ -23,6 +23,7 @@ from ..modeling_exhubert import HEAD_PREFIXES
 from .arguments import SERTrainingArguments
 from .averaging import WeightAverageCallback
 from .callbacks import CropEpochCallback, FiniteCallback
+from .checkpoints import make_way, problem_of, rotate
 from .sampler import SpeechSampler
 
 
@@ -74,6 +75,7 @@ class SERTrainer(Trainer):
         self.sampling_weights = sampling_weights
         self.eval_collator = eval_collator
         self.average = average
+        self._complete: dict[Path, bool] = {}  # checkpoints of this run, and whether they can be resumed from
         if self._is_sharded and (average is not None or self.args.dry_run):
             option = "ema_decay" if average is not None else "dry_run"
             raise ValueError(f"`{option}` needs unsharded weights, which DeepSpeed and FSDP don't keep; leave it out.")
@@ -181,7 +183,13 @@ class SERTrainer(Trainer):
         return result
 
     def _save_checkpoint(self, *args, **kwargs):
+        folder = Path(self.args.output_dir or ".")
+        checkpoint = folder / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        # transformers would count, and delete, whatever is named like a checkpoint
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
+            if self.args.should_save:
+                make_way(checkpoint)
             super()._save_checkpoint(*args, **kwargs)
         except (OSError, RuntimeError, SafetensorError) as error:
             if isinstance(error, RuntimeError) and "inline_container" not in str(error):
@@ -191,6 +199,16 @@ class SERTrainer(Trainer):
                 f"{str(error).splitlines()[0]}. Free some space; --resume true then "
                 "continues from the last complete checkpoint."
             ) from error
+        finally:
+            self.args.save_total_limit = limit
+        self._complete[checkpoint] = True
+        if self.args.should_save:
+            rotate(folder, limit, [self.state.best_model_checkpoint], self._is_complete)
+
+    def _is_complete(self, checkpoint: Path) -> bool:
+        if checkpoint not in self._complete:
+            self._complete[checkpoint] = problem_of(checkpoint) is None
+        return self._complete[checkpoint]
 
     @property
     def _is_sharded(self) -> bool:
@@ -216,6 +234,12 @@ class SERTrainer(Trainer):
             self.average.load(resume_from_checkpoint, self.args.device)
 
     def _load_best_model(self):
+        best = Path(self.state.best_model_checkpoint)
+        if not best.is_dir():
+            raise OSError(
+                f"{best}, the best checkpoint of this run, is gone, so the run can't end with its model. Put it back, "
+                "or start the run again in another folder."
+            )
         super()._load_best_model()
         if self.average is not None:
             self.average.load(self.state.best_model_checkpoint, self.args.device)
