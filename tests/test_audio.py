@@ -46,6 +46,15 @@ def test_parts_are_cut_at_the_exact_sample_of_the_source(tmp_path):
     assert rate == 44_100
 
 
+@pytest.mark.parametrize("subtype", ["GSM610", "G721_32", "NMS_ADPCM_16"])
+def test_parts_of_encodings_that_cannot_seek_are_those_of_the_whole(tmp_path, subtype):
+    """Telephone recordings: libsndfile decodes them from the start."""
+    path = tmp_path / "call.wav"
+    soundfile.write(path, noise(10.0, 8_000), 8_000, subtype)
+    whole, rate = read_audio(path)
+    np.testing.assert_array_equal(read_audio(path, 7.0, 8.0)[0], whole[7 * rate : 8 * rate])
+
+
 def test_flac_bytes_hold_the_samples_to_16_bits(tmp_path):
     samples = load_audio(write_tone(tmp_path / "tone.wav"))
     np.testing.assert_allclose(load_audio(encode_flac(samples)), samples, atol=1 / 32768)

@@ -1,4 +1,6 @@
-"""Sound tracks of videos, and single channels."""
+"""Sound tracks of videos, their parts, and single channels."""
+
+import io
 
 import av
 import numpy as np
@@ -6,9 +8,72 @@ import pytest
 import soundfile
 
 from exhubert import load_audio
-from exhubert.audio import AudioError, read_audio
+from exhubert.audio import AudioError, _Stream, read_audio
+from exhubert.audio_containers import FROM_START_S, part_by_seeking
 
-from .conftest import write_video
+from .conftest import contained, write_video
+
+LENGTH = FROM_START_S + 20  # s, so that parts near the end are found by seeking
+SEEKABLE = [
+    ("ipod", "aac", "m4a"), ("ipod", "alac", "m4a"), ("mp4", "aac", "mp4"), ("mov", "pcm_s16le", "mov"),
+    ("3gp", "libopencore_amrnb", "3gp"), ("amr", "libopencore_amrnb", "amr"), ("adts", "aac", "aac"),
+    ("matroska", "libopus", "mkv"), ("matroska", "aac", "mkv"), ("matroska", "flac", "mka"),
+    ("webm", "libopus", "webm"), ("avi", "pcm_s16le", "avi"),
+    ("avi", "libmp3lame", "avi"), ("mpegts", "mp2", "ts"), ("flv", "aac", "flv"),
+    ("tta", "tta", "tta"), ("wv", "wavpack", "wv"),
+]  # fmt: skip
+
+
+def voice(seconds, rate):
+    """A sound with pauses that differs everywhere, so that a part from another place is noticed."""
+    time = np.arange(round(seconds * rate)) / rate
+    return (
+        0.3 * np.clip(np.sin(2 * time) + 0.5, 0, 1)[:, None] * np.sin(2 * np.pi * (100 * time + 3 * time**2))[:, None]
+    )
+
+
+@pytest.mark.parametrize(("format", "codec", "ending"), SEEKABLE)
+def test_parts_found_by_seeking_are_those_of_the_whole(tmp_path, format, codec, ending):
+    rate = 8_000 if "amr" in codec else 48_000 if "opus" in codec else 44_100
+    path = tmp_path / f"call.{ending}"
+    path.write_bytes(contained(voice(LENGTH, rate), rate, format, codec))
+    whole, _ = read_audio(path)
+    end = len(whole) / rate
+    parts = [(31.0, 32.0), (33.3333, 36.1), (45.0, None), (end - 1, end), (end - 1, end + 1 / rate), (2.0, 2.5)]
+    for start, stop in parts:
+        expected = whole[round(start * rate) : None if stop is None else round(stop * rate)]
+        for source in (path, path.read_bytes()):
+            part, _ = read_audio(source, start, stop)
+            np.testing.assert_allclose(part, expected, rtol=0, atol=1e-3)
+    with path.open("rb") as file:
+        assert part_by_seeking(_Stream(file), 40.0, 41.0) is not None
+    for start, stop in ((end + 1, end + 2), (end - 1, end + 1), (end + 1, None), (40.0, 35.0), (-1.0, 1.0)):
+        with pytest.raises(AudioError, match=rf"the part from .* was asked for, but the recording has {end:.3f} s"):
+            read_audio(path, start, stop)
+
+
+def test_a_part_after_missing_packets_is_that_of_the_whole(tmp_path):
+    """Times go on where packets are missing, samples don't: seeking would find another part."""
+    source = contained(voice(LENGTH, 48_000), 48_000, "matroska", "libopus")
+    buffer = io.BytesIO()
+    with av.open(io.BytesIO(source)) as old, av.open(buffer, "w", format="matroska") as new:
+        track = new.add_stream_from_template(old.streams.audio[0])
+        for packet in old.demux(old.streams.audio[0]):
+            if packet.size and not 200 <= packet.pts // 20 < 300:
+                packet.stream = track
+                new.mux(packet)
+    whole, rate = read_audio(buffer.getvalue())
+    assert len(whole) < (LENGTH - 1) * rate
+    part, _ = read_audio(buffer.getvalue(), 40.0, 41.0)
+    np.testing.assert_array_equal(part, whole[40 * rate : 41 * rate])
+
+
+def test_timelines_follow_the_file(tmp_path):
+    path = tmp_path / "call.m4a"
+    for sound in (voice(LENGTH, 44_100), voice(LENGTH, 44_100)[::-1]):
+        path.write_bytes(contained(sound, 44_100, "ipod", "alac"))
+        part, _ = read_audio(path, 40.0, 41.0)
+        np.testing.assert_allclose(part, sound[40 * 44_100 : 41 * 44_100, 0], atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,15 @@ def test_saved_folder_loads_in_a_process_without_the_package(kind, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["configuration_exhubert.py", "modeling_exhubert.py", "pipeline_exhubert.py", "audio.py"]
+    "name",
+    [
+        "configuration_exhubert.py",
+        "modeling_exhubert.py",
+        "pipeline_exhubert.py",
+        "audio.py",
+        "audio_headers.py",
+        "audio_containers.py",
+    ],
 )
 def test_travelling_files_import_only_torch_transformers_and_each_other(name):
     tree = ast.parse((Path(exhubert.__file__).parent / name).read_text())
@@ -86,8 +94,8 @@ def test_travelling_files_import_only_torch_transformers_and_each_other(name):
         elif isinstance(node, ast.ImportFrom):
             imported.add("." + node.module if node.level else node.module.split(".")[0])
     allowed = {"torch", "transformers", "huggingface_hub", ".configuration_exhubert"} | set(sys.stdlib_module_names)
-    if name in ("pipeline_exhubert.py", "audio.py"):
-        allowed |= {"numpy", "soundfile", "soxr", ".audio", "av"}
+    if name.startswith(("pipeline", "audio")):
+        allowed |= {"numpy", "soundfile", "soxr", ".audio", ".audio_headers", ".audio_containers", "av"}
     assert imported <= allowed
 
 

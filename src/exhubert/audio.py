@@ -12,6 +12,9 @@ import numpy as np
 import soundfile
 import soxr
 
+from .audio_containers import open_container, part_by_seeking, unpacked
+from .audio_headers import Patch, missing_length
+
 SAMPLING_RATE = 16_000
 _RATES = range(1_000, 1_000_001)
 _LOUDEST = 2.0**32  # full scale is 1; floats that were never scaled down from 32-bit PCM still pass
@@ -19,11 +22,6 @@ _BLOCK_VALUES = 2**18
 _SILENCE_DB = -60.0
 _LFS = b"version https://git-lfs"
 _MIDI = b"\xf0\x7e"  # libsndfile prints its errors for these to stdout, where results go
-# The formats of ffmpeg that contain a recording and never refer to another file or address.
-_CONTAINERS = (
-    "3gp,aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,eac3,flac,flv,m4a,matroska,mov,mp3,mp4,mpeg,mpegts,mxf,nistsphere,"
-    "nut,ogg,rm,shn,tak,tta,voc,w64,wav,webm,wv"
-)
 AudioSource = str | os.PathLike | bytes | BinaryIO
 
 
@@ -37,26 +35,42 @@ class _SoundFile(soundfile.SoundFile):
     def seekable(self) -> bool:
         return False
 
+    def position(self) -> int:
+        """Number of samples read; 0 for GSM and other encodings in which libsndfile can't seek."""
+        return self.tell() if super().seekable() else 0
+
+    def skip(self, samples: int) -> None:
+        """Moves from the start to a sample."""
+        if super().seekable():
+            self.seek(samples)
+            return
+        while samples > 0 and (block := self.read(min(samples, _BLOCK_VALUES // self.channels + 1), "float32")).size:
+            samples -= len(block)
+
 
 class _Stream:
     """Hides the file name, from which the libraries would guess the format, and keeps the first read error.
 
     libsndfile would print read errors and treat them as the end; in damaged files both libraries seek before the start.
+    A patch corrects the header.
     """
 
     def __init__(self, file: BinaryIO):
         self.file = file
-        self.failure: Exception | None = None
+        self.patch = Patch()
+        self.failure: BaseException | None = None
         file.seek(0, os.SEEK_END)
         self.size = file.tell()
         file.seek(0)
 
     def read(self, size: int = -1) -> bytes:
         try:
-            return self.file.read(size)
-        except Exception as error:
+            start = self.file.tell()
+            content = self.file.read(size)
+        except BaseException as error:  # libsndfile would lose Ctrl-C too
             self.failure = self.failure or error
             return b""
+        return self.patch.apply(content, start)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         position = offset + (0, self.tell(), self.size)[whence]
@@ -122,6 +136,8 @@ def _decoded(
             except AudioError:
                 if not stream.failure:
                     raise
+            if stream.failure and not isinstance(stream.failure, Exception):
+                raise stream.failure
             if stream.failure:
                 raise AudioError(f"{name}: reading it failed ({_plain(str(stream.failure))}).") from stream.failure
     except OSError as error:
@@ -153,23 +169,36 @@ def _sound(stream: _Stream, name: str, start: float | None, end: float | None) -
         raise AudioError(f"{name}: the file is empty (0 bytes).")
     if head.startswith(_MIDI):
         raise AudioError(f"{name}: a MIDI sample dump, which isn't read; make it a wav.")
-    # pass a real file by its descriptor: callbacks into Python would lose Ctrl-C
-    handle = stream.file.fileno() if isinstance(stream.file, io.FileIO) else stream
-    try:
-        file = _SoundFile(handle, closefd=False)
-    except soundfile.LibsndfileError as error:
-        blocks = _container_blocks(stream, name, error.error_string)
+    file = _soundfile(stream)
+    if isinstance(file, soundfile.LibsndfileError):
         if start is None and end is None:
-            yield from blocks
-            return
-        rates, parts = zip(*blocks, strict=True)
-        samples, rate = np.concatenate(parts), rates[0]
-        first, last = _span(name, start, end, len(samples), rate)
-        yield rate, samples[first:last]
+            yield from _container_blocks(stream, name, file.error_string)
+        else:
+            yield _container_part(stream, name, file.error_string, start, end)
         return
     with file:
         first, last = _span(name, start, end, file.frames, file.samplerate)
         yield from _blocks(file, name, first, last, whole=end is None)
+
+
+def _soundfile(stream: _Stream) -> _SoundFile | soundfile.LibsndfileError:
+    """Opens a recording with libsndfile, or returns its error; supplies the length if the header lacks it."""
+    file = _open_soundfile(stream)
+    if isinstance(file, soundfile.LibsndfileError) or not file.frames:
+        stream.patch = missing_length(stream)
+        if stream.patch.content:
+            file = _open_soundfile(stream)
+    return file
+
+
+def _open_soundfile(stream: _Stream) -> _SoundFile | soundfile.LibsndfileError:
+    stream.seek(0)
+    # pass a real file by its descriptor: callbacks into Python take longer to obey Ctrl-C
+    handle = stream.file.fileno() if isinstance(stream.file, io.FileIO) and not stream.patch.content else stream
+    try:
+        return _SoundFile(handle, closefd=False)
+    except soundfile.LibsndfileError as error:
+        return error
 
 
 def _span(name: str, start: float | None, end: float | None, frames: int, rate: int) -> tuple[int, int]:
@@ -184,14 +213,12 @@ def _span(name: str, start: float | None, end: float | None, frames: int, rate: 
     return first, min(last, frames)
 
 
-def _blocks(
-    file: soundfile.SoundFile, name: str, first: int, last: int, whole: bool
-) -> Iterator[tuple[int, np.ndarray]]:
+def _blocks(file: _SoundFile, name: str, first: int, last: int, whole: bool) -> Iterator[tuple[int, np.ndarray]]:
     """Yields the samples a file really contains; if its header claims more, `SoundFile.blocks` would repeat samples."""
     size, rate, position = max(1, _BLOCK_VALUES // file.channels), file.samplerate, first
     try:
         if first:
-            file.seek(first)
+            file.skip(first)
         while position < last:
             block = file.read(min(size, last - position), dtype="float32", always_2d=True)
             if not len(block):
@@ -199,7 +226,7 @@ def _blocks(
             position += len(block)
             yield rate, block
     except soundfile.LibsndfileError as error:
-        raise _damaged(name, max(position, file.tell()) / rate, error.error_string) from error
+        raise _damaged(name, max(position, file.position()) / rate, error.error_string) from error
     if position == first:
         raise AudioError(f"{name}: the recording holds no samples.")
     if position < last and not whole:
@@ -218,12 +245,11 @@ def _container_blocks(stream: _Stream, name: str, reason: str) -> Iterator[tuple
         raise AudioError(
             f"{unreadable} or another format of libsndfile; for video and m4a pip install 'exhubert[video]'."
         ) from error
-    stream.seek(0)
     parts: list[np.ndarray] = []
     position, buffered, stream_format = 0, 0, (0, 0)
     try:
         container: Any
-        with av.open(stream, options={"format_whitelist": _CONTAINERS}, metadata_errors="replace") as container:
+        with open_container(stream) as container:
             if not container.streams.audio:
                 raise AudioError(f"{name}: not a recording that can be read; it has no sound track.")
             resampler = av.AudioResampler(format="flt")  # PyAV returns at most 8 channels of planar frames
@@ -232,7 +258,7 @@ def _container_blocks(stream: _Stream, name: str, reason: str) -> Iterator[tuple
                 if position and frame_format != stream_format:
                     raise _damaged(name, position / stream_format[0], "its sampling rate or number of channels changes")
                 stream_format = frame_format
-                parts += [part.to_ndarray().reshape(-1, stream_format[1]) for part in resampler.resample(frame)]
+                parts += unpacked(resampler, frame)
                 position += frame.samples
                 buffered += frame.samples * stream_format[1]
                 if buffered >= _BLOCK_VALUES:
@@ -247,6 +273,24 @@ def _container_blocks(stream: _Stream, name: str, reason: str) -> Iterator[tuple
         raise AudioError(f"{name}: the recording holds no samples.")
     if parts:
         yield stream_format[0], np.concatenate(parts)
+
+
+def _container_part(
+    stream: _Stream, name: str, reason: str, start: float | None, end: float | None
+) -> tuple[int, np.ndarray]:
+    """Returns the rate and the samples of a part, decoded from the start if it can't be found by seeking."""
+    if part := part_by_seeking(stream, start or 0.0, end):
+        return part
+    position, parts = 0, []
+    for rate, block in _container_blocks(stream, name, reason):
+        first, last = round((start or 0.0) * rate), None if end is None else round(end * rate)
+        parts.append(block[max(0, first - position) : None if last is None else max(0, last - position)])
+        position += len(block)
+        if last is not None and 0 <= first < last <= position:
+            break
+    else:
+        _span(name, start, end, position, rate)  # refuses what lies outside of the recording
+    return rate, np.concatenate(parts)
 
 
 def _damaged(name: str, seconds: float, reason: str) -> AudioError:

@@ -3,10 +3,12 @@
 import argparse
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .options import SUFFIXES, UNUSABLE_FILES, add_computing_options, add_window_options, find_recordings
+from ..search import SUFFIXES
+from .options import UNUSABLE_FILES, add_computing_options, add_window_options, find_recordings, report_skipped
 from .program import exit_code
 
 _SHOWN = 10
@@ -46,7 +48,10 @@ def run(options: argparse.Namespace) -> int:
     from ..inference.annotation import AnnotationOptions, annotate
     from ..inference.shards import ERRORS, RESULTS
 
-    files = list(dict.fromkeys([*find_recordings(options.paths), *_listed(options.list, options.null)]))
+    skipped = Counter[str]()
+    files = list(dict.fromkeys([*find_recordings(options.paths, skipped), *_listed(options.list, options.null)]))
+    if os.environ.get("RANK", "0") == "0":
+        report_skipped(skipped)
     if not files:
         places = [*options.paths, *([f"--list {options.list}"] if options.list else [])]
         raise ValueError(f"No recordings in {', '.join(places) or 'PATH'}; known endings are {' '.join(SUFFIXES)}.")

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 
 
@@ -42,18 +43,20 @@ def run(options: argparse.Namespace) -> int:
 
     from ..audio import AudioError, load_audio
     from ..export.steps import export, table
-    from .options import find_recordings
+    from .options import find_recordings, report_skipped
 
     logging.disable_progress_bar()
     if options.check and options.data:
         raise ValueError("--check and --data both say what to compare on; give one of them.")
     clips, labels = [], None
     if options.check:
-        for file in find_recordings(options.check):
+        skipped = Counter[str]()
+        for file in find_recordings(options.check, skipped):
             try:
                 clips.append(load_audio(file))
             except AudioError as error:
                 print(f"exhubert: left out: {error}", file=sys.stderr)
+        report_skipped(skipped)
         if not clips:
             raise ValueError(f"--check found no recordings that can be used in {', '.join(options.check)}.")
     if options.data:

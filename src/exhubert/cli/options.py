@@ -2,14 +2,15 @@
 
 import argparse
 import glob
-import os
+import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..search import recordings_in
+
 UNUSABLE_FILES = 2  # exit code if some recordings couldn't be used
-_ENDINGS = "wav flac ogg oga opus mp3 aiff aif aifc au snd caf w64 rf64 sph wv m4a mp4 mov avi mkv webm"
-SUFFIXES = tuple(f".{ending}" for ending in _ENDINGS.split(" "))
 
 
 def add_window_options(command: argparse.ArgumentParser) -> None:
@@ -32,22 +33,20 @@ def window_settings(options: argparse.Namespace) -> dict[str, Any]:
     return {"window_s": options.window_s, "hop_s": options.hop_s, "skip_silence": not options.keep_silence}
 
 
-def find_recordings(paths: Sequence[str]) -> Iterator[str]:
+def find_recordings(paths: Sequence[str], skipped: Counter[str] | None = None) -> Iterator[str]:
     """Yields the files among `paths`, those in folders (by file ending, sorted), and those that match patterns.
 
-    Other paths are yielded unchanged, to be reported as missing. Each file comes once; links to folders are not
-    followed.
+    Other paths are yielded unchanged, to be reported as missing. Each file comes once.
+
+    Args:
+        paths: Files, folders and patterns.
+        skipped: Gets the number of files in folders that look like recordings but can't be read, by ending.
     """
     seen = set()
     for path in paths:
         matches: list[str]
         if Path(path).is_dir():
-            matches = sorted(
-                str(Path(folder, name))
-                for folder, _, names in os.walk(path)
-                for name in names
-                if Path(name).suffix.lower() in SUFFIXES and not name.startswith("._")
-            )
+            matches = sorted(map(str, recordings_in(Path(path), skipped)))
         elif not Path(path).exists() and glob.has_magic(path):
             matches = sorted(glob.glob(path, recursive=True)) or [path]  # noqa: PTH207 (takes absolute patterns)
         else:
@@ -56,3 +55,14 @@ def find_recordings(paths: Sequence[str]) -> Iterator[str]:
             if name not in seen:
                 seen.add(name)
                 yield name
+
+
+def report_skipped(skipped: Counter[str]) -> None:
+    """Prints how many files of which ending [`find_recordings`] skipped, if any."""
+    if skipped:
+        endings = ", ".join(f"{ending} ({count})" for ending, count in sorted(skipped.items()))
+        print(
+            f"exhubert: files skipped because their endings stand for sound that isn't read: {endings}. Convert them "
+            "to wav.",
+            file=sys.stderr,
+        )

@@ -8,18 +8,20 @@ import json
 import os
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TextIO
 
 from ..files import write_whole
 from ..inference.formats import PER_RECORDING, csv_lines
 from ..inference.prediction import Prediction
+from ..search import SUFFIXES
 from .options import (
-    SUFFIXES,
     UNUSABLE_FILES,
     add_computing_options,
     add_window_options,
     find_recordings,
+    report_skipped,
     window_settings,
 )
 
@@ -65,7 +67,9 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"--format {options.format} writes a file for each recording: give a folder as --output.")
     if options.batch_size < 1 or options.workers < 1:
         raise ValueError("--batch_size and --workers must be at least 1.")
-    files = list(find_recordings(options.paths))
+    skipped = Counter[str]()
+    files = list(find_recordings(options.paths, skipped))
+    report_skipped(skipped)
     if not files:
         raise ValueError(f"No recordings in {', '.join(options.paths)}; known endings are {' '.join(SUFFIXES)}.")
     if options.plot and _is_picture(options.plot) and len(files) > 1:

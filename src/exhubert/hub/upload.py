@@ -278,12 +278,16 @@ def _code(model: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the files that load the model without exhubert installed; empty for a plain HuBERT."""
     if config.get("model_type") != ExHuBERTConfig.model_type:
         return ()
-    if "auto_map" not in config or not all((model / name).is_file() for name in CODE):
-        raise FileNotFoundError(
-            f"{model} lacks {' or '.join(CODE)}, or `auto_map` in config.json: without exhubert nobody could load it. "
-            "Load the model and save it again with save_pretrained, which writes them."
-        )
-    return CODE
+    from transformers.dynamic_module_utils import get_relative_import_files
+
+    if "auto_map" in config and all((model / name).is_file() for name in CODE):
+        with contextlib.suppress(FileNotFoundError):  # raised for a file that another one imports
+            imported = get_relative_import_files(model / "pipeline_exhubert.py")
+            return (*CODE, *sorted({Path(path).name for path in imported} - set(CODE)))
+    raise FileNotFoundError(
+        f"{model} lacks {' or '.join(CODE)}, or `auto_map` in config.json: without exhubert nobody could load it. "
+        "Load the model and save it again with save_pretrained, which writes them."
+    )
 
 
 def _card(path: Path, results: Results) -> ModelCard:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ...search import files_in
 from ..record import Record
 from .by_name import files, read_by_name
 from .text import decode_text
@@ -31,7 +32,7 @@ def read_fau_aibo(root: Path) -> Iterator[Record]:
     A line is `Mont_01_000_00 N 0.86`. The official partition of the Interspeech 2009 challenge is by school: Ohm
     trains, Mont tests.
     """
-    labels = next((path for name in _AIBO_LABELS for path in sorted(root.rglob(name))), None)
+    labels = next((path for name in _AIBO_LABELS for path in files_in(root, name)), None)
     if labels is None:
         return
     recordings = {path.stem: path for path in files(root, (".wav",))}
@@ -55,9 +56,7 @@ def read_iemocap(root: Path) -> Iterator[Record]:
     The letter before the turn's number is the speaker: the man of session 1 says Ses01F_impro01_M011, despite the F in
     the dialogue's name, which stands for the one who wears the markers.
     """
-    for path in sorted(root.rglob("EmoEvaluation/*.txt")):
-        if path.name.startswith("._"):
-            continue
+    for path in files_in(root, "EmoEvaluation/*.txt"):
         session = path.parents[2]
         transcript = session / "dialog" / "transcriptions" / path.name
         texts = {}
@@ -86,7 +85,7 @@ def read_meld(root: Path) -> Iterator[Record]:
     corpus's own sentiment is the annotated valence.
     """
     for partition, (table, folder) in _MELD.items():
-        path = next(iter(sorted(root.rglob(table))), None)
+        path = next(files_in(root, table), None)
         if path is None:
             continue
         clips = {clip.stem: clip for clip in files(root, (".mp4", ".wav", ".flac")) if folder in clip.parent.parts}
@@ -111,7 +110,7 @@ def read_shemo(root: Path) -> Iterator[Record]:
     The original release has its own transcripts, `transcript/final text/F01A01.ort`.
     """
     texts = {path.stem.upper(): path for path in files(root, (".ort",))}
-    annotation = next(iter(sorted(root.rglob("modified_shemo*.json"))), None)
+    annotation = next(files_in(root, "modified_shemo*.json"), None)
     modified: dict[str, Any] | None = None
     if annotation is not None:
         content = json.loads(annotation.read_text(encoding="utf-8"))
@@ -139,10 +138,10 @@ def read_smartkom(root: Path) -> Iterator[Record]:
     A session is one long recording, `w001_pk/w001_pkd.wav`; `w001_pk_AAA.par` annotates the user AAA and
     `..._SMA.par` the system, which is left out, as are turns without a user state.
     """
-    for path in sorted(root.rglob("*.par")):
+    for path in files_in(root, "*.par"):
         dialogue, _, speaker = path.stem.rpartition("_")
         recordings = sorted(path.parent.glob(f"{dialogue}?.wav")) + sorted(path.parent.glob(f"{dialogue}.wav"))
-        if speaker.upper() == "SMA" or path.name.startswith("._") or not recordings:
+        if speaker.upper() == "SMA" or not recordings:
             continue
         recording = next((file for file in recordings if file.stem.endswith("d")), recordings[0])
         states, turns, words = [], [], {}
@@ -207,7 +206,7 @@ def read_emofilm(root: Path) -> Iterator[Record]:
 def _emofilm_actors(root: Path) -> dict[str, str]:
     import pandas as pd
 
-    path = next((path for suffix in (".xlsx", ".csv") for path in sorted(root.rglob(_EMOFILM_SHEET + suffix))), None)
+    path = next((path for suffix in (".xlsx", ".csv") for path in files_in(root, _EMOFILM_SHEET + suffix)), None)
     if path is None:
         return {}
     if path.suffix == ".csv":

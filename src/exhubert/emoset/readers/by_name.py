@@ -1,12 +1,12 @@
 """Reader for corpora whose file paths hold all annotations: one regular expression for each corpus."""
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...search import files_in
 from ..record import Record
 
 Fields = dict[str, Any]
@@ -175,9 +175,5 @@ def read_by_name(corpus: str, root: Path) -> Iterator[Record]:
 
 
 def files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Lists files below `root` with one of the suffixes, in a stable order, without what macOS adds to archives."""
-    for folder, folders, names in os.walk(root):  # several times as fast as rglob on a hundred thousand files
-        folders[:] = sorted(name for name in folders if name != "__MACOSX")
-        for name in sorted(names):
-            if name.lower().endswith(suffixes) and not name.startswith("._"):
-                yield Path(folder, name)
+    """Lists files below `root` with one of the suffixes, in a stable order, see [`exhubert.search.files_in`]."""
+    return (path for path in files_in(root) if path.name.lower().endswith(suffixes))
