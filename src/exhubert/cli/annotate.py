@@ -6,7 +6,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .options import SUFFIXES, UNUSABLE_FILES, add_computing_options, add_window_options, find_recordings
+from .options import (
+    SUFFIXES,
+    UNUSABLE_FILES,
+    add_channel_option,
+    add_computing_options,
+    add_window_options,
+    find_recordings,
+)
 from .program import exit_code
 
 _SHOWN = 10
@@ -33,6 +40,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--timeline", action="store_true", help="the emotion of each window, not only of the whole recording"
     )
     add_window_options(command)
+    add_channel_option(command)
     command.add_argument("--batch_size", type=int, default=1, help="windows per batch; only affects speed")
     add_computing_options(command)
     command.add_argument("--retry", action="store_true", help="retry recordings that were set aside as unusable")
