@@ -94,8 +94,7 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
         hop_s = window_s if hop_s is None else hop_s
         if not 0 < hop_s <= window_s:
             raise ValueError(f"hop_s is {hop_s:g} s, expected above 0 and at most window_s, {window_s:g} s.")
-        if channel is not None and (isinstance(channel, bool) or not hasattr(channel, "__index__") or channel < 0):
-            raise ValueError(f"channel is {channel!r}, expected the index of a channel, from 0, or None for the mix.")
+        check_channel(channel)
         min_samples = samples_per_frame(config)
         window, hop = max(min_samples, round(window_s * rate)), max(1, round(hop_s * rate))
         name, blocks = _blocks_of(inputs, rate, channel)
@@ -159,6 +158,15 @@ class AudioClassification(AudioClassificationPipeline):
         if getattr(getattr(model, "config", None), "model_type", None) == "exhubert":
             return ExHuBERTPipeline(model, *args, **kwargs)
         return AudioClassificationPipeline(model, *args, **kwargs)
+
+
+def check_channel(channel: Any) -> None:
+    """Raises `ValueError` unless it is the index of a channel, from 0, or None for the mix."""
+    if channel is not None and (isinstance(channel, bool) or not hasattr(channel, "__index__") or channel < 0):
+        raise ValueError(
+            f"channel is {channel!r}, expected the index of a channel, from 0, or None for the mix of all. "
+            "exhubert.inference.predict_channels classifies each."
+        )
 
 
 def channels_of(inputs: Any) -> int:

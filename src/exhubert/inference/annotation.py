@@ -25,8 +25,8 @@ from tqdm.auto import tqdm
 from ..audio import SAMPLING_RATE
 from ..cpu import keep_freed_memory
 from ..labels import names_by_index
-from ..pipeline_exhubert import ExHuBERTPipeline
-from .recordings import load_pipeline
+from ..pipeline_exhubert import ExHuBERTPipeline, check_channel
+from .recordings import EACH, load_pipeline
 from .shards import Shard, open_folder, read_settings, shards_of, unescaped
 
 _SHARDS_PER_RANK, _SHARD_SIZE = 16, 1000
@@ -109,7 +109,8 @@ def annotate(
         "skip_silence": not options.keep_silence,
         "batch_size": options.batch_size,
     }
-    channel = {} if options.channel is None else {"channel": options.channel}
+    if options.channel != EACH:
+        check_channel(options.channel)
     noise = np.random.default_rng(0).standard_normal(SAMPLING_RATE, dtype=np.float32)
     classifier(0.1 * noise, **windows)  # wrong options must raise before they are stored
     names = ("format", "timeline", "window_s", "hop_s", "keep_silence", "dtype", "channel")
@@ -122,7 +123,9 @@ def annotate(
         for shard in shards:
             shard.forget_errors()
     first = rank * len(shards) // ranks
-    classified, failures = _work([*shards[first:], *shards[:first]], classifier, windows | channel, rank, ranks)
+    classified, failures = _work(
+        [*shards[first:], *shards[:first]], classifier, windows | {"channel": options.channel}, rank, ranks
+    )
     unusable = None if rank else sum(len(shard.unusable()) for shard in shards)
     return AnnotationReport(rank, ranks, classified, failures, unusable)
 

@@ -84,7 +84,8 @@ def predict(classifier: ExHuBERTPipeline, source: AudioSource, **options: Any) -
         AudioError: The recording can't be used; the message says why.
     """
     result = classifier(source, timeline=True, **options)
-    return _prediction(classifier, source_name(source), result, options.get("channel"))
+    channel = options.get("channel")
+    return _prediction(classifier, source_name(source), result, None if channel is None else int(channel))
 
 
 def predict_channels(classifier: ExHuBERTPipeline, source: AudioSource, **options: Any) -> list[Prediction]:
@@ -160,7 +161,8 @@ def follow(
         **options: `window_s`, `hop_s`, `skip_silence` and `channel` of `ExHuBERTPipeline`.
 
     Yields:
-        The windows in order. The last one ends with the stream; silent ones have no scores.
+        The windows in order. The last one ends with the stream; silent ones have no scores. Of several channels that
+        are mixed, a window comes up to half a second late, see [`exhubert.audio.to_mono`].
 
     Raises:
         AudioError: The stream holds NaN, or is too short for one frame of the model.
