@@ -166,16 +166,16 @@ def bad_files(folder):
     }
 
 
-def contained(samples, rate, format, codec) -> bytes:
-    """`(samples, channels)`, of one or two channels, in a container that needs PyAV."""
+def contained(samples, rate, format, codec, layout=None) -> bytes:
+    """`(samples, channels)` in a container that needs PyAV; without `layout` of one or two channels."""
     import av
 
     buffer = io.BytesIO()
-    layout = "mono" if samples.shape[1] == 1 else "stereo"
+    layout = layout or ("mono" if samples.shape[1] == 1 else "stereo")
     with av.open(buffer, "w", format=format) as container:
         track = container.add_stream(codec, rate=rate, layout=layout)
-        planes = np.ascontiguousarray(samples.T.astype(np.float32))
-        frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=layout)
+        packed = np.ascontiguousarray(samples, dtype=np.float32).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
         frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
         queue = av.AudioFifo()
         for part in av.AudioResampler(format=track.codec_context.format, layout=layout, rate=rate).resample(frame):

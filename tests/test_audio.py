@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from exhubert import load_audio
-from exhubert.audio import AudioError, encode_flac, read_audio, stream_audio
+from exhubert.audio import AudioError, count_channels, encode_flac, read_audio, stream_audio, to_mono
 
 from .conftest import bad_files, contained, write_tone
 
@@ -27,6 +27,78 @@ def test_channels_are_averaged(tmp_path):
     path = tmp_path / "stereo.wav"
     soundfile.write(path, np.stack([np.full(800, 0.5), np.full(800, -0.1)], axis=1), 16_000)
     np.testing.assert_allclose(load_audio(path), 0.2, atol=1e-4)
+
+
+def wav(channels, rate=16_000) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.stack(channels, axis=1), rate, format="WAV", subtype="FLOAT")
+    return buffer.getvalue()
+
+
+def speechlike(seconds=3.7, rate=16_000):
+    """A gliding tone with pauses, of a length that isn't whole seconds."""
+    time = np.arange(round(seconds * rate)) / rate
+    tone = 0.2 * np.sin(2 * np.pi * (150 + 30 * np.sin(time)) * time)
+    return (tone * (np.sin(2 * np.pi * 1.3 * time) > -0.3)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x, _: (x, -x),
+        lambda x, _: (-0.9 * x, x),
+        lambda x, _: (x + 0.3, -x - 0.2),
+        lambda x, noise: (x + 0.1 * noise, -x + 0.1 * noise[::-1]),
+        lambda x, _: (1e-4 * x, -1e-4 * x),
+        lambda x, _: (x, 0 * x, -x),
+        lambda x, _: (0 * x, 0 * x, 0 * x, 0 * x, x, -x),
+        lambda x, _: (x, np.where((np.arange(len(x)) // 16_000) % 2, -x, x)),
+    ],
+    ids=["opposite", "weaker", "offset", "noise", "quiet", "three", "six", "parts"],
+)
+def test_a_mix_that_cancels_is_heard_on_its_loudest_channel(change):
+    """Also streamed, whatever the blocks; a mean would leave less than a tenth of it."""
+    speech = speechlike()
+    noise = speech.std() * np.random.default_rng(0).standard_normal(len(speech)).astype(np.float32)
+    channels = change(speech, noise)
+    loudest = max(channel.std() for channel in channels)
+    heard = load_audio(wav(channels))
+    assert heard.std() == pytest.approx(loudest, rel=0.02)
+    assert abs(np.corrcoef(heard, speech)[0, 1]) > 0.97
+    np.testing.assert_array_equal(np.concatenate(list(stream_audio(wav(channels)))), heard)
+    for size in (1, 799, 8_000, 8_001):
+        stacked = np.stack(channels, axis=1)
+        blocks = [stacked[first : first + size] for first in range(0, len(stacked), size)]
+        np.testing.assert_array_equal(np.concatenate(list(to_mono(blocks, 16_000))), heard)
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.02, 0.3, 3.02])
+@pytest.mark.parametrize("rate", [8_000, 44_100])
+def test_channels_that_do_not_cancel_stay_the_mean_to_the_last_bit(seconds, rate):
+    draw = np.random.default_rng(0)
+    first, second = 0.1 * draw.standard_normal((2, round(seconds * rate))).astype(np.float32)
+    late = np.concatenate([np.zeros(len(first) // 3, np.float32), first])[: len(first)]
+    echo = 0.6 * first + 0.2 * second
+    for other in (second, first, 0 * first, late, second - 0.3 * first):
+        channels = (first, other)
+        expected = np.stack(channels, axis=1).mean(axis=1)
+        np.testing.assert_array_equal(read_audio(wav(channels, rate))[0], expected)
+    many = np.stack([first, second, echo, late] * 4, axis=1)
+    np.testing.assert_array_equal(read_audio(wav(many.T, rate))[0], many.mean(axis=1))
+
+
+def test_one_channel_of_many_is_read_streamed_and_counted(tmp_path):
+    channels = 0.1 * np.random.default_rng(0).standard_normal((20, 40_000)).astype(np.float32)
+    (tmp_path / "many.wav").write_bytes(wav(channels))
+    assert count_channels(tmp_path / "many.wav") == 20
+    for index in (0, 7, 19):
+        np.testing.assert_array_equal(load_audio(tmp_path / "many.wav", channel=index), channels[index])
+        streamed = np.concatenate(list(stream_audio(tmp_path / "many.wav", channel=index)))
+        np.testing.assert_array_equal(streamed, channels[index])
+    with pytest.raises(AudioError, match="many.wav: channel 20, counted from 0, was asked for; there are 20"):
+        list(stream_audio(tmp_path / "many.wav", channel=20))
+    with pytest.raises(AudioError, match="the number of channels changes from 1 to 2"):
+        list(to_mono([np.zeros((9, 1)), np.zeros((9, 2))], 16_000))
 
 
 @pytest.mark.parametrize("format", ["wav", "flac", "ogg", "mp3"])
@@ -168,7 +240,8 @@ def peak():  # getrusage would begin with the peak of the process that started t
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
 
 before = peak()
-total = sum(map(len, stream_audio(sys.argv[1])))
+channel = int(sys.argv[2]) if sys.argv[2:] else None
+total = sum(map(len, stream_audio(sys.argv[1], channel=channel)))
 print(total, peak() - before)
 """
 
@@ -180,6 +253,19 @@ def test_hours_in_a_container_take_little_memory(tmp_path):
     (tmp_path / "long.m4a").write_bytes(contained(np.zeros((2 * 3600 * 8_000, 1), np.int8), 8_000, "ipod", "alac"))
     done = subprocess.run([sys.executable, "-c", READ, str(tmp_path / "long.m4a")], capture_output=True, text=True)
     total, megabytes = map(int, done.stdout.split())
+    assert total == 2 * 3600 * 16_000 and megabytes < 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channel", [[], ["1"]], ids=["mix", "one"])
+def test_hours_of_a_call_take_little_memory(tmp_path, channel):
+    """Within 60 MB, also where the channels cancel; two hours of one channel at 16 kHz in float32 would be 460 MB."""
+    minute = noise(60.0, 8_000) * [[1.0, -1.0]]
+    with soundfile.SoundFile(tmp_path / "long.wav", "w", 8_000, 2) as file:
+        for _ in range(120):
+            file.write(minute)
+    command = [sys.executable, "-c", READ, str(tmp_path / "long.wav"), *channel]
+    total, megabytes = map(int, subprocess.run(command, capture_output=True, text=True).stdout.split())
     assert total == 2 * 3600 * 16_000 and megabytes < 60
 
 

@@ -1,4 +1,4 @@
-"""Sound tracks of videos, their parts, and single channels."""
+"""Sound tracks of videos, their parts, surround sound, and single channels."""
 
 import io
 
@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from exhubert import load_audio
-from exhubert.audio import AudioError, _Stream, read_audio
+from exhubert.audio import AudioError, _Stream, read_audio, stream_audio
 from exhubert.audio_containers import FROM_START_S, part_by_seeking
 
 from .conftest import contained, write_video
@@ -115,3 +115,59 @@ def test_one_channel_can_be_taken_alone(tmp_path):
     assert read_audio(tmp_path / "two.wav", channel=1)[0].mean() == pytest.approx(-0.25, abs=1e-4)
     with pytest.raises(AudioError, match="channel 2, counted from 0, was asked for; there are 2"):
         read_audio(tmp_path / "two.wav", channel=2)
+
+
+def surround(centre: float, others: float, channels: int = 6) -> np.ndarray:
+    """Ten seconds of a tone of 500 Hz in the centre, and of noise in all other channels: `(samples, channels)`."""
+    draw = np.random.default_rng(0)
+    samples = others * draw.standard_normal((480_000, channels))
+    samples[:, 2] = centre * np.sin(2 * np.pi * 500 * np.arange(480_000) / 48_000)
+    return samples.astype(np.float32)
+
+
+def noise_to_tone(samples: np.ndarray) -> float:
+    """Ratio of the energies, in dB, between the first and last second of `(samples,)` at 16 kHz."""
+    power = np.abs(np.fft.rfft(samples[16_000:-16_000][: 16_000 * 7] * np.hanning(16_000 * 7))) ** 2
+    tone = slice(7 * 498, 7 * 502)
+    return 10 * np.log10((power.sum() - power[tone].sum()) / power[tone].sum())
+
+
+@pytest.mark.parametrize(
+    ("format", "codec", "layout"),
+    [
+        ("mp4", "aac", "5.1"),
+        ("matroska", "ac3", "5.1(side)"),
+        ("mov", "eac3", "5.1"),
+        ("mov", "pcm_s16le", "7.1"),
+        ("wav", "pcm_s16le", "5.1"),
+        ("wav", "pcm_f32le", "7.1"),
+    ],
+)
+def test_dialogue_of_surround_sound_comes_from_the_centre(tmp_path, format, codec, layout):
+    """The mean of the six channels would have as much noise as tone."""
+    path = tmp_path / "scene"
+    path.write_bytes(contained(surround(0.1, 0.1, 8 if layout == "7.1" else 6), 48_000, format, codec, layout))
+    heard = load_audio(path)
+    assert noise_to_tone(heard) < -25
+    np.testing.assert_allclose(np.concatenate(list(stream_audio(path))), heard, atol=1e-6)
+    with path.open("rb") as file:
+        np.testing.assert_array_equal(load_audio(file), heard)
+    assert noise_to_tone(load_audio(path, channel=0)) > 20
+
+
+@pytest.mark.parametrize("format", ["mp4", "wav"])
+def test_surround_sound_with_a_silent_centre_is_mixed(tmp_path, format):
+    codec = "aac" if format == "mp4" else "pcm_s16le"
+    content = contained(surround(0.0, 0.1), 48_000, format, codec, "5.1")
+    mixed = np.mean([load_audio(content, channel=index) for index in range(6)], axis=0)
+    np.testing.assert_allclose(load_audio(content), mixed, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate(list(stream_audio(content))), mixed, atol=1e-5)
+
+
+@pytest.mark.parametrize(("format", "channels"), [("WAV", 6), ("FLAC", 6), ("CAF", 8), ("WAV", 9), ("WAVEX", 4)])
+def test_channels_that_no_layout_calls_a_centre_are_mixed(format, channels):
+    """Such as the microphones of an array."""
+    samples, buffer = surround(0.1, 0.1, channels), io.BytesIO()
+    soundfile.write(buffer, samples, 48_000, format=format)
+    found, _ = read_audio(buffer.getvalue())
+    np.testing.assert_allclose(found, samples.mean(axis=1), atol=1e-4)

@@ -95,6 +95,39 @@ def test_the_timeline_has_a_window_for_each_hop_and_marks_silence(classifier, tm
         classifier(loud, hop_s=2.0)
 
 
+def test_one_channel_of_any_input_is_classified(classifier, tmp_path):
+    draw = np.random.default_rng(0)
+    channels = 0.1 * draw.standard_normal((2, 22_050)).astype(np.float32) * [[1.0], [0.2]]
+    soundfile.write(tmp_path / "call.wav", channels.T, 22_050, subtype="FLOAT")
+    rows = datasets.Dataset.from_dict({"audio": [{"bytes": (tmp_path / "call.wav").read_bytes(), "path": None}]})
+    soundfile.write(tmp_path / "second.wav", channels[1], 22_050, subtype="FLOAT")
+    expected = scores(classifier(tmp_path / "second.wav"))
+    assert expected != pytest.approx(scores(classifier(tmp_path / "call.wav")), abs=1e-4)
+    blocks = {"stream": iter(np.split(channels, 5, axis=1)), "sampling_rate": 22_050}
+    array = {"array": channels, "sampling_rate": 22_050}
+    for given in (tmp_path / "call.wav", (tmp_path / "call.wav").read_bytes(), rows[0]["audio"], array, blocks):
+        assert scores(classifier(given, channel=1)) == pytest.approx(expected, abs=1e-6)
+    for channel, message in ((2, "channel 2, counted from 0, was asked for; there are 2"), (-1, "expected the index")):
+        for given in (tmp_path / "call.wav", array):
+            with pytest.raises(ValueError, match=message):
+                classifier(given, channel=channel)
+    with pytest.raises(ValueError, match="channel is 'each'.*predict_channels classifies each"):
+        classifier(array, channel="each")
+
+
+def test_an_array_or_stream_whose_channels_cancel_is_heard_on_its_louder_one(classifier, tmp_path):
+    def heard(given):
+        return next(classifier.preprocess(given))["input_values"]
+
+    voice = load_audio(write_tone(tmp_path / "tone.wav", 1.7))
+    noise = 0.01 * np.random.default_rng(0).standard_normal(len(voice)).astype(np.float32)
+    pair = np.stack([0.9 * voice + noise, noise - voice])
+    stream = {"stream": iter(np.array_split(pair, 9, axis=1)), "sampling_rate": 16_000}
+    pcm = {"array": np.round(pair * 2**15).astype(np.int16), "sampling_rate": 16_000}
+    for given in (pair, torch.from_numpy(pair), pair.T, stream, pcm):
+        torch.testing.assert_close(heard(given), heard(pair[1]), atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

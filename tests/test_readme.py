@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 from transformers import HubertModel
 
 from .conftest import PUBLISHED, TONES, tiny_hubert, write_tone
@@ -31,6 +32,8 @@ def workplace(tmp_path_factory):
     write_tone(folder / "interview.flac", 7.0)
     call = write_tone(folder / "recordings" / "call.wav", 4.0)
     (folder / "call.pcm").write_bytes(call.read_bytes()[44:])
+    samples, rate = soundfile.read(write_tone(folder / "call.wav", 4.0, 8_000, channels=2))
+    soundfile.write(folder / "call.ulaw", samples, rate, format="RAW", subtype="ULAW")
     lines = ["file,label,speaker"]
     for speaker in range(5):
         for pitch, emotion in enumerate("WLEAFTN"):

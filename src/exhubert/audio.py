@@ -2,11 +2,12 @@
 
 import io
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
@@ -20,6 +21,11 @@ _RATES = range(1_000, 1_000_001)
 _LOUDEST = 2.0**32  # full scale is 1; floats that were never scaled down from 32-bit PCM still pass
 _BLOCK_VALUES = 2**18
 _SILENCE_DB = -60.0
+_CANCELLED = 0.2  # share of the channels' summed energy: 1 if they are independent, 0 for [x, -x], 0.2 for [x, -x / 2]
+_INAUDIBLE = 1e-12  # mean square; below it only rounding errors are left of a constant
+_STEP_S = 0.5
+_SHORT_S = 0.05  # in less than this, even independent channels may cancel by chance
+_SURROUND = 5  # channels, from which on a layout with a centre has the dialogue there
 _LFS = b"version https://git-lfs"
 _MIDI = b"\xf0\x7e"  # libsndfile prints its errors for these to stdout, where results go
 AudioSource = str | os.PathLike | bytes | BinaryIO
@@ -46,6 +52,13 @@ class _SoundFile(soundfile.SoundFile):
             return
         while samples > 0 and (block := self.read(min(samples, _BLOCK_VALUES // self.channels + 1), "float32")).size:
             samples -= len(block)
+
+
+class _Sound(NamedTuple):
+    """The sampling rate in Hz, and the index of the centre channel if the recording is declared as surround sound."""
+
+    rate: int
+    centre: int | None
 
 
 class _Stream:
@@ -93,7 +106,9 @@ def read_audio(
             If PyAV is installed (`exhubert[video]`), also avi, mp4, mov, m4a and other containers.
         start: Start in seconds, rounded to the nearest sample of the source.
         end: End in seconds, rounded likewise.
-        channel: Index of the channel to read, from 0; by default the mean of all channels.
+        channel: Index of the channel to read, from 0; by default all channels are mixed, see [`to_mono`]. Of surround
+            sound (5.0 and more, as a container or the channel mask of a wav declares it) the centre channel is read,
+            which has the dialogue, unless it is silent throughout.
 
     Returns:
         Samples `(samples,)` in float32 and the source's sampling rate in Hz.
@@ -103,36 +118,61 @@ def read_audio(
             absurdly large ones; its rate is absurd; or the part or channel lies outside the recording.
     """
     name = source_name(source)
-    rate, blocks = _open(source, name, start, end)
+    rate, blocks = _open(source, name, start, end, channel)
     parts = []
     for block in blocks:
-        parts.append(_mono(block, channel, name))
-        _check_values(parts[-1], name)
+        parts.append(block)
+        _check_values(block, name)
     return np.concatenate(parts), rate
 
 
+def count_channels(source: AudioSource) -> int:
+    """Number of channels of a recording; raises `AudioError` as [`read_audio`]."""
+    with closing(_decoded(source, source_name(source), None, None)) as blocks:
+        return next(blocks)[1].shape[1]
+
+
+def rereadable(source: AudioSource) -> AudioSource:
+    """The source, or the content of an open file that can't be read twice, such as a pipe."""
+    if isinstance(source, (str, os.PathLike, bytes, io.TextIOBase)) or source.seekable():
+        return source
+    return source.read()
+
+
 def _open(
-    source: AudioSource, name: str, start: float | None = None, end: float | None = None
+    source: AudioSource,
+    name: str,
+    start: float | None = None,
+    end: float | None = None,
+    channel: int | None = None,
 ) -> tuple[int, Iterator[np.ndarray]]:
-    """Returns the rate of a recording, and the blocks `(samples, channels)` of a part of it."""
+    """Returns the rate of a recording, and the blocks `(samples,)` of one channel, or of the mix, of a part of it."""
+    source = rereadable(source)
     blocks = _decoded(source, name, start, end)
-    rate, first = next(blocks)
-    return rate, chain([first], (block for _, block in blocks))
+    sound, first = next(blocks)
+    if channel is None and sound.centre is not None:
+        rest = chain([first], (block for _, block in blocks))
+        if not all(is_silent(block[:, sound.centre]) for block in rest):
+            channel = sound.centre
+        blocks.close()  # two readers of one open file would disturb each other
+        blocks = _decoded(source, name, start, end)
+        sound, first = next(blocks)
+    return sound.rate, to_mono(chain([first], (block for _, block in blocks)), sound.rate, channel, name)
 
 
 def _decoded(
     source: AudioSource, name: str, start: float | None, end: float | None
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields the rate and a block `(samples, channels)`, at least once."""
+) -> Generator[tuple[_Sound, np.ndarray], None, None]:
+    """Yields the rate and layout and a block `(samples, channels)`, at least once."""
     try:
         with _opened(source, name) as file:
             stream = _Stream(file)
             try:
-                for rate, block in _sound(stream, name, start, end):
+                for sound, block in _sound(stream, name, start, end):
                     if stream.failure:
                         break
-                    _check_rate(rate, name)
-                    yield rate, block
+                    _check_rate(sound.rate, name)
+                    yield sound, block
             except AudioError:
                 if not stream.failure:
                     raise
@@ -160,7 +200,7 @@ def _opened(source: AudioSource, name: str) -> Iterator[Any]:
         yield source
 
 
-def _sound(stream: _Stream, name: str, start: float | None, end: float | None) -> Iterator[tuple[int, np.ndarray]]:
+def _sound(stream: _Stream, name: str, start: float | None, end: float | None) -> Iterator[tuple[_Sound, np.ndarray]]:
     head = stream.read(len(_LFS))
     stream.seek(0)
     if head == _LFS:
@@ -213,9 +253,10 @@ def _span(name: str, start: float | None, end: float | None, frames: int, rate: 
     return first, min(last, frames)
 
 
-def _blocks(file: _SoundFile, name: str, first: int, last: int, whole: bool) -> Iterator[tuple[int, np.ndarray]]:
+def _blocks(file: _SoundFile, name: str, first: int, last: int, whole: bool) -> Iterator[tuple[_Sound, np.ndarray]]:
     """Yields the samples a file really contains; if its header claims more, `SoundFile.blocks` would repeat samples."""
     size, rate, position = max(1, _BLOCK_VALUES // file.channels), file.samplerate, first
+    sound = _Sound(rate, _centre_of(file))
     try:
         if first:
             file.skip(first)
@@ -224,7 +265,7 @@ def _blocks(file: _SoundFile, name: str, first: int, last: int, whole: bool) -> 
             if not len(block):
                 break
             position += len(block)
-            yield rate, block
+            yield sound, block
     except soundfile.LibsndfileError as error:
         raise _damaged(name, max(position, file.position()) / rate, error.error_string) from error
     if position == first:
@@ -236,7 +277,19 @@ def _blocks(file: _SoundFile, name: str, first: int, last: int, whole: bool) -> 
         )
 
 
-def _container_blocks(stream: _Stream, name: str, reason: str) -> Iterator[tuple[int, np.ndarray]]:
+def _centre_of(file: soundfile.SoundFile) -> int | None:
+    """Index of the centre channel, from the channel mask that a wav of surround sound has; else None."""
+    mask = re.search(r"Channel Mask\s*: 0x([0-9A-Fa-f]+)", file.extra_info)
+    speakers = [bit for bit in range(32) if mask and int(mask[1], 16) >> bit & 1]
+    return _centre([{0: "FL", 1: "FR", 2: "FC"}.get(bit, "") for bit in speakers[: file.channels]])
+
+
+def _centre(names: Sequence[str]) -> int | None:
+    """Index of the centre among the channels of a layout, if it is one of surround sound."""
+    return names.index("FC") if len(names) >= _SURROUND and {"FL", "FR", "FC"} <= set(names) else None
+
+
+def _container_blocks(stream: _Stream, name: str, reason: str) -> Iterator[tuple[_Sound, np.ndarray]]:
     """Decodes the sound track of a file that soundfile can't open, with PyAV."""
     unreadable = f"{name}: not a recording that can be read ({_plain(reason)}). Expected wav, flac, ogg, mp3"
     try:
@@ -258,11 +311,12 @@ def _container_blocks(stream: _Stream, name: str, reason: str) -> Iterator[tuple
                 if position and frame_format != stream_format:
                     raise _damaged(name, position / stream_format[0], "its sampling rate or number of channels changes")
                 stream_format = frame_format
+                sound = _Sound(frame.sample_rate, _centre([channel.name for channel in frame.layout.channels]))
                 parts += unpacked(resampler, frame)
                 position += frame.samples
                 buffered += frame.samples * stream_format[1]
                 if buffered >= _BLOCK_VALUES:
-                    yield stream_format[0], np.concatenate(parts)
+                    yield sound, np.concatenate(parts)
                     parts, buffered = [], 0
     except (av.FFmpegError, IndexError) as error:
         cause = getattr(error, "strerror", None) or str(error)
@@ -272,25 +326,26 @@ def _container_blocks(stream: _Stream, name: str, reason: str) -> Iterator[tuple
     if not position:
         raise AudioError(f"{name}: the recording holds no samples.")
     if parts:
-        yield stream_format[0], np.concatenate(parts)
+        yield sound, np.concatenate(parts)
 
 
 def _container_part(
     stream: _Stream, name: str, reason: str, start: float | None, end: float | None
-) -> tuple[int, np.ndarray]:
-    """Returns the rate and the samples of a part, decoded from the start if it can't be found by seeking."""
+) -> tuple[_Sound, np.ndarray]:
+    """Returns the samples of a part, decoded from the start if it can't be found by seeking."""
     if part := part_by_seeking(stream, start or 0.0, end):
-        return part
+        rate, layout, samples = part
+        return _Sound(rate, _centre(layout)), samples
     position, parts = 0, []
-    for rate, block in _container_blocks(stream, name, reason):
-        first, last = round((start or 0.0) * rate), None if end is None else round(end * rate)
+    for sound, block in _container_blocks(stream, name, reason):
+        first, last = round((start or 0.0) * sound.rate), None if end is None else round(end * sound.rate)
         parts.append(block[max(0, first - position) : None if last is None else max(0, last - position)])
         position += len(block)
         if last is not None and 0 <= first < last <= position:
             break
     else:
-        _span(name, start, end, position, rate)  # refuses what lies outside of the recording
-    return rate, np.concatenate(parts)
+        _span(name, start, end, position, sound.rate)  # refuses what lies outside of the recording
+    return sound, np.concatenate(parts)
 
 
 def _damaged(name: str, seconds: float, reason: str) -> AudioError:
@@ -301,15 +356,75 @@ def _plain(reason: str) -> str:
     return reason.strip().removeprefix("Error : ").rstrip(".")
 
 
-def _mono(samples: np.ndarray, channel: int | None, name: str) -> np.ndarray:
-    """Reduces `(samples, channels)` to one channel, or to the mean of all: `(samples,)`."""
-    channels = samples.shape[1]
-    if channel is None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return samples.mean(axis=1) if channels > 1 else samples[:, 0]
-    if not 0 <= channel < channels:
-        raise AudioError(f"{name}: channel {channel}, counted from 0, was asked for; there are {channels}.")
-    return samples[:, channel]
+def to_mono(
+    blocks: Iterable[np.ndarray], rate: float, channel: int | None = None, name: str = "stream"
+) -> Iterator[np.ndarray]:
+    """Reduces a recording in blocks `(samples, channels)` to one channel, or mixes all of them: `(samples,)`, float32.
+
+    The mix is the mean of the channels. Every half second in which that would cancel the sound, as where one of two
+    channels has inverted polarity, comes from its loudest channel instead. How the blocks are cut changes nothing.
+
+    Args:
+        blocks: The recording.
+        rate: Its sampling rate in Hz.
+        channel: Index of the channel, from 0; None for the mix.
+        name: Name of the recording for messages.
+
+    Raises:
+        AudioError: There is no such channel, or the number of channels changes.
+    """
+    step, channels = round(_STEP_S * rate), 0
+    rest: np.ndarray | None = None
+    louder, last = None, None
+    for block in blocks:
+        channels = channels or block.shape[1]
+        if block.shape[1] != channels:
+            raise AudioError(f"{name}: the number of channels changes from {channels} to {block.shape[1]}.")
+        if channel is not None and not 0 <= channel < channels:
+            raise AudioError(f"{name}: channel {channel}, counted from 0, was asked for; there are {channels}.")
+        if channel is not None or channels == 1:
+            yield np.ascontiguousarray(block[:, channel or 0], dtype=np.float32)
+            continue
+        rest = block if rest is None else np.concatenate([rest, block])
+        whole = len(rest) // step * step
+        for first in range(0, whole, step):
+            part = rest[first : first + step]
+            louder = _louder(part, louder, last)
+            last = last if louder is None else louder
+            yield _mixed(part, louder)
+        rest = rest[whole:]
+    if rest is not None and len(rest):
+        if len(rest) >= _SHORT_S * rate:
+            louder = _louder(rest, louder, last)
+        yield _mixed(rest, louder)
+
+
+def _louder(samples: np.ndarray, before: int | None, last: int | None) -> int | None:
+    """The channel of `(samples, channels)` to hear because the mean would cancel the sound; None if it wouldn't.
+
+    Args:
+        samples: About half a second.
+        before: The answer for the half second before, which also holds for one without any sound.
+        last: The answer before that wasn't None, kept if that channel is loud: a change of polarity would click.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = samples.astype(np.float64)
+        mean = np.ones(len(values)) @ values / len(values)  # a constant offset is no sound
+        products = values.T @ values / len(values) - np.outer(mean, mean)
+        energies = products.diagonal()
+        if energies.sum() <= _INAUDIBLE:
+            return before
+        if not products.sum() < _CANCELLED * energies.sum():  # also if a sample is NaN, which the mean then reveals
+            return None
+    if last is not None and 4 * energies[last] >= energies.max():
+        return last
+    return int(np.argmax(energies >= energies.max() * (1 - 1e-9)))  # of equally loud channels the first
+
+
+def _mixed(samples: np.ndarray, louder: int | None) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):
+        mixed = samples.mean(axis=1) if louder is None else samples[:, louder]
+    return mixed.astype(np.float32, copy=False)
 
 
 def _check_values(samples: np.ndarray, name: str) -> None:
@@ -328,7 +443,11 @@ def _check_rate(rate: float, name: str) -> None:
 
 
 def load_audio(
-    source: AudioSource, sampling_rate: int = SAMPLING_RATE, start: float | None = None, end: float | None = None
+    source: AudioSource,
+    sampling_rate: int = SAMPLING_RATE,
+    start: float | None = None,
+    end: float | None = None,
+    channel: int | None = None,
 ) -> np.ndarray:
     """Reads a recording of any sampling rate and channel count as the array that a model expects.
 
@@ -337,6 +456,7 @@ def load_audio(
         sampling_rate: Rate of the result in Hz; the recording is resampled to it (soxr, high quality).
         start: Start in seconds.
         end: End in seconds.
+        channel: As in [`read_audio`].
 
     Returns:
         Samples `(samples,)`, float32, one channel.
@@ -344,7 +464,7 @@ def load_audio(
     Raises:
         AudioError: As in [`read_audio`].
     """
-    samples, rate = read_audio(source, start, end)
+    samples, rate = read_audio(source, start, end, channel)
     return resample(samples, rate, sampling_rate)
 
 
@@ -353,7 +473,7 @@ def resample(samples: np.ndarray, rate: int, target_rate: int = SAMPLING_RATE) -
     return samples if rate == target_rate else soxr.resample(samples, rate, target_rate, quality="HQ")
 
 
-def stream_audio(source: AudioSource, rate: int = SAMPLING_RATE) -> Iterator[np.ndarray]:
+def stream_audio(source: AudioSource, rate: int = SAMPLING_RATE, channel: int | None = None) -> Iterator[np.ndarray]:
     """Reads a recording block by block, as one channel at `rate`, in memory that doesn't grow with its length.
 
     Concatenated, the blocks equal the result of [`load_audio`].
@@ -361,6 +481,7 @@ def stream_audio(source: AudioSource, rate: int = SAMPLING_RATE) -> Iterator[np.
     Args:
         source: As in [`read_audio`].
         rate: Sampling rate of the result in Hz.
+        channel: As in [`read_audio`].
 
     Yields:
         Samples `(samples,)`, float32.
@@ -369,8 +490,8 @@ def stream_audio(source: AudioSource, rate: int = SAMPLING_RATE) -> Iterator[np.
         AudioError: As in [`read_audio`], possibly in the middle of the recording.
     """
     name = source_name(source)
-    source_rate, blocks = _open(source, name)
-    yield from stream_samples((_mono(block, None, name) for block in blocks), source_rate, rate, name)
+    source_rate, blocks = _open(source, name, channel=channel)
+    yield from stream_samples(blocks, source_rate, rate, name)
 
 
 def stream_samples(

@@ -5,7 +5,7 @@ import importlib.util
 import io
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,11 +30,13 @@ class _Timeline:
 
     Attributes:
         rate: Sampling rate in Hz.
+        layout: Names of the channels, such as `FL`.
         times: Time of each packet, in the container's unit.
         samples: Index of each packet's first sample in the decoded recording.
     """
 
     rate: int
+    layout: tuple[str, ...]
     times: np.ndarray
     samples: np.ndarray
 
@@ -57,7 +59,7 @@ def unpacked(resampler: Any, frame: Any) -> list[np.ndarray]:
     return [part.to_ndarray().reshape(-1, frame.layout.nb_channels) for part in resampler.resample(frame)]
 
 
-def part_by_seeking(stream: Any, start: float, end: float | None) -> tuple[int, np.ndarray] | None:
+def part_by_seeking(stream: Any, start: float, end: float | None) -> tuple[int, tuple[str, ...], np.ndarray] | None:
     """Reads a part of a recording by seeking.
 
     The samples equal those of the whole recording bit for bit if the codec is lossless, MP3 or Opus, and for AMR if
@@ -70,8 +72,8 @@ def part_by_seeking(stream: Any, start: float, end: float | None) -> tuple[int, 
         end: End in seconds, rounded to the nearest sample like the start; None for the end of the recording.
 
     Returns:
-        Rate in Hz and samples `(samples, channels)`. None if the part has to be decoded from the start, because it is
-        near the start, outside of the recording, or can't be located.
+        Rate in Hz, names of the channels, and samples `(samples, channels)`. None if the part has to be decoded from
+        the start, because it is near the start, outside of the recording, or can't be located.
     """
     if start < FROM_START_S or (end is not None and end <= start) or importlib.util.find_spec("av") is None:
         return None
@@ -82,7 +84,7 @@ def part_by_seeking(stream: Any, start: float, end: float | None) -> tuple[int, 
         samples = _read_part(stream, timeline, start, end)
     except (av.FFmpegError, IndexError, _UncertainPositionError):
         return None
-    return (timeline.rate, samples) if len(samples) else None
+    return (timeline.rate, timeline.layout, samples) if len(samples) else None
 
 
 def _read_part(stream: Any, timeline: _Timeline, start: float, end: float | None) -> np.ndarray:
@@ -169,11 +171,12 @@ def _scan(stream: Any) -> _Timeline:
         raise _UncertainPositionError
     rate = frames[1].sample_rate
     samples = _first_samples(np.array(times), np.array(lengths), frames[1].samples, float(frames[1].time_base * rate))
-    timeline = _Timeline(rate, np.array(times), samples)
+    layout = tuple(channel.name for channel in frames[1].layout.channels)
+    timeline = _Timeline(rate, layout, np.array(times), samples)
     second = timeline.packet_at(frames[1].pts)
     if second is None:
         raise _UncertainPositionError
-    return _Timeline(rate, timeline.times, samples - samples[second] + frames[0].samples)
+    return replace(timeline, samples=samples - samples[second] + frames[0].samples)
 
 
 def _first_samples(times: np.ndarray, lengths: np.ndarray, size: int, unit: float) -> np.ndarray:

@@ -13,7 +13,16 @@ import torch
 from transformers import AudioClassificationPipeline
 from transformers.pipelines.base import ChunkPipeline
 
-from .audio import AudioError, is_silent, source_name, stream_audio, stream_samples, windows_of
+from .audio import (
+    AudioError,
+    count_channels,
+    is_silent,
+    source_name,
+    stream_audio,
+    stream_samples,
+    to_mono,
+    windows_of,
+)
 from .configuration_exhubert import logit_temperature, samples_per_frame, sees_padding, window_seconds
 
 
@@ -38,9 +47,12 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
             `windows`, each with `start` and `end` in seconds, `silent`, and `scores` from class to probability.
         skip_silence: Whether to exclude windows without a sound above -60 dB of full scale from the average. Their
             scores are None; if all windows are silent, all count.
+        channel: Index of the channel to classify, from 0; by default all channels are mixed, see
+            [`exhubert.audio.to_mono`].
 
     Raises:
-        AudioError: The recording can't be read, is too short for one frame of the model, or holds NaN.
+        AudioError: The recording can't be read, is too short for one frame of the model, holds NaN, or has no such
+            channel.
         ValueError: An option or the type of an input is not supported.
     """
 
@@ -53,13 +65,12 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
         if isinstance(self.model, torch.nn.Module):
             super().check_model_type(supported_models)
 
-    def _sanitize_parameters(self, window_s=None, hop_s=None, timeline=None, skip_silence=None, **kwargs):
+    def _sanitize_parameters(self, window_s=None, hop_s=None, timeline=None, skip_silence=None, channel=None, **kwargs):
         preprocess, forward, postprocess = super()._sanitize_parameters(**kwargs)
         if "top_k" not in kwargs:
             postprocess.pop("top_k", None)  # keep the value set at construction
-        for name, value in (("window_s", window_s), ("hop_s", hop_s), ("skip_silence", skip_silence)):
-            if value is not None:
-                preprocess[name] = value
+        options = {"window_s": window_s, "hop_s": hop_s, "skip_silence": skip_silence, "channel": channel}
+        preprocess |= {name: value for name, value in options.items() if value is not None}
         if timeline is not None:
             postprocess["timeline"] = timeline
         return preprocess, forward, postprocess
@@ -72,7 +83,9 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
             return list(super().__call__((item for item in inputs), **kwargs))  # a column of a dataset
         return super().__call__(inputs, **kwargs)
 
-    def preprocess(self, inputs, window_s=None, hop_s=None, skip_silence=False) -> Iterator[dict[str, Any]]:
+    def preprocess(
+        self, inputs, window_s=None, hop_s=None, skip_silence=False, channel=None
+    ) -> Iterator[dict[str, Any]]:
         rate = self.feature_extractor.sampling_rate
         config = self.model.config
         window_s = window_seconds(config) if window_s is None else window_s
@@ -81,9 +94,10 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
         hop_s = window_s if hop_s is None else hop_s
         if not 0 < hop_s <= window_s:
             raise ValueError(f"hop_s is {hop_s:g} s, expected above 0 and at most window_s, {window_s:g} s.")
+        check_channel(channel)
         min_samples = samples_per_frame(config)
         window, hop = max(min_samples, round(window_s * rate)), max(1, round(hop_s * rate))
-        name, blocks = _blocks_of(inputs, rate)
+        name, blocks = _blocks_of(inputs, rate, channel)
         for start, samples, is_last in windows_of(blocks, window, hop):
             if len(samples) < min_samples:
                 raise AudioError(
@@ -146,40 +160,72 @@ class AudioClassification(AudioClassificationPipeline):
         return AudioClassificationPipeline(model, *args, **kwargs)
 
 
-def _blocks_of(inputs: Any, rate: int) -> tuple[str, Iterator[np.ndarray]]:
-    """Name of a recording for messages, and its samples at `rate`, block by block."""
+def check_channel(channel: Any) -> None:
+    """Raises `ValueError` unless it is the index of a channel, from 0, or None for the mix."""
+    if channel is not None and (isinstance(channel, bool) or not hasattr(channel, "__index__") or channel < 0):
+        raise ValueError(
+            f"channel is {channel!r}, expected the index of a channel, from 0, or None for the mix of all. "
+            "exhubert.inference.predict_channels classifies each."
+        )
+
+
+def channels_of(inputs: Any) -> int:
+    """Number of channels of an input of [`ExHuBERTPipeline`].
+
+    Raises:
+        AudioError: The recording can't be read.
+        ValueError: The input is a stream, or its type is not supported.
+    """
+    source, rate = _opened(inputs, 0)
+    if rate is None:
+        return count_channels(source)
+    if not isinstance(source, list):
+        raise ValueError("The channels of a stream can't be counted before it is read; give `channel`.")
+    return source[0].shape[1]
+
+
+def _blocks_of(inputs: Any, rate: int, channel: int | None) -> tuple[str, Iterator[np.ndarray]]:
+    """Name of a recording for messages, and its samples at `rate`, block by block, as one channel."""
+    source, source_rate = _opened(inputs, rate)
+    if source_rate is None:
+        return source_name(source), stream_audio(source, rate, channel)
+    name = "array" if isinstance(source, list) else "stream"
+    return name, stream_samples(to_mono(source, source_rate, channel, name), source_rate, rate)
+
+
+def _opened(inputs: Any, rate: int) -> tuple[Any, int | None]:
+    """The source of an input that [`stream_audio`] reads, and None; or blocks `(samples, channels)` and their rate."""
     if isinstance(inputs, Mapping):
         for key in ("array", "raw"):
             if inputs.get(key) is not None:
                 if not inputs.get("sampling_rate"):
                     raise ValueError(f"A recording as a dictionary with `{key}` needs its `sampling_rate` in Hz too.")
-                return "array", stream_samples([_one_channel(inputs[key])], inputs["sampling_rate"], rate)
+                return [_channels_last(inputs[key])], inputs["sampling_rate"]
         if "stream" in inputs:
             if not inputs.get("sampling_rate"):
                 raise ValueError("A recording as a dictionary with `stream` needs its `sampling_rate` in Hz too.")
-            blocks = (_one_channel(block, channels_first=True) for block in inputs["stream"])
-            return "stream", stream_samples(blocks, inputs["sampling_rate"], rate)
+            return (_channels_last(block, channels_first=True) for block in inputs["stream"]), inputs["sampling_rate"]
         for key in ("bytes", "path"):
             if inputs.get(key) is not None:
-                return _blocks_of(inputs[key], rate)
+                return _opened(inputs[key], rate)
         raise ValueError(f"A recording as a dictionary has array, raw, bytes, path or stream; found {sorted(inputs)}.")
     if isinstance(inputs, (np.ndarray, torch.Tensor)):
-        return "array", stream_samples([_one_channel(inputs)], rate, rate)
+        return [_channels_last(inputs)], rate
     if isinstance(inputs, str) and inputs.startswith(("http://", "https://")):
         raise ValueError(f"{inputs}: the pipeline doesn't go to the network; download the recording and pass its path.")
     if isinstance(inputs, (str, bytes, os.PathLike)) or hasattr(inputs, "read"):
-        return source_name(inputs), stream_audio(inputs, rate)
+        return inputs, None
     if hasattr(inputs, "get_all_samples"):  # the decoder that `datasets` returns for an Audio column
         audio = inputs.get_all_samples()
-        return "array", stream_samples([_one_channel(audio.data, channels_first=True)], audio.sample_rate, rate)
+        return [_channels_last(audio.data, channels_first=True)], audio.sample_rate
     raise ValueError(
         f"A recording can't be a {type(inputs).__name__}; expected a path, bytes, an open file, an array, or a "
         "dictionary."
     )
 
 
-def _one_channel(samples: Any, channels_first: bool = False) -> np.ndarray:
-    """Converts `(samples,)` or `(channels, samples)`, floats or integer PCM, to one channel `(samples,)` in float32.
+def _channels_last(samples: Any, channels_first: bool = False) -> np.ndarray:
+    """Converts `(samples,)` or `(channels, samples)`, floats or integer PCM, to floats `(samples, channels)`.
 
     Unless `channels_first` is set, the shorter of two axes is taken as the channels.
     """
@@ -190,9 +236,8 @@ def _one_channel(samples: Any, channels_first: bool = False) -> np.ndarray:
         info = np.iinfo(values.dtype)
         middle = 0 if values.dtype.kind == "i" else 2 ** (info.bits - 1)
         values = (values.astype(np.float32) - middle) / 2 ** (info.bits - 1)
-    if values.ndim == 2:
-        channels = 0 if channels_first or values.shape[0] <= values.shape[1] else 1
-        values = values.mean(axis=channels)
-    if values.ndim != 1:
+    if values.ndim == 1:
+        return values[:, None]
+    if values.ndim != 2:
         raise AudioError(f"array: expected (samples,) or (channels, samples), found the shape {values.shape}.")
-    return values.astype(np.float32)
+    return values.T if channels_first or values.shape[0] <= values.shape[1] else values

@@ -19,6 +19,7 @@ import soundfile
 
 from exhubert import ExHuBERTForSequenceClassification, default_feature_extractor
 from exhubert.app import page as app
+from exhubert.audio import AudioError
 from exhubert.cli.main import main
 from exhubert.inference.formats import csv_lines, textgrid
 from exhubert.inference.prediction import Prediction
@@ -172,6 +173,60 @@ def test_the_page_shows_and_gives_out_what_predict_says(visit, classifier, tmp_p
         assert download.value.suggested_filename == f"voice.{link if link == 'TextGrid' else 'csv'}"
         assert Path(download.value.path()).read_text() == expected
     assert page.wrong == []
+
+
+def test_the_channels_of_a_call_are_shown_one_by_one_each_with_its_player(visit, classifier, tmp_path):
+    rate = 16_000
+    voices = [soundfile.read(write_speechlike(tmp_path / "voice.wav"))[0]]
+    voices.append(0.3 * np.sin(2 * np.pi * 3_000 * np.arange(len(voices[0])) / rate))
+    soundfile.write(tmp_path / "call.wav", np.stack(voices, axis=1), rate)
+    page = visit()
+    page.click("#channels input")
+    page.click("text=Each channel by itself")
+    upload(page, tmp_path / "call.wav", shown=f"{RESULT} + article")
+    found = [
+        predict(classifier, tmp_path / "call.wav", channel=one, window_s=WINDOW, skip_silence=True) for one in (0, 1)
+    ]
+    articles = page.query_selector_all(RESULT)
+    assert len(articles) == 2
+    for article, expected in zip(articles, found, strict=True):
+        assert article.get_attribute("data-label") == expected.label
+        assert article.query_selector(".file").inner_text() == f"call.wav · channel {expected.channel} · 0:01.6"
+        shown = sorted(row.get_attribute("title") for row in article.query_selector_all(".bars .row"))
+        assert shown == as_shown(expected)
+    named = [Prediction(**(vars(one) | {"file": "call.wav"})) for one in found]
+    tables = "".join(csv_lines(one, timeline=True, header=one is named[0]) for one in named)
+    for link, expected in (("CSV", tables), ("TextGrid", textgrid(*named))):
+        with page.expect_download() as download:
+            page.click(f"text=Download {link} >> nth=0")
+        assert Path(download.value.path()).read_text() == expected
+
+    page.wait_for_function("[...document.querySelectorAll('#result audio')].every(each => each.readyState > 0)")
+    track = page.locator("#result .track").nth(1)
+    track.click(position={"x": 0.75 * track.bounding_box()["width"], "y": 40})
+    times = "[...document.querySelectorAll('#result audio')].map(each => each.currentTime)"
+    assert page.evaluate(times) == [0, pytest.approx(1.2, abs=0.02)]
+    page.locator("#result .play").nth(1).click()
+    page.wait_for_function("document.querySelectorAll('#result audio')[1].currentTime > 1.25")
+    page.locator("#result .play").nth(0).click()
+    page.wait_for_function("document.querySelectorAll('#result audio')[0].currentTime > 0")
+    assert page.evaluate("document.querySelectorAll('#result audio')[1].paused"), "one is heard at a time"
+    assert page.wrong == []
+
+
+def test_one_channel_can_be_chosen_and_a_missing_one_is_said(classifier, tmp_path):
+    voice = soundfile.read(write_speechlike(tmp_path / "voice.wav"))[0]
+    soundfile.write(tmp_path / "call.wav", np.stack([0 * voice, voice], axis=1), 16_000)
+    limits = app.Limits(window_s=WINDOW)
+    shown = app.result_of(classifier, tmp_path / "call.wav", tmp_path, limits, channel=1)
+    assert "call.wav · channel 1" in shown and shown.count("<article") == 1
+    [playback] = tmp_path.glob("result-*/playback-1.wav")
+    np.testing.assert_array_equal(soundfile.read(playback)[0], soundfile.read(tmp_path / "call.wav")[0][:, 1])
+    with pytest.raises(AudioError, match="channel 2, counted from 0, was asked for; there are 2"):
+        app.result_of(classifier, tmp_path / "call.wav", tmp_path, limits, channel=2)
+    soundfile.write(tmp_path / "nine.wav", np.repeat(voice[:, None], 9, axis=1), 16_000)
+    with pytest.raises(AudioError, match="there are 9 channels, but at most 8 are shown one by one. Choose one"):
+        app.result_of(classifier, tmp_path / "nine.wav", tmp_path, limits, channel="each")
 
 
 def test_a_click_on_the_waveform_or_a_step_goes_there_and_play_moves_on(visit, classifier, tmp_path):

@@ -72,7 +72,7 @@ def test_raw_pcm_on_standard_input_is_followed(folder, classifier, pcm, scale, t
     kind = {"s16le": "<i2", "f32le": "<f4", "s32le": "<i4"}[pcm]
     content = (samples * scale).astype(kind).tobytes() + b"\0"
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(content))))
-    options = ["--model", str(folder), "--pcm", pcm, "--channels", "2", "--format", "jsonl"]
+    options = ["--model", str(folder), "--pcm", pcm, "--pcm_channels", "2", "--format", "jsonl"]
     assert main(["listen", "-", *options]) == 0
     printed = capsys.readouterr()
     found = [json.loads(line) for line in printed.out.splitlines()]

@@ -107,6 +107,66 @@ def test_a_corpus_of_your_own_is_read_from_its_manifest_in_segments(tmp_path):
     assert {row["corpus"] for row in rows} == {"calls"}
 
 
+def write_call(path, voices):
+    """A call with a speaker on each channel, each a noise of its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = [0.1 * np.random.default_rng(voice).standard_normal(32_000) for voice in voices]
+    soundfile.write(path, np.stack(noise, axis=1), 16_000)
+
+
+def test_the_channels_of_a_call_are_utterances_of_their_speakers(tmp_path):
+    root = tmp_path / "calls"
+    lines = ["file,label,speaker,start,end,channel,partition"]
+    for index, part in enumerate(("train", "validation", "test")):
+        write_call(root / f"{index}.wav", (2 * index, 2 * index + 1))
+        other = ("test", "train", "validation")[index]
+        lines += [f"{index}.wav,joy,agent{index},,,0,{part}", f"{index}.wav,anger,caller{index},,,1,{other}"]
+        lines += [f"{index}.wav,sadness,caller{index},0.5,1.5,1,{other}"]
+        lines += [f"{index}.wav,sadness,caller{index},0.5,1.5,right,{other}"]
+    lines += ["0.wav,joy,nobody,,,2,train"]
+    summary = build({"calls": manifest(root, lines)}, tmp_path / "out")["calls"]
+    assert summary.utterances == 9
+    rejected = [json.loads(line) for line in (tmp_path / "out/calls/rejected.jsonl").read_text().splitlines()]
+    reasons = sorted(line["reason"] for line in rejected)
+    assert reasons[0].startswith("0.wav: channel 2, counted from 0, was asked for; there are 2.")
+    assert reasons[1:] == [f"the same recording as calls/{index}#0.500-1.500#channel1" for index in range(3)]
+    rows = {row["utterance_id"]: row for part in load(tmp_path / "out").values() for row in part}
+    assert {name.removeprefix("calls/0") for name in rows if name.startswith("calls/0")} == {
+        "#channel0", "#channel1", "#0.500-1.500#channel1",
+    }  # fmt: skip
+    for name, row in rows.items():
+        call, _ = soundfile.read(root / row["source_file"])
+        first, last = (8_000, 24_000) if row["start"] is not None else (0, 32_000)
+        samples, _ = soundfile.read(io.BytesIO(row["audio"]["bytes"]))
+        np.testing.assert_array_equal(samples, call[first:last, row["channel"]], err_msg=name)
+        assert row["speaker"].startswith("calls/agent" if row["channel"] == 0 else "calls/caller")
+
+
+def test_a_recording_whose_channels_cancel_is_built_from_its_louder_one(tmp_path):
+    root = tmp_path / "own"
+    for index in range(3):
+        voice = 0.1 * np.random.default_rng(index).standard_normal(16_000)
+        root.mkdir(exist_ok=True)
+        soundfile.write(root / f"{index}.wav", np.stack([0.8 * voice, -voice], axis=1), 16_000)
+    lines = ["file,label,speaker", *(f"{index}.wav,joy,s{index}" for index in range(3))]
+    assert build({"own": manifest(root, lines)}, tmp_path / "out")["own"].utterances == 3
+    for part in load(tmp_path / "out").values():
+        for row in part:
+            samples, _ = soundfile.read(io.BytesIO(row["audio"]["bytes"]))
+            np.testing.assert_array_equal(samples, soundfile.read(root / row["source_file"])[0][:, 1])
+            assert row["channel"] is None
+
+
+def test_the_same_sound_on_both_channels_may_not_be_in_two_partitions(tmp_path):
+    root = tmp_path / "own"
+    for index in range(3):
+        write_call(root / f"{index}.wav", (index, index))
+    lines = ["file,label,speaker,channel,partition"]
+    lines += [f"{index}.wav,joy,s{index},0,{part}" for index, part in enumerate(("train", "validation", "test"))]
+    with pytest.raises(LeakageError, match=r"recordings with the same audio stand in two partitions: own/0#channel"):
+        build({"own": manifest(root, [*lines, "0.wav,joy,other,1,test"])}, tmp_path / "out")
+
+
 def test_a_speaker_in_two_official_partitions_fails_the_build_by_name(tmp_path):
     root = tmp_path / "own"
     for name in "abc":

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 
 from exhubert import SIX_CLASSES
@@ -38,6 +39,19 @@ def test_a_second_build_keeps_what_is_there_and_notices_a_new_file(emo_db, tmp_p
     (emo_db / "wav/03a02Na.wav").unlink()
     build({"emo_db": emo_db}, out)
     assert all(path.read_bytes() == content for path, (_, content) in shards.items())
+
+
+def test_a_corpus_built_before_a_column_was_added_loads_beside_new_ones(emo_db, tmp_path):
+    out, own = tmp_path / "out", tmp_path / "own"
+    build({"emo_db": emo_db}, out)
+    for path in out.glob("emo_db/*.parquet"):
+        pq.write_table(pq.read_table(path).drop_columns("channel"), path)
+    for index in range(3):
+        write_tone(own / f"{index}.wav", frequency=100.0 + index)
+    lines = ["file,label,speaker,channel", *(f"{index}.wav,joy,s{index},0" for index in range(3))]
+    build({"own": manifest(own, lines)}, out)
+    channels = [(row["corpus"], row["channel"]) for part in load(out).values() for row in part]
+    assert sorted(channels, key=str) == [("emo_db", None)] * 35 + [("own", 0)] * 3
 
 
 def test_an_interrupted_build_never_loads_and_is_completed_by_the_next(emo_db, tmp_path):

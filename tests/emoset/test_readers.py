@@ -1,5 +1,7 @@
 """Readers list what file names and annotation files say, without reading audio."""
 
+import json
+
 import pytest
 
 from exhubert.emoset import entry, read
@@ -41,12 +43,31 @@ def test_manifest_gives_every_column_and_leaves_empty_cells_unknown(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("cell", "channel"),
+    [("", None), ("0", 0), ("1", 1), (" 1 ", 1), ("1.0", 1), ("12", 12), ("left", 0), ("R", 1), ("Right", 1), ("l", 0)],
+)
+def test_manifest_names_the_channel_as_people_and_spreadsheets_write_it(tmp_path, cell, channel):
+    (tmp_path / "manifest.csv").write_text(f"file,label,channel\na.wav,joy,{cell}\n")
+    assert [record.channel for record in read("manifest", tmp_path)] == [channel]
+    (tmp_path / "manifest.csv").unlink()
+    (tmp_path / "manifest.tsv").write_text(f"file\tlabel\tchannel\na.wav\tjoy\t{cell}\n")
+    assert [record.channel for record in read("manifest", tmp_path)] == [channel]
+    (tmp_path / "manifest.tsv").unlink()
+    value = int(cell) if cell.isdecimal() else cell
+    (tmp_path / "manifest.jsonl").write_text(json.dumps({"file": "a.wav", "label": "joy", "channel": value}))
+    assert [record.channel for record in read("manifest", tmp_path)] == [channel]
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("file,speaker\na.wav,x\n", "column label is missing; found file, speaker"),
         ("file,label\na.wav,\n", "line 2: file and label must not be empty"),
         ("file,label,start\na.wav,joy,1 s\n", "line 2: start is '1 s', expected seconds"),
         ("file,label,partition\na.wav,joy,holdout\n", "line 2: partition is 'holdout'"),
+        ("file,label,channel\na.wav,joy,1\nb.wav,joy,-1\n", "line 3: channel is '-1', expected its number"),
+        ("file,label,channel\na.wav,joy,0.5\n", "line 2: channel is '0.5', expected its number"),
+        ("file,label,channel\na.wav,joy,agent\n", "line 2: channel is 'agent', expected its number"),
         ("", "column file and label is missing; found no header"),
     ],
 )

@@ -1,13 +1,17 @@
 """Classifying recordings, from Python and from the command line."""
 
+import io
+import json
+
 import numpy as np
 import pytest
+import soundfile
 import torch
 from transformers import pipeline
 
 from exhubert import load_audio
 from exhubert.audio import AudioError
-from exhubert.inference.recordings import embed, load_pipeline, predict
+from exhubert.inference.recordings import embed, load_pipeline, predict, predict_channels
 
 from ..conftest import write_tone
 
@@ -40,6 +44,33 @@ def test_long_recordings_average_the_logits_of_their_windows(folder, tmp_path):
         inputs = classifier.feature_extractor(parts, sampling_rate=16_000, return_tensors="pt")["input_values"]
         logits = torch.cat([classifier.model(part[None]).logits for part in inputs])
     np.testing.assert_allclose(list(found.scores.values()), logits.mean(dim=0).softmax(-1), atol=1e-6)
+
+
+def test_each_channel_is_predicted_by_itself_from_any_source(folder, tmp_path):
+    classifier = load_pipeline(folder)
+    channels = 0.1 * np.random.default_rng(0).standard_normal((3, 20_000)).astype(np.float32)
+    path = tmp_path / "three.wav"
+    soundfile.write(path, channels.T, 16_000, subtype="FLOAT")
+
+    class Pipe(io.BytesIO):
+        def seekable(self):
+            return False
+
+    expected = [predict(classifier, channel) for channel in channels]
+    for source in (path, str(path), path.read_bytes(), path.open("rb"), Pipe(path.read_bytes()), channels):
+        found = predict_channels(classifier, source, hop_s=1.0)
+        assert [one.channel for one in found] == [0, 1, 2]
+        for one, other in zip(found, expected, strict=True):
+            assert one.scores == pytest.approx(other.scores, abs=1e-6)
+            np.testing.assert_allclose(
+                embed(classifier, path, channel=one.channel), embed(classifier, channels[one.channel])
+            )
+    [only] = predict_channels(classifier, channels[0])
+    assert only.channel == 0 and predict(classifier, path).channel is None
+    assert json.loads(json.dumps(predict(classifier, path, channel=np.int64(1)).to_dict()))["channel"] == 1
+    assert "channel" not in predict(classifier, path).to_dict()
+    with pytest.raises(ValueError, match="channels of a stream can't be counted"):
+        predict_channels(classifier, {"stream": iter([channels]), "sampling_rate": 16_000})
 
 
 def test_too_short_a_recording_is_a_sentence(folder, tmp_path):

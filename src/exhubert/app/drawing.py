@@ -69,13 +69,14 @@ def result_html(prediction: Prediction, recording: Recording) -> str:
         for what, address in recording.downloads.items()
     )
     label = prediction.label
+    channel = "" if prediction.channel is None else f" · channel {prediction.channel}"
     return (
         f'<article class="exhubert" data-seconds="{prediction.seconds:.3f}" data-label="{_text(label)}">'
-        f'<header><p class="file">{_text(recording.name)} · {clock(prediction.seconds)}</p>'
+        f'<header><p class="file">{_text(recording.name)}{channel} · {clock(prediction.seconds)}</p>'
         f'<h2><i class="dot {_colour(names, label)}"></i>{_text(spoken(label))}'
         f" <small>{prediction.scores[label]:.0%}</small></h2>"
         f'<p class="words">{_text(in_words(prediction, steps))}</p></header>'
-        f"{_waveform(names, steps, prediction.seconds, recording)}"
+        f"{_waveform(names, steps, prediction, recording)}"
         f'<div class="columns{"" if plane else " one"}">{_bars(prediction)}{plane}</div>'
         f'{_table(names, steps, bool(plane))}<p class="downloads">{links}</p></article>'
     )
@@ -181,8 +182,9 @@ def _spans(steps: Iterable[Window]) -> Iterator[tuple[str, float, float]]:
         yield label, span[0].start, span[-1].end
 
 
-def _waveform(names: Sequence[str], steps: Sequence[Window], seconds: float, recording: Recording) -> str:
+def _waveform(names: Sequence[str], steps: Sequence[Window], prediction: Prediction, recording: Recording) -> str:
     """The waveform coloured by class, with a ribbon, time marks, a player and a legend."""
+    seconds, shape = prediction.seconds, f"shape{prediction.channel or 0}"  # an id, and a page may show all channels
     count = len(recording.peaks)
     middles = (np.arange(count) + 0.5) * seconds / count
     indices = np.searchsorted([step.start for step in steps], middles, side="right") - 1
@@ -221,8 +223,8 @@ def _waveform(names: Sequence[str], steps: Sequence[Window], seconds: float, rec
         '<div class="track" tabindex="0" role="slider" aria-label="Position in the recording, in seconds" '
         f'aria-valuemin="0" aria-valuemax="{seconds:.1f}" aria-valuenow="0">'
         f'<svg viewBox="0 -1 {count} 2.22" preserveAspectRatio="none" aria-hidden="true">'
-        f'<clipPath id="shape"><path d="M0 0 {upper} L{count} 0 {lower} Z"/></clipPath>'
-        f'<g clip-path="url(#shape)">{rectangles.format(y=-1, height=2)}</g>'
+        f'<clipPath id="{shape}"><path d="M0 0 {upper} L{count} 0 {lower} Z"/></clipPath>'
+        f'<g clip-path="url(#{shape})">{rectangles.format(y=-1, height=2)}</g>'
         f"{rectangles.format(y=1.1, height=0.12)}</svg>"
         f'<div class="head"></div></div><div class="marks" aria-hidden="true">{marks}</div>'
         f'<ul class="legend">{legend}</ul></section>'

@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..audio import AudioError, stream_audio
+from ..audio import AudioError, count_channels, stream_audio
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..inference.prediction import Prediction
     from ..pipeline_exhubert import ExHuBERTPipeline
 
 _SWEEP_S = 60
 KEPT_S = 3600  # how long recordings and results stay in the temporary folder, so that a page can be read in peace
+MAX_CHANNELS = 8  # channels of a recording that are shown one by one
 WAITING = 20  # visitors in the queue; further ones are asked to come back later
 
 
@@ -143,18 +145,28 @@ def build(classifier: "ExHuBERTPipeline", folder: Path, limits: Limits, model: s
 
     from .drawing import message_html, note_html, title_html
 
-    def analyse(upload: str | None, progress=gradio.Progress()):  # noqa: B008 (gradio looks for it there)
+    def analyse(upload: str | None, channel: int | str, progress=gradio.Progress()):  # noqa: B008 (gradio looks for it there)
         if upload is None:
             return gradio.skip(), None
         remove_old(folder)
         path = Path(upload)
         try:
-            return result_of(classifier, path, folder, limits, progress), None
+            return result_of(classifier, path, folder, limits, progress, None if channel == "mix" else channel), None
         except AudioError as error:
             return message_html(re.sub(rf"^({re.escape(upload)}|stream)(?=:)", lambda _: path.name, str(error))), None
 
     with gradio.Blocks(title="Emotion in speech", analytics_enabled=False) as page:
         gradio.HTML(title_html(model), apply_default_css=False)
+        channels = gradio.Dropdown(
+            [
+                ("All channels mixed", "mix"),
+                ("Each channel by itself, such as the speakers of a call", "each"),
+                *((f"Only channel {index}, counted from 0", index) for index in range(MAX_CHANNELS)),
+            ],
+            value="mix",
+            label="Channels",
+            elem_id="channels",
+        )
         recording = gradio.Audio(
             type="filepath",
             sources=["upload", "microphone"],
@@ -168,7 +180,7 @@ def build(classifier: "ExHuBERTPipeline", folder: Path, limits: Limits, model: s
         gradio.on(
             [recording.upload, recording.stop_recording],
             analyse,
-            inputs=recording,
+            inputs=[recording, channels],
             outputs=[result, recording],
             show_progress_on=result,
             trigger_mode="multiple",
@@ -179,7 +191,12 @@ def build(classifier: "ExHuBERTPipeline", folder: Path, limits: Limits, model: s
 
 
 def result_of(
-    classifier: "ExHuBERTPipeline", path: Path, folder: Path, limits: Limits, progress: Any = lambda *_, **__: None
+    classifier: "ExHuBERTPipeline",
+    path: Path,
+    folder: Path,
+    limits: Limits,
+    progress: Any = lambda *_, **__: None,
+    channel: int | str | None = None,
 ) -> str:
     """Classifies a recording, writes a playable copy and the downloads to a new folder, and returns HTML.
 
@@ -189,45 +206,65 @@ def result_of(
         folder: Parent of the new folder.
         limits: Limits on uploads.
         progress: Called with the finished fraction, from 0 to 1.
+        channel: Index of the channel to classify, from 0; `each` for a result per channel; None for the mix.
 
     Raises:
-        AudioError: The recording can't be used or is too long.
+        AudioError: The recording can't be used or is too long, or has too many channels to show each.
     """
     from ..inference.formats import csv_lines, textgrid
+    from .drawing import Recording, result_html
+
+    output = Path(tempfile.mkdtemp(prefix="result-", dir=folder))
+    channels = range(count_channels(path)) if channel == "each" else [channel]
+    if len(channels) > MAX_CHANNELS:
+        raise AudioError(
+            f"{path}: there are {len(channels)} channels, but at most {MAX_CHANNELS} are shown one by one. Choose one."
+        )
+    results = [_classified(classifier, path, output, limits, progress, one) for one in channels]
+    predictions = [prediction for prediction, _, _ in results]
+    table, tiers = output / f"{path.stem}.csv", output / f"{path.stem}.TextGrid"
+    rows = (csv_lines(one, timeline=True, header=one is predictions[0]) for one in predictions)
+    table.write_text("".join(rows), encoding="utf-8", newline="")
+    tiers.write_text(textgrid(*predictions), encoding="utf-8", newline="")
+    downloads = {"Download CSV": _address(table), "Download TextGrid": _address(tiers)}
+    return "".join(
+        result_html(prediction, Recording(path.name, peaks, _address(playback), downloads))
+        for prediction, peaks, playback in results
+    )
+
+
+def _classified(
+    classifier: "ExHuBERTPipeline", path: Path, output: Path, limits: Limits, progress: Any, channel: Any
+) -> "tuple[Prediction, np.ndarray, Path]":
+    """The prediction for one channel, or for the mix, its peaks, and a copy to play, written to `output`."""
     from ..inference.recordings import predict
-    from .drawing import Recording, peaks_of, result_html
+    from .drawing import peaks_of
 
     rate = classifier.feature_extractor.sampling_rate
-    output = Path(tempfile.mkdtemp(prefix="result-", dir=folder))
-    playback = output / "playback.wav"
+    playback = output / ("playback.wav" if channel is None else f"playback-{channel}.wav")
     progress(0.0, desc="Reading")
-    peaks = peaks_of(_copy_blocks(path, rate, playback, limits.max_minutes), rate)
+    peaks = peaks_of(_copy_blocks(path, rate, playback, limits.max_minutes, channel), rate)
     samples = max(1, (playback.stat().st_size - 44) // 2)
 
     def blocks() -> Iterator["np.ndarray"]:
         done = 0
-        for block in stream_audio(path, rate):
+        for block in stream_audio(path, rate, channel):
             yield block
             done += len(block)
             progress(min(done / samples, 1.0), desc="Listening")
 
     source: Any = {"stream": blocks(), "sampling_rate": rate}
     prediction = predict(classifier, source, window_s=limits.window_s, hop_s=limits.hop_s, skip_silence=True)
-    prediction = replace(prediction, file=path.name)
-    table, tiers = output / f"{path.stem}.csv", output / f"{path.stem}.TextGrid"
-    table.write_text(csv_lines(prediction, timeline=True), encoding="utf-8", newline="")
-    tiers.write_text(textgrid(prediction), encoding="utf-8", newline="")
-    downloads = {"Download CSV": _address(table), "Download TextGrid": _address(tiers)}
-    return result_html(prediction, Recording(path.name, peaks, _address(playback), downloads))
+    return replace(prediction, file=path.name, channel=channel), peaks, playback
 
 
-def _copy_blocks(path: Path, rate: int, copy: Path, max_minutes: float) -> Iterator["np.ndarray"]:
+def _copy_blocks(path: Path, rate: int, copy: Path, max_minutes: float, channel: int | None) -> Iterator["np.ndarray"]:
     """Yields the blocks of a recording, and writes them to a WAV that any browser plays in time with the result."""
     import soundfile
 
     left = round(60 * max_minutes * rate)
     with soundfile.SoundFile(copy, "w", samplerate=rate, channels=1, subtype="PCM_16") as file:
-        for block in stream_audio(path, rate):
+        for block in stream_audio(path, rate, channel):
             left -= len(block)
             if left < 0:
                 raise AudioError(f"{path}: the recording is longer than {max_minutes:g} minutes, the most taken here.")

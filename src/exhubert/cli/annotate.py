@@ -8,7 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..search import SUFFIXES
-from .options import UNUSABLE_FILES, add_computing_options, add_window_options, find_recordings, report_skipped
+from .options import (
+    UNUSABLE_FILES,
+    add_channel_option,
+    add_computing_options,
+    add_window_options,
+    find_recordings,
+    report_skipped,
+)
 from .program import exit_code
 
 _SHOWN = 10
@@ -35,6 +42,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--timeline", action="store_true", help="the emotion of each window, not only of the whole recording"
     )
     add_window_options(command)
+    add_channel_option(command)
     command.add_argument("--batch_size", type=int, default=1, help="windows per batch; only affects speed")
     add_computing_options(command)
     command.add_argument("--retry", action="store_true", help="retry recordings that were set aside as unusable")

@@ -13,6 +13,24 @@ from ..search import recordings_in
 UNUSABLE_FILES = 2  # exit code if some recordings couldn't be used
 
 
+def add_channel_option(command: argparse.ArgumentParser) -> None:
+    """Adds `--channels` for every command that classifies; the option is `channel`, as in `predict_files`."""
+    command.add_argument(
+        "--channels",
+        dest="channel",
+        type=_channel,
+        metavar="{mix,each,N}",
+        help="mix all channels (the default), classify each by itself, such as the speakers of a call, or only channel "
+        "N, counted from 0",
+    )
+
+
+def _channel(text: str) -> int | str | None:
+    if text not in ("mix", "each") and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}; expected mix, each, or the number of a channel, from 0")
+    return {"mix": None, "each": "each"}[text] if text in ("mix", "each") else int(text)
+
+
 def add_window_options(command: argparse.ArgumentParser) -> None:
     """Adds the options for cutting recordings into windows, for every command that classifies."""
     command.add_argument("--window_s", type=float, help="window length in s; by default as in training")

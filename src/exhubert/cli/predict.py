@@ -10,14 +10,16 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from ..audio import AudioError, count_channels
 from ..files import write_whole
 from ..inference.formats import PER_RECORDING, csv_lines
 from ..inference.prediction import Prediction
 from ..search import SUFFIXES
 from .options import (
     UNUSABLE_FILES,
+    add_channel_option,
     add_computing_options,
     add_window_options,
     find_recordings,
@@ -38,6 +40,7 @@ def add_command(commands) -> None:
         "--timeline", action="store_true", help="the emotion of each window, not only of the whole recording"
     )
     add_window_options(command)
+    add_channel_option(command)
     command.add_argument("--batch_size", type=int, default=1, help="windows per batch; only affects speed")
     command.add_argument("--workers", type=int, default=1, help="threads that share the model and the CPU")
     command.add_argument(
@@ -74,42 +77,45 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"No recordings in {', '.join(options.paths)}; known endings are {' '.join(SUFFIXES)}.")
     if options.plot and _is_picture(options.plot) and len(files) > 1:
         raise ValueError(f"--plot {options.plot} is one picture, but there are {len(files)} recordings: give a folder.")
-    done = _done(options) if options.resume else set()
+    if options.plot and _is_picture(options.plot) and options.channel == "each":
+        raise ValueError(f"--plot {options.plot} is one picture, but each channel has its own: give a folder.")
+    done = _done(options, files) if options.resume else set()
     waiting = [file for file in files if file not in done]
     failures = _classify(options, waiting) if waiting else []
-    for failure in failures:
+    for _, failure in failures:
         print(f"exhubert: {failure}", file=sys.stderr)
     if failures or done:
+        failed = len({file for file, _ in failures})
         print(
-            f"exhubert: {len(waiting) - len(failures)} of {len(files)} recordings classified, {len(done & set(files))} "
-            f"were already done, {len(failures)} can't be used.",
+            f"exhubert: {len(waiting) - failed} of {len(files)} recordings classified, {len(done & set(files))} "
+            f"were already done, {failed} can't be used.",
             file=sys.stderr,
         )
     return UNUSABLE_FILES if failures else 0
 
 
-def _classify(options: argparse.Namespace, files: list[str]) -> list[str]:
+def _classify(options: argparse.Namespace, files: list[str]) -> list[tuple[str, str]]:
+    """Classifies files and writes the results; returns those with a failure, each with the reason."""
     from tqdm.auto import tqdm
     from transformers.utils import logging
 
     from ..cpu import keep_freed_memory
-    from ..inference.recordings import load_pipeline, predict_all
+    from ..inference.recordings import load_pipeline, predict_files
 
     logging.disable_progress_bar()
     keep_freed_memory()
     classifier = load_pipeline(options.model, options.device, options.dtype, options.backend, options.kernels)
     settings = window_settings(options) | {"batch_size": options.batch_size, "workers": options.workers}
-    failures: list[str] = []
+    failures: list[tuple[str, str]] = []
     with _Writer(options, files) as writer:
         quiet = len(files) < 3 or (not options.output and sys.stdout.isatty())
-        for file, result in tqdm(
-            predict_all(classifier, files, **settings), total=len(files), unit="recording", disable=quiet
-        ):
-            if not isinstance(result, Prediction):
-                failures.append(str(result))
-            writer.write(file, result)
-            if options.plot and isinstance(result, Prediction):
-                failures += _plot(options, file, result)
+        results = predict_files(classifier, files, channel=options.channel, **settings)
+        for file, channels in tqdm(results, total=len(files), unit="recording", disable=quiet):
+            failures += [(file, str(result)) for result in channels if not isinstance(result, Prediction)]
+            writer.write(file, channels)
+            if options.plot:
+                made = [result for result in channels if isinstance(result, Prediction)]
+                failures += [(file, reason) for result in made for reason in _plot(options, file, result)]
     return failures
 
 
@@ -139,33 +145,45 @@ class _Writer:
             )
         self.width = max(len(file) for file in self.files)
         if kind == "table":
-            print(f"{'file':{self.width}}  {'class':13}  probability  seconds", file=self.stream)
+            channel = "" if self.options.channel is None else "  channel"
+            print(f"{'file':{self.width}}{channel}  {'class':13}  probability  seconds", file=self.stream)
         self.header = kind == "csv" and not (self.options.resume and output.stat().st_size)
         return self
 
-    def write(self, file: str, result) -> None:
+    def write(self, file: str, results: list[Prediction | AudioError]) -> None:
+        """Writes the results for the channels of a file, or the one for its mix."""
+        if self.options.format in PER_RECORDING:
+            made = [result for result in results if isinstance(result, Prediction)]
+            if made:
+                text = PER_RECORDING[self.options.format][0](*made)
+                write_whole(_annotation_file(self.options, file), text)
+            return
+        for result in results:
+            self._write(file, result)
+        self.stream.flush()
+
+    def _write(self, file: str, result: Prediction | AudioError) -> None:
         kind, timeline = self.options.format, self.options.timeline
-        failed = not isinstance(result, Prediction)
-        if kind in ("json", "jsonl"):
-            row = {"file": file, "error": str(result)} if failed else result.to_dict(timeline)
-            if kind == "json":
-                self.collected.append(row)
-            else:
-                self.stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-        elif failed:
+        if not isinstance(result, Prediction):
+            row: dict = {"file": file, "error": str(result)}
+        else:
+            row = result.to_dict(timeline)
+        if kind == "json":
+            self.collected.append(row)
+        elif kind == "jsonl":
+            self.stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        elif not isinstance(result, Prediction):
             return
         elif kind == "csv":
             self.stream.write(csv_lines(result, timeline, self.header))
             self.header = False
-        elif kind == "table":
+        else:
+            channel = "" if result.channel is None else f"  {result.channel:7}"
             for step in result.timeline() if timeline else [None]:
                 label = result.label if step is None else step.label or "silent"
                 share = result.scores[result.label] if step is None else max((step.scores or {"": 0.0}).values())
                 span = f"{result.seconds:7.2f}" if step is None else f"{step.start:7.2f} to {step.end:.2f}"
-                print(f"{file:{self.width}}  {label:13}  {share:11.2f}  {span}", file=self.stream)
-        else:
-            write_whole(_annotation_file(self.options, file), PER_RECORDING[kind][0](result))
-        self.stream.flush()
+                print(f"{file:{self.width}}{channel}  {label:13}  {share:11.2f}  {span}", file=self.stream)
 
     def __exit__(self, *error):
         if self.options.format == "json" and error[0] is None:
@@ -180,10 +198,10 @@ class _Writer:
 
 def _plot(options: argparse.Namespace, file: str, prediction) -> list[str]:
     """Plots the timeline; returns the reason as a list of one sentence if that fails."""
-    from ..audio import AudioError
     from ..inference.plot import plot_timeline
 
-    path = options.plot if _is_picture(options.plot) else options.plot / _output_name(file, ".png")
+    name = _output_name(file, f"{_mark(prediction.channel)}.png")
+    path = options.plot if _is_picture(options.plot) else options.plot / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         plot_timeline(prediction, file, path)
@@ -199,7 +217,12 @@ def _is_picture(path: Path) -> bool:
 
 def _annotation_file(options: argparse.Namespace, file: str) -> Path:
     """Path of a recording's annotation file."""
-    return options.output / _output_name(file, PER_RECORDING[options.format][1])
+    return options.output / _output_name(file, f"{_mark(options.channel)}{PER_RECORDING[options.format][1]}")
+
+
+def _mark(channel: int | str | None) -> str:
+    """Part of an output file's name that tells which channel, or that each, was classified."""
+    return "" if channel is None else "-channels" if channel == "each" else f"-channel{channel}"
 
 
 def _output_name(file: str, ending: str) -> str:
@@ -213,11 +236,11 @@ def _unescaped(name: str) -> str:
     return re.sub(r"\\udc([89a-f][0-9a-f])", lambda match: chr(0xDC00 + int(match[1], 16)), name)
 
 
-def _done(options: argparse.Namespace) -> set[str]:
-    """Recordings whose results are in the output, after a cut-off last line was removed from it."""
+def _done(options: argparse.Namespace, files: list[str]) -> set[str]:
+    """Those of `files` whose results are in the output, after cut-off or incomplete results were removed from it."""
     output = options.output
     if options.format in PER_RECORDING:
-        return {file for file in find_recordings(options.paths) if _annotation_file(options, file).is_file()}
+        return {file for file in files if _annotation_file(options, file).is_file()}
     if not output.is_file():
         output.parent.mkdir(parents=True, exist_ok=True)
         output.touch()
@@ -225,19 +248,42 @@ def _done(options: argparse.Namespace) -> set[str]:
     with output.open(encoding="utf-8", newline="") as stream:
         text = stream.read()
     whole = text[: text.rfind("\n") + 1]
+    lines: list[Any]
+    header: list[str] = []
     if options.format == "csv":
-        rows = list(csv.reader(io.StringIO(whole)))
-        last = rows[-1][0] if len(rows) > 1 else ""
-        if options.timeline and last:  # its last steps may be missing
-            rows = [row for row in rows if row[0] != last]
-            rewritten = io.StringIO()
-            csv.writer(rewritten, lineterminator="\n").writerows(rows)
-            whole = rewritten.getvalue()
-        names = {_unescaped(row[0]) for row in rows[1:]}
+        header, *lines = [*csv.reader(io.StringIO(whole))] or [[]]
+        keys = [(_unescaped(row[0]), int(row[1]) if "channel" in header[1:2] else None) for row in lines]
     else:
         lines = [line for line in whole.split("\n")[:-1] if "error" not in json.loads(line)]
-        whole = "".join(f"{line}\n" for line in lines)  # recordings that couldn't be read may be readable now
-        names = {json.loads(line)["file"] for line in lines}
-    if whole != text:
-        write_whole(output, whole)
-    return names
+        keys = [(row["file"], row.get("channel")) for row in map(json.loads, lines)]
+    made_with = {channel for _, channel in keys}
+    wrong = None in made_with if options.channel == "each" else bool(made_with - {options.channel})
+    if wrong or (header and ("channel" in header[1:2]) != (options.channel is not None)):
+        raise ValueError(f"{output}: its results are for other --channels; give those, or another --output.")
+    channels: dict[str, set[int | None]] = {}
+    for file, channel in keys:
+        channels.setdefault(file, set()).add(channel)
+    done = {file for file in files if file in channels and _required(file, options.channel) <= channels[file]}
+    # what may lack a part is classified again: all channels of a recording, or all steps of the last one
+    again = {file for file in files if options.channel == "each"} - done
+    if options.format == "csv" and options.timeline and keys:
+        again.add(keys[-1][0])
+    kept = [line for line, (file, _) in zip(lines, keys, strict=True) if file not in again]
+    if options.format == "csv":
+        rewritten = io.StringIO()
+        csv.writer(rewritten, lineterminator="\n").writerows([header, *kept] if header else [])
+    else:
+        rewritten = io.StringIO("".join(f"{line}\n" for line in kept))
+    if rewritten.getvalue() != text:
+        write_whole(output, rewritten.getvalue())
+    return done - again
+
+
+def _required(file: str, channel: int | str | None) -> set[int | None]:
+    """The channels of a recording whose results an output must hold."""
+    if channel != "each":
+        return {channel}  # type: ignore[arg-type]
+    try:
+        return set(range(count_channels(file)))
+    except AudioError:  # it can no longer be read, but could be before
+        return set()

@@ -144,6 +144,7 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
             "source_file": item.source_file,
             "start": record.start,
             "end": record.end,
+            "channel": record.channel,
             "text": record.text,
         }
 

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from ..labels import SIX_CLASSES
 from ..records import BuildSummary
 from .builder import EmoSetPlusPlus
-from .listing import Listing
+from .listing import FEATURES, Listing
 from .partition import PARTITIONS, check_leakage
 
 _REJECTED = "rejected.jsonl"
@@ -120,7 +120,8 @@ def load(
         for part in PARTITIONS
     }
     data_files = {part: paths for part, paths in files.items() if paths}
-    result = datasets.load_dataset("parquet", data_files=data_files)
+    # corpora built by an earlier version may lack columns, which are then null
+    result = datasets.load_dataset("parquet", data_files=data_files, features=FEATURES)
     if languages:
         wanted = set(languages)
         result = result.filter(lambda language: language in wanted, input_columns="language")

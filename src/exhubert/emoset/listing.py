@@ -41,6 +41,7 @@ FEATURES = datasets.Features(
         "source_file": datasets.Value("string"),
         "start": datasets.Value("float32"),
         "end": datasets.Value("float32"),
+        "channel": datasets.Value("int32"),
         "text": datasets.Value("string"),
     }
 )
@@ -185,7 +186,7 @@ def _group_by(items: list[Utterance], key: Callable[[Utterance], Any]) -> list[l
 
 
 def _span(item: Utterance) -> tuple:
-    return item.size or item.source_file, item.record.start, item.record.end
+    return item.size or item.source_file, item.record.start, item.record.end, item.record.channel
 
 
 def _sample(item: Utterance) -> bytes | str:
@@ -227,9 +228,10 @@ def _relative_path(root: Path, file: Path) -> str:
 
 
 def _utterance_ids(corpus: str, files: list[str], records: list[Record]) -> list[str]:
-    """Ids that are the same on every machine: corpus, path and part, with the suffix only if two files need it."""
+    """Ids that are the same on every machine: corpus, path, part and channel; the suffix only if two files need it."""
     parts = [
-        f"#{record.start or 0:.3f}-{record.end or 0:.3f}" if record.start is not None or record.end else ""
+        (f"#{record.start or 0:.3f}-{record.end or 0:.3f}" if record.start is not None or record.end else "")
+        + (f"#channel{record.channel}" if record.channel is not None else "")
         for record in records
     ]
     stems = [file.removesuffix(PurePosixPath(file).suffix) for file in files]

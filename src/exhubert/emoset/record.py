@@ -23,7 +23,7 @@ class Record:
         take: Version of the same text and emotion.
         valence: Valence as the corpus annotates it (`negative`, `neutral`, `positive`), or None.
         group: Utterances of one group stay in one partition, such as dubbings of a film, which have different speakers.
-        channel: The channel that holds the speech, from 0; None to average all.
+        channel: The channel that holds the speech, from 0; None to mix all.
     """
 
     file: Path

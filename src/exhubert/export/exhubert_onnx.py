@@ -106,6 +106,9 @@ class OnnxClassifier:
 def read_wav(path: str | Path) -> tuple[np.ndarray, int]:
     """Reads a PCM WAV of 16 or 32 bits: samples `(samples,)` from -1 to 1, channels mixed, and the rate in Hz.
 
+    The mix is the mean of the channels. Every half second in which that would cancel the sound, as where one of two
+    channels has inverted polarity, comes from its loudest channel instead.
+
     Raises:
         ValueError: The file has another format.
     """
@@ -119,7 +122,31 @@ def read_wav(path: str | Path) -> tuple[np.ndarray, int]:
         raise ValueError(f"{path}: {8 * width} bits per sample; expected 16 or 32. Convert it first.")
     content = content[: len(content) // (width * channels) * width * channels]  # the header may promise more
     samples = np.frombuffer(content, dtype=f"<i{width}").astype(np.float32) / 2 ** (8 * width - 1)
-    return samples.reshape(-1, channels).mean(axis=1), rate
+    if channels >= 5:
+        raise ValueError(f"{path}: {channels} channels, maybe surround sound; expected at most 4. Convert it first.")
+    return mix(samples.reshape(-1, channels), rate), rate
+
+
+def mix(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Mixes `(samples, channels)` as [`read_wav`] does, to `(samples,)`."""
+    mixed = samples.mean(axis=1)
+    step, louder, last = rate // 2, None, None
+    for first in range(0, len(samples), step):
+        part = samples[first : first + step].astype(np.float64)
+        if len(part) >= 0.05 * rate:  # in less, even independent channels may cancel by chance
+            mean = part.mean(axis=0)
+            products = part.T @ part / len(part) - np.outer(mean, mean)
+            energies = products.diagonal()
+            if energies.sum() > 1e-12:  # else there is no sound
+                if products.sum() >= 0.2 * energies.sum():
+                    louder = None
+                else:  # keep the channel that was heard last, if it is loud: a change of polarity would click
+                    if last is None or 4 * energies[last] < energies.max():
+                        last = int(np.argmax(energies >= energies.max() * (1 - 1e-9)))
+                    louder = last
+        if louder is not None:
+            mixed[first : first + step] = samples[first : first + step, louder]
+    return mixed
 
 
 def main(paths: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .annotation import annotate, read_annotations
     from .prediction import Prediction, Window, marginals, place
-    from .recordings import embed, follow, load_pipeline, predict, predict_all
+    from .recordings import embed, follow, follow_channels, load_pipeline, predict, predict_all, predict_channels
 
 _MODULE_OF = {
     "Prediction": "prediction",
@@ -14,11 +14,13 @@ _MODULE_OF = {
     "annotate": "annotation",
     "embed": "recordings",
     "follow": "recordings",
+    "follow_channels": "recordings",
     "load_pipeline": "recordings",
     "marginals": "prediction",
     "place": "prediction",
     "predict": "recordings",
     "predict_all": "recordings",
+    "predict_channels": "recordings",
     "read_annotations": "annotation",
 }
 
@@ -35,10 +37,12 @@ __all__ = [
     "annotate",
     "embed",
     "follow",
+    "follow_channels",
     "load_pipeline",
     "marginals",
     "place",
     "predict",
     "predict_all",
+    "predict_channels",
     "read_annotations",
 ]

@@ -25,8 +25,8 @@ from tqdm.auto import tqdm
 from ..audio import SAMPLING_RATE
 from ..cpu import keep_freed_memory
 from ..labels import names_by_index
-from ..pipeline_exhubert import ExHuBERTPipeline
-from .recordings import load_pipeline
+from ..pipeline_exhubert import ExHuBERTPipeline, check_channel
+from .recordings import EACH, load_pipeline
 from .shards import Shard, open_folder, read_settings, shards_of, unescaped
 
 _SHARDS_PER_RANK, _SHARD_SIZE = 16, 1000
@@ -43,6 +43,7 @@ class AnnotationOptions:
         window_s: Length of a window in seconds; by default as in training.
         hop_s: Seconds from one window to the next; by default the window length.
         keep_silence: Whether to classify silent windows too.
+        channel: Index of the channel to classify, from 0; `each` for a result per channel; by default all are mixed.
         dtype: Precision of the encoder's linear layers, see `load_pipeline`.
         kernels: CPU kernels, see [`exhubert.cpu.use_kernels`].
         batch_size: Windows per batch; only affects speed.
@@ -54,6 +55,7 @@ class AnnotationOptions:
     window_s: float | None = None
     hop_s: float | None = None
     keep_silence: bool = False
+    channel: int | str | None = None
     dtype: str = "float32"
     kernels: str = "auto"
     batch_size: int = 1
@@ -107,9 +109,11 @@ def annotate(
         "skip_silence": not options.keep_silence,
         "batch_size": options.batch_size,
     }
+    if options.channel != EACH:
+        check_channel(options.channel)
     noise = np.random.default_rng(0).standard_normal(SAMPLING_RATE, dtype=np.float32)
     classifier(0.1 * noise, **windows)  # wrong options must raise before they are stored
-    names = ("format", "timeline", "window_s", "hop_s", "keep_silence", "dtype")
+    names = ("format", "timeline", "window_s", "hop_s", "keep_silence", "dtype", "channel")
     result_options = {"model": fingerprint(classifier)} | {name: getattr(options, name) for name in names}
     classes = names_by_index(classifier.model.config.id2label)
     num_shards = max(_SHARDS_PER_RANK * ranks, math.ceil(len(files) / _SHARD_SIZE))
@@ -119,7 +123,9 @@ def annotate(
         for shard in shards:
             shard.forget_errors()
     first = rank * len(shards) // ranks
-    classified, failures = _work([*shards[first:], *shards[:first]], classifier, windows, rank, ranks)
+    classified, failures = _work(
+        [*shards[first:], *shards[:first]], classifier, windows | {"channel": options.channel}, rank, ranks
+    )
     unusable = None if rank else sum(len(shard.unusable()) for shard in shards)
     return AnnotationReport(rank, ranks, classified, failures, unusable)
 
@@ -161,6 +167,8 @@ def _work(
 def read_annotations(folder: str | Path) -> pd.DataFrame:
     """All results in an output folder, including unfinished shards: one row per recording, sorted by file.
 
+    If channels were classified by themselves, there is one row for each, with its index in the column `channel`.
+
     Columns: `file`, `label`, a probability for each class (`scores.calm`), for models of the six classes
     `arousal.low` to `valence.positive`, `seconds`, and `windows`: their number, or with `timeline` a list of dicts.
 
@@ -170,7 +178,9 @@ def read_annotations(folder: str | Path) -> pd.DataFrame:
     rows = [row for shard in shards_of(Path(folder), read_settings(Path(folder))) for row in shard.rows()]
     table = pd.json_normalize(rows, max_level=1)
     names = pd.Series([unescaped(row["file"]) for row in rows], dtype=object)  # pandas' own strings must be UTF-8
-    return table.assign(file=names).sort_values("file", ignore_index=True)
+    return table.assign(file=names).sort_values(
+        ["file", "channel"] if "channel" in table else "file", ignore_index=True
+    )
 
 
 def fingerprint(classifier: ExHuBERTPipeline) -> str:

@@ -1,9 +1,13 @@
-"""Converts predictions to CSV and the formats of annotation tools: Praat TextGrid, Audacity labels, ELAN."""
+"""Converts predictions to CSV and the formats of annotation tools: Praat TextGrid, Audacity labels, ELAN.
+
+The formats of annotation tools take the predictions for all channels of a recording; each channel gets its own tier.
+"""
 
 import csv
 import io
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 from .prediction import Prediction, Window
@@ -14,56 +18,74 @@ ET.register_namespace("xsi", _SCHEMA)
 
 
 def csv_lines(prediction: Prediction, timeline: bool = False, header: bool = True) -> str:
-    """CSV with one row `file,start,end,label,<class>...`, or with `timeline` one row per step of the recording."""
+    """CSV with one row `file,start,end,label,<class>...`, or with `timeline` one row per step of the recording.
+
+    The rows for a single channel begin with `file,channel`.
+    """
     names = list(prediction.scores)
     whole = [Window(0.0, prediction.seconds, False, prediction.scores)]
+    channel = [] if prediction.channel is None else [prediction.channel]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if header:
-        writer.writerow(["file", "start", "end", "label", *names])
+        writer.writerow(["file", *["channel"] * len(channel), "start", "end", "label", *names])
     for step in prediction.timeline() if timeline else whole:
         scores = [f"{step.scores[name]:.4f}" if step.scores else "" for name in names]
-        writer.writerow([prediction.file, f"{step.start:.3f}", f"{step.end:.3f}", step.label or SILENT, *scores])
+        times = [f"{step.start:.3f}", f"{step.end:.3f}"]
+        writer.writerow([prediction.file, *channel, *times, step.label or SILENT, *scores])
     return text.getvalue()
 
 
-def audacity(prediction: Prediction) -> str:
-    """An Audacity label track: start, end and class of each step, separated by tabs."""
-    return "".join(f"{s.start:.6f}\t{s.end:.6f}\t{s.label or SILENT}\n" for s in prediction.timeline())
+def audacity(*predictions: Prediction) -> str:
+    """An Audacity label track: start, end and class of each step, separated by tabs; of a channel with its number."""
+    steps = [(step, one.channel) for one in predictions for step in one.timeline()]
+    lines = []
+    for step, channel in sorted(steps, key=lambda item: item[0].start):
+        number = "" if channel is None else f"{channel}: "
+        lines.append(f"{step.start:.6f}\t{step.end:.6f}\t{number}{step.label or SILENT}\n")
+    return "".join(lines)
 
 
-def textgrid(prediction: Prediction) -> str:
-    """A Praat TextGrid in the long text format with one interval tier, `emotion`."""
-    steps = prediction.timeline()
+def textgrid(*predictions: Prediction) -> str:
+    """A Praat TextGrid in the long text format with the interval tier `emotion`, or one for each channel."""
+    seconds = max(prediction.seconds for prediction in predictions)
     lines = [
         'File type = "ooTextFile"',
         'Object class = "TextGrid"',
         "",
         "xmin = 0",
-        f"xmax = {prediction.seconds:.6f}",
+        f"xmax = {seconds:.6f}",
         "tiers? <exists>",
-        "size = 1",
+        f"size = {len(predictions)}",
         "item []:",
-        "    item [1]:",
-        '        class = "IntervalTier"',
-        '        name = "emotion"',
-        "        xmin = 0",
-        f"        xmax = {prediction.seconds:.6f}",
-        f"        intervals: size = {len(steps)}",
     ]
-    for number, step in enumerate(steps, start=1):
-        label = (step.label or SILENT).replace('"', '""')
+    for index, prediction in enumerate(predictions, start=1):
+        steps = prediction.timeline()
         lines += [
-            f"        intervals [{number}]:",
-            f"            xmin = {step.start:.6f}",
-            f"            xmax = {step.end:.6f}",
-            f'            text = "{label}"',
+            f"    item [{index}]:",
+            '        class = "IntervalTier"',
+            f'        name = "{_tier(prediction)}"',
+            "        xmin = 0",
+            f"        xmax = {seconds:.6f}",
+            f"        intervals: size = {len(steps)}",
         ]
+        for number, step in enumerate(steps, start=1):
+            label = (step.label or SILENT).replace('"', '""')
+            lines += [
+                f"        intervals [{number}]:",
+                f"            xmin = {step.start:.6f}",
+                f"            xmax = {step.end:.6f}",
+                f'            text = "{label}"',
+            ]
     return "\n".join(lines) + "\n"
 
 
-def elan(prediction: Prediction) -> str:
-    """An ELAN document (EAF 3.0) with one tier, `emotion`, and the recording as its media file."""
+def _tier(prediction: Prediction) -> str:
+    return "emotion" if prediction.channel is None else f"emotion, channel {prediction.channel}"
+
+
+def elan(*predictions: Prediction) -> str:
+    """An ELAN document (EAF 3.0) with the tier `emotion`, or one for each channel, and the recording as media file."""
     document = ET.Element(
         "ANNOTATION_DOCUMENT",
         {
@@ -75,21 +97,23 @@ def elan(prediction: Prediction) -> str:
         },
     )
     head = ET.SubElement(document, "HEADER", {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"})
-    ET.SubElement(
-        head, "MEDIA_DESCRIPTOR", {"MEDIA_URL": Path(prediction.file).absolute().as_uri(), "MIME_TYPE": "audio/x-wav"}
-    )
+    address = Path(predictions[0].file).absolute().as_uri()
+    ET.SubElement(head, "MEDIA_DESCRIPTOR", {"MEDIA_URL": address, "MIME_TYPE": "audio/x-wav"})
     order = ET.SubElement(document, "TIME_ORDER")
-    tier = ET.SubElement(document, "TIER", {"LINGUISTIC_TYPE_REF": "default-lt", "TIER_ID": "emotion"})
-    for number, step in enumerate(prediction.timeline(), start=1):
-        slots = [f"ts{2 * number - 1}", f"ts{2 * number}"]
-        for slot, seconds in zip(slots, (step.start, step.end), strict=True):
-            ET.SubElement(order, "TIME_SLOT", {"TIME_SLOT_ID": slot, "TIME_VALUE": str(round(1000 * seconds))})
-        annotation = ET.SubElement(
-            ET.SubElement(tier, "ANNOTATION"),
-            "ALIGNABLE_ANNOTATION",
-            {"ANNOTATION_ID": f"a{number}", "TIME_SLOT_REF1": slots[0], "TIME_SLOT_REF2": slots[1]},
-        )
-        ET.SubElement(annotation, "ANNOTATION_VALUE").text = step.label or SILENT
+    numbers = count(1)
+    for prediction in predictions:
+        tier = ET.SubElement(document, "TIER", {"LINGUISTIC_TYPE_REF": "default-lt", "TIER_ID": _tier(prediction)})
+        for step in prediction.timeline():
+            number = next(numbers)
+            slots = [f"ts{2 * number - 1}", f"ts{2 * number}"]
+            for slot, seconds in zip(slots, (step.start, step.end), strict=True):
+                ET.SubElement(order, "TIME_SLOT", {"TIME_SLOT_ID": slot, "TIME_VALUE": str(round(1000 * seconds))})
+            annotation = ET.SubElement(
+                ET.SubElement(tier, "ANNOTATION"),
+                "ALIGNABLE_ANNOTATION",
+                {"ANNOTATION_ID": f"a{number}", "TIME_SLOT_REF1": slots[0], "TIME_SLOT_REF2": slots[1]},
+            )
+            ET.SubElement(annotation, "ANNOTATION_VALUE").text = step.label or SILENT
     ET.SubElement(
         document,
         "LINGUISTIC_TYPE",
@@ -100,7 +124,7 @@ def elan(prediction: Prediction) -> str:
 
 
 # Formats with one file per recording: the function that renders it, and the file ending.
-PER_RECORDING: dict[str, tuple[Callable[[Prediction], str], str]] = {
+PER_RECORDING: dict[str, tuple[Callable[..., str], str]] = {
     "textgrid": (textgrid, ".TextGrid"),
     "audacity": (audacity, ".txt"),
     "elan": (elan, ".eaf"),

@@ -63,7 +63,7 @@ def plot_timeline(prediction: Prediction, source: AudioSource, path: str | Path)
     steps = prediction.timeline()
     unit, scale = ("min", 60.0) if prediction.seconds > 180 else ("s", 1.0)
     colours = colours_of(prediction.scores)
-    wave = envelope(stream_audio(source), prediction.seconds)
+    wave = envelope(stream_audio(source, channel=prediction.channel), prediction.seconds)
     wave /= wave.max() or 1.0
     times = (np.arange(len(wave)) + 0.5) * prediction.seconds / len(wave)
     rows = 2 if prediction.arousal else 1
@@ -74,7 +74,8 @@ def plot_timeline(prediction: Prediction, source: AudioSource, path: str | Path)
         colour = colours[step.label] if step.label else _SILENT
         axes[0].fill_between(times[inside] / scale, -wave[inside], wave[inside], color=colour, linewidth=0.4)
     axes[0].set(yticks=[], ylim=(-1.05, 1.05), xlim=(0, prediction.seconds / scale))
-    title = f"{Path(prediction.file).name}: {prediction.label}, {prediction.scores[prediction.label]:.0%}"
+    channel = "" if prediction.channel is None else f", channel {prediction.channel}"
+    title = f"{Path(prediction.file).name}{channel}: {prediction.label}, {prediction.scores[prediction.label]:.0%}"
     axes[0].set_title(title.encode("utf-8", "backslashreplace").decode(), loc="left", fontsize=10, parse_math=False)
     shown = [name for name in prediction.scores if any(step.label == name for step in steps)]
     handles = [Patch(color=colours[name], label=name) for name in shown]

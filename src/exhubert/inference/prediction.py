@@ -43,6 +43,7 @@ class Prediction:
         valence: Probabilities of negative, neutral and positive valence, likewise.
         seconds: Duration of the recording.
         windows: Its windows, in order. They overlap if the hop is shorter than the window, and at the end.
+        channel: Index of the channel that was classified, from 0; None for the mix of all.
     """
 
     file: str
@@ -52,10 +53,17 @@ class Prediction:
     valence: dict[str, float] | None
     seconds: float
     windows: list[Window]
+    channel: int | None = None
 
     def to_dict(self, timeline: bool = True) -> dict[str, Any]:
-        """The prediction as a dict for JSON; without `timeline`, `windows` is only their number."""
+        """The prediction as a dict for JSON; without `timeline`, `windows` is only their number.
+
+        Only the prediction for a single channel has a `channel`.
+        """
         values = asdict(self)
+        channel = values.pop("channel")
+        if channel is not None:
+            values = {"file": self.file, "channel": channel} | values
         return values if timeline else values | {"windows": len(self.windows)}
 
     def timeline(self) -> list[Window]:

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice, tee
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,16 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from ..audio import AudioError, AudioSource, source_name
+from ..audio import AudioError, AudioSource, count_channels, rereadable, source_name
 from ..conversion.loading import feature_extractor_of, load_classifier
 from ..conversion.session import OnnxModel, is_exported
 from ..cpu import round_layers, use_kernels
 from ..devices import choose_device
 from ..labels import SIX_CLASSES, names_by_index
-from ..pipeline_exhubert import ExHuBERTPipeline
+from ..pipeline_exhubert import ExHuBERTPipeline, channels_of
 from .prediction import Prediction, Window, marginals
 
+EACH = "each"  # value of `channel` for one result per channel
 _FILES_AT_ONCE = 4
 
 
@@ -74,15 +75,39 @@ def predict(classifier: ExHuBERTPipeline, source: AudioSource, **options: Any) -
     Args:
         classifier: From `load_pipeline`.
         source: Path, bytes, open file, or any other input of `ExHuBERTPipeline`.
-        **options: `window_s`, `hop_s`, `skip_silence` and `batch_size` of `ExHuBERTPipeline`.
+        **options: `window_s`, `hop_s`, `skip_silence`, `channel` and `batch_size` of `ExHuBERTPipeline`.
 
     Raises:
         AudioError: The recording can't be used; the message says why.
     """
-    return _prediction(classifier, source_name(source), classifier(source, timeline=True, **options))
+    result = classifier(source, timeline=True, **options)
+    channel = options.get("channel")
+    return _prediction(classifier, source_name(source), result, None if channel is None else int(channel))
 
 
-def _prediction(classifier: ExHuBERTPipeline, name: str, result: dict[str, Any]) -> Prediction:
+def predict_channels(classifier: ExHuBERTPipeline, source: AudioSource, **options: Any) -> list[Prediction]:
+    """Classifies each channel of a recording by itself, such as the speakers of a telephone call.
+
+    Each channel is read in a pass of its own, so that memory use doesn't grow with the length of the recording.
+
+    Args:
+        classifier: From `load_pipeline`.
+        source: As in `predict`, except for a stream.
+        **options: As in `predict`, without `channel`.
+
+    Returns:
+        A prediction for each channel, with its index in `channel`.
+
+    Raises:
+        AudioError: As in `predict`.
+    """
+    source = rereadable(source) if hasattr(source, "read") else source
+    return [predict(classifier, source, channel=index, **options) for index in range(channels_of(source))]
+
+
+def _prediction(
+    classifier: ExHuBERTPipeline, name: str, result: dict[str, Any], channel: int | None = None
+) -> Prediction:
     """Builds a `Prediction`, with its marginals, from the pipeline's result for one recording."""
     names = names_by_index(classifier.model.config.id2label)
     scores = {item["label"]: item["score"] for item in result["scores"]}
@@ -90,11 +115,13 @@ def _prediction(classifier: ExHuBERTPipeline, name: str, result: dict[str, Any])
     windows = [Window(**window) for window in result["windows"]]
     label = max(ordered, key=ordered.__getitem__)
     arousal, valence = marginals(ordered) if set(names) == set(SIX_CLASSES) else (None, None)
-    return Prediction(name, label, ordered, arousal, valence, result["seconds"], windows)
+    return Prediction(name, label, ordered, arousal, valence, result["seconds"], windows, channel)
 
 
 @torch.inference_mode()
-def embed(classifier: ExHuBERTPipeline, source: Any, window_s: float | None = None) -> np.ndarray:
+def embed(
+    classifier: ExHuBERTPipeline, source: Any, window_s: float | None = None, channel: int | None = None
+) -> np.ndarray:
     """Embeds a recording: the mean over frames of the last hidden state, before the head, `(hidden,)`, float32.
 
     A recording longer than a window is embedded window by window, and the windows' means are averaged.
@@ -103,13 +130,14 @@ def embed(classifier: ExHuBERTPipeline, source: Any, window_s: float | None = No
         classifier: From `load_pipeline`.
         source: As in `predict`.
         window_s: Length of a window in seconds; by default as in the model's training.
+        channel: As in `ExHuBERTPipeline`.
 
     Raises:
         AudioError: As in `predict`.
     """
     model: Any = classifier.model
     means = []
-    for window in classifier.preprocess(source, window_s=window_s):
+    for window in classifier.preprocess(source, window_s=window_s, channel=channel):
         inputs = {key: window[key].to(classifier.device) for key in ("input_values", "attention_mask") if key in window}
         if isinstance(model, OnnxModel):
             means.append(model(**inputs).embedding[0])
@@ -127,10 +155,11 @@ def follow(
         classifier: From `load_pipeline`.
         blocks: Samples `(samples,)` or `(channels, samples)` in order of arrival, as floats or integer PCM.
         sampling_rate: Sampling rate of the stream in Hz.
-        **options: `window_s`, `hop_s` and `skip_silence` of `ExHuBERTPipeline`.
+        **options: `window_s`, `hop_s`, `skip_silence` and `channel` of `ExHuBERTPipeline`.
 
     Yields:
-        The windows in order. The last one ends with the stream; silent ones have no scores.
+        The windows in order. The last one ends with the stream; silent ones have no scores. Of several channels that
+        are mixed, a window comes up to half a second late, see [`exhubert.audio.to_mono`].
 
     Raises:
         AudioError: The stream holds NaN, or is too short for one frame of the model.
@@ -141,6 +170,22 @@ def follow(
         else:
             result = classifier.postprocess([classifier.forward(window)], timeline=True)
             yield Window(**result["windows"][0])
+
+
+def follow_channels(
+    classifier: ExHuBERTPipeline, blocks: Iterable[np.ndarray], sampling_rate: int, **options: Any
+) -> Iterator[tuple[int, Window]]:
+    """Classifies each channel of a live stream by itself; the arguments and errors are those of [`follow`].
+
+    Yields:
+        The index of the channel, from 0, and its window; the windows of all channels at one time follow each other.
+    """
+    blocks = iter(blocks)
+    first = next(blocks, np.zeros(0, dtype=np.float32))
+    copies = tee(chain([first], blocks), len(first) if first.ndim == 2 else 1)
+    streams = (follow(classifier, copy, sampling_rate, channel=index, **options) for index, copy in enumerate(copies))
+    for windows in zip(*streams, strict=True):
+        yield from enumerate(windows)
 
 
 def predict_all(
@@ -155,13 +200,37 @@ def predict_all(
     Args:
         classifier: From `load_pipeline`.
         files: Their paths.
-        batch_size: Windows per batch, also across recordings. They are grouped by length, so that padding is short, and
-            not padded at all if the model would see the padding.
-        workers: Threads that read and classify. They share the model, and divide the CPU cores among them.
-        **options: `window_s`, `hop_s` and `skip_silence` of `ExHuBERTPipeline`.
+        batch_size: As in `predict_files`.
+        workers: As in `predict_files`.
+        **options: As in `predict_files`. With `channel="each"`, a file yields a prediction for each of its channels.
 
     Yields:
         The file, and its prediction or error.
+    """
+    for file, results in predict_files(classifier, files, batch_size, workers, **options):
+        yield from ((file, result) for result in results)
+
+
+def predict_files(
+    classifier: ExHuBERTPipeline,
+    files: Iterable[str | Path],
+    batch_size: int = 1,
+    workers: int = 1,
+    **options: Any,
+) -> Iterator[tuple[str, list[Prediction | AudioError]]]:
+    """Classifies files in order, each as a whole or each of its channels.
+
+    Args:
+        classifier: From `load_pipeline`.
+        files: Their paths.
+        batch_size: Windows per batch, also across recordings. They are grouped by length, so that padding is short, and
+            not padded at all if the model would see the padding.
+        workers: Threads that read and classify. They share the model, and divide the CPU cores among them.
+        **options: `window_s`, `hop_s`, `skip_silence` and `channel` of `ExHuBERTPipeline`; or `channel="each"`.
+
+    Yields:
+        The file, and its prediction, or those of its channels in order. An `AudioError` stands for a prediction that
+        can't be made; if none can be made, for the same reason, it is the only result.
     """
     names = map(str, files)
     groups = iter(lambda: list(islice(names, 1 if batch_size == 1 else _FILES_AT_ONCE * batch_size)), [])
@@ -170,7 +239,7 @@ def predict_all(
             yield from _predict_group(classifier, group, batch_size, options)
         return
 
-    def work(group: list[str]) -> list[tuple[str, Prediction | AudioError]]:
+    def work(group: list[str]) -> list[tuple[str, list[Prediction | AudioError]]]:
         return list(_predict_group(classifier, group, batch_size, options))
 
     threads = torch.get_num_threads()
@@ -191,31 +260,55 @@ def predict_all(
 
 def _predict_group(
     classifier: ExHuBERTPipeline, files: Sequence[str], batch_size: int, options: dict[str, Any]
-) -> Iterator[tuple[str, Prediction | AudioError]]:
+) -> Iterator[tuple[str, list[Prediction | AudioError]]]:
     """Classifies a few files with their windows in shared batches, then yields the results."""
-    results: list[tuple[str, list[dict[str, Any]] | AudioError]] = []
+    results: list[tuple[str, dict[int | None, list[dict[str, Any]] | AudioError]]] = []
     queue: list[dict[str, Any]] = []
+    channel = options.get("channel")
     for file in files:
-        windows: list[dict[str, Any]] = []
-        result: list[dict[str, Any]] | AudioError = windows
         try:
-            for window in classifier.preprocess(file, **options):
-                windows.append(window)
-                queue.append(window)
-                if len(queue) >= _FILES_AT_ONCE * batch_size:
-                    _classify(classifier, queue, batch_size)
-                    queue.clear()
+            channels: Iterable[int | None] = range(count_channels(file)) if channel == EACH else [channel]
         except AudioError as error:
-            result = error
-        except OSError as error:
-            result = AudioError(f"{file}: {error.strerror or error}.")
-        results.append((file, result))
+            results.append((file, {None: error}))
+            continue
+        windows = {
+            index: _windows(classifier, file, queue, batch_size, options | {"channel": index}) for index in channels
+        }
+        results.append((file, windows))
     _classify(classifier, queue, batch_size)
-    for file, result in results:
-        if isinstance(result, AudioError):
-            yield file, result
+    for file, parts in results:
+        first, *others = parts.values()
+        if isinstance(first, AudioError) and all(str(part) == str(first) for part in others):
+            yield file, [first]
         else:
-            yield file, _prediction(classifier, file, classifier.postprocess(result, timeline=True))
+            yield file, [_result(classifier, file, index, windows) for index, windows in parts.items()]
+
+
+def _windows(
+    classifier: ExHuBERTPipeline, file: str, queue: list[dict[str, Any]], batch_size: int, options: dict[str, Any]
+) -> list[dict[str, Any]] | AudioError:
+    """Reads a file, and queues its windows for `_classify`; returns them, or why the file can't be used."""
+    windows: list[dict[str, Any]] = []
+    try:
+        for window in classifier.preprocess(file, **options):
+            windows.append(window)
+            queue.append(window)
+            if len(queue) >= _FILES_AT_ONCE * batch_size:
+                _classify(classifier, queue, batch_size)
+                queue.clear()
+    except AudioError as error:
+        return error
+    except OSError as error:
+        return AudioError(f"{file}: {error.strerror or error}.")
+    return windows
+
+
+def _result(
+    classifier: ExHuBERTPipeline, file: str, channel: int | None, windows: list[dict[str, Any]] | AudioError
+) -> Prediction | AudioError:
+    if isinstance(windows, AudioError):
+        return AudioError(f"{file}, channel {channel}: {str(windows).removeprefix(f'{file}: ')}")
+    return _prediction(classifier, file, classifier.postprocess(windows, timeline=True), channel)
 
 
 def _classify(classifier: ExHuBERTPipeline, windows: list[dict[str, Any]], batch_size: int) -> None:

@@ -25,7 +25,8 @@ from ..files import write_whole
 from ..labels import AROUSALS, VALENCES
 from ..pipeline_exhubert import ExHuBERTPipeline
 from ..records import Settings
-from .recordings import predict_all
+from .prediction import Prediction
+from .recordings import predict_files
 
 SETTINGS, RESULTS, ERRORS = "settings.json", "results", "errors"
 _WORK = "work"
@@ -73,7 +74,8 @@ class Shard:
         journal = _read(self._journal)  # read first: a rank may be turning it into the finished shard
         finished = self._finished()
         names = {row["file"] for row in finished}
-        return finished + [row for row in journal if "file" in row and row["file"] not in names]
+        journal = [row for row in journal if "file" in row and row["file"] not in names]
+        return finished + [channel for row in journal for channel in row.get("channels", [row])]
 
     def work(self, classifier: ExHuBERTPipeline, windows: dict[str, Any]) -> Iterator[str | None]:
         """Classifies the waiting recordings; yields for each None, or why it can't be used."""
@@ -89,15 +91,21 @@ class Shard:
             suspect = [file for file in waiting if file not in deadly and file not in fresh]
             alone = windows | {"batch_size": 1}  # a recording that kills the process must not take others with it
             results = [
-                predict_all(classifier, _announced(journal, files), **options)
+                predict_files(classifier, _announced(journal, files), **options)
                 for files, options in ((suspect, alone), (fresh, windows))
             ]
-            for file, result in itertools.chain(*results):
-                if isinstance(result, AudioError):
-                    yield self._set_aside(file, str(result))
-                else:
-                    _write(journal, result.to_dict(self.settings["timeline"]) | {"file": escaped(file)})
-                    yield None
+            for file, channels in itertools.chain(*results):
+                if errors := [str(result) for result in channels if isinstance(result, AudioError)]:
+                    yield self._set_aside(file, " ".join(errors))
+                    continue
+                rows = [
+                    result.to_dict(self.settings["timeline"]) | {"file": escaped(file)}
+                    for result in channels
+                    if isinstance(result, Prediction)
+                ]
+                # one line for all channels: no recording counts as done before all of them are
+                _write(journal, rows[0] if len(rows) == 1 else {"file": escaped(file), "channels": rows})
+                yield None
         self._finish()
 
     def forget_errors(self) -> None:
@@ -212,6 +220,7 @@ def _schema(settings: dict[str, Any]) -> pa.Schema:
     return pa.schema(
         [
             ("file", pa.string()),
+            *([("channel", pa.int64())] if settings.get("channel") is not None else []),
             ("label", pa.string()),
             ("scores", scores),
             ("arousal", probabilities(AROUSALS)),

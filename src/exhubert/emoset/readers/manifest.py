@@ -15,6 +15,7 @@ from .text import decode_text
 PARTITIONS = {"train": "train", "validation": "validation", "val": "validation", "dev": "validation", "test": "test"}
 _NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl")
 _EMONET = {"train.csv": "train", "val.csv": "validation", "test.csv": "test"}
+_CHANNELS = {"left": "0", "l": "0", "right": "1", "r": "1"}
 _TEXTS = ("gender", "language", "text", "session", "intensity", "take", "valence", "group")
 
 
@@ -37,7 +38,8 @@ def _is_manifest(table: Path) -> bool:
 def read_manifest(root: Path) -> Iterator[Record]:
     """Reads `manifest.csv`, `.tsv` or `.jsonl` with the columns `file,label[,speaker,start,end,partition,...]`.
 
-    `file` is relative to the manifest; `start` and `end` are seconds; the other columns are those of `Record`. Empty
+    `file` is relative to the manifest; `start` and `end` are seconds; `channel` is counted from 0, or is `left` or
+    `right`; the other columns are those of `Record`. Empty
     cells mean unknown. Without a manifest, EmoNet's `train.csv`, `val.csv` and `test.csv` (`file,label`) are read.
 
     Raises:
@@ -103,9 +105,20 @@ def _record(root: Path, row: Mapping[str, Any], partition: str | None, where: st
         speaker=cells.get("speaker"),
         start=_seconds(cells.get("start"), "start", where),
         end=_seconds(cells.get("end"), "end", where),
+        channel=_channel(cells.get("channel"), where),
         partition=PARTITIONS[partition.lower()] if partition else None,
         **texts,
     )
+
+
+def _channel(cell: str | None, where: str) -> int | None:
+    if cell is None:
+        return None
+    number = _CHANNELS.get(cell.lower(), cell)
+    # spreadsheets and pandas write whole numbers as 1.0
+    if not re.fullmatch(r"[0-9]+(\.0+)?", number):
+        raise ValueError(f"{where}: channel is {cell!r}, expected its number, counted from 0, or left or right.")
+    return int(number.partition(".")[0])
 
 
 def _seconds(cell: str | None, column: str, where: str) -> float | None:
