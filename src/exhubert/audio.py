@@ -382,8 +382,8 @@ def sound_frames(samples: np.ndarray, rate: int = SAMPLING_RATE) -> Iterator[np.
     """Yields the frames of 50 ms of `(samples,)` without the recorder's offset (DC): `(frames, samples)`, float64.
 
     Frames don't overlap, except that the last one ends with the recording. Each loses its mean, and then a line or a
-    step between two levels, whichever is more of it. So an offset may stay, drift or jump. Speech loses next to nothing:
-    the best step takes 0.6 dB of a tone of 80 Hz.
+    step between two levels, whichever is more of it. So an offset may stay, drift or jump. Speech loses next to
+    nothing: the best step takes 0.6 dB of a tone of 80 Hz.
     """
     if len(samples):
         frames = cut_windows(samples, max(1, round(_FRAME_SECONDS * rate)))
@@ -401,7 +401,7 @@ def _without_offset(frames: np.ndarray) -> np.ndarray:
     time = index - index.mean()
     lines = np.outer(frames @ time / (time @ time), time)
     before = index[1:]  # numbers of samples before each possible step
-    sums = frames.cumsum(axis=1)[:, :-1]  # of these samples; as the mean is zero, those after the step sum to minus that
+    sums = frames.cumsum(axis=1)[:, :-1]  # of these samples; those after the step sum to minus that, for the mean is 0
     best = (sums**2 / (before * (size - before))).argmax(axis=1)[:, None]
     sums = np.take_along_axis(sums, best, axis=1)
     steps = np.where(index <= best, sums / (best + 1), -sums / (size - best - 1))
@@ -424,6 +424,15 @@ def cut_windows(samples: np.ndarray, length: int, hop: int | None = None) -> lis
         return [samples]
     starts = list(range(0, last + 1, hop or length))
     return [samples[start : start + length] for start in (starts if starts[-1] == last else [*starts, last])]
+
+
+def heard_windows(samples: np.ndarray, length: int, rate: int = SAMPLING_RATE) -> list[np.ndarray]:
+    """The windows of [`cut_windows`] that prediction hears: those that aren't silent, or all if all of them are.
+
+    Evaluation and comparisons of models use them, because each utterance of theirs needs an answer.
+    """
+    windows = cut_windows(samples, length)
+    return [window for window in windows if not (SKIP_SILENCE and is_silent(window, rate))] or windows
 
 
 def encode_flac(samples: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> bytes:

@@ -212,7 +212,7 @@ def result_of(
             progress(min(done / samples, 1.0), desc="Listening")
 
     source: Any = {"stream": blocks(), "sampling_rate": rate}
-    prediction = predict(classifier, source, window_s=limits.window_s, hop_s=limits.hop_s, skip_silence=True)
+    prediction = predict(classifier, source, window_s=limits.window_s, hop_s=limits.hop_s)
     prediction = replace(prediction, file=path.name)
     table, tiers = output / f"{path.stem}.csv", output / f"{path.stem}.TextGrid"
     table.write_text(csv_lines(prediction, timeline=True), encoding="utf-8", newline="")

@@ -62,11 +62,11 @@ def run(options: argparse.Namespace) -> int:
     try:
         for window in follow(classifier, blocks, options.sampling_rate, **window_settings(options)):
             if options.format == "jsonl":
-                row = {"start": window.start, "end": window.end, "label": window.label, "scores": window.scores}
+                row = window.to_dict() | ({} if window.regression else {"label": window.label})
                 print(json.dumps(row, ensure_ascii=False), flush=True)
             else:
-                share = f"{window.scores[window.label]:.2f}" if window.scores and window.label else ""
-                print(f"{window.start:8.2f} to {window.end:8.2f}  {window.label or 'silent':13}  {share}", flush=True)
+                share = "" if window.probability is None else f"{window.probability:.2f}"
+                print(f"{window.start:8.2f} to {window.end:8.2f}  {window.caption:13}  {share}", flush=True)
     except KeyboardInterrupt:
         pass
     return 0

@@ -8,12 +8,13 @@ import json
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
 from ..files import write_whole
 from ..inference.formats import PER_RECORDING, csv_lines
-from ..inference.prediction import Prediction
+from ..inference.prediction import SILENT, Prediction
 from .options import (
     SUFFIXES,
     UNUSABLE_FILES,
@@ -88,15 +89,19 @@ def _classify(options: argparse.Namespace, files: list[str]) -> list[str]:
     from tqdm.auto import tqdm
     from transformers.utils import logging
 
+    from ..configuration_exhubert import is_regression
     from ..cpu import keep_freed_memory
     from ..inference.recordings import load_pipeline, predict_all
+    from ..labels import names_by_index
 
     logging.disable_progress_bar()
     keep_freed_memory()
     classifier = load_pipeline(options.model, options.device, options.dtype, options.backend, options.kernels)
     settings = window_settings(options) | {"batch_size": options.batch_size, "workers": options.workers}
     failures: list[str] = []
-    with _Writer(options, files) as writer:
+    config = classifier.model.config
+    columns = names_by_index(config.id2label) if is_regression(config) else ["class", "probability"]
+    with _Writer(options, files, columns) as writer:
         quiet = len(files) < 3 or (not options.output and sys.stdout.isatty())
         for file, result in tqdm(
             predict_all(classifier, files, **settings), total=len(files), unit="recording", disable=quiet
@@ -112,8 +117,8 @@ def _classify(options: argparse.Namespace, files: list[str]) -> list[str]:
 class _Writer:
     """Writes results as they arrive; those in the output are whole whenever the program is stopped."""
 
-    def __init__(self, options: argparse.Namespace, files: list[str]):
-        self.options, self.files = options, files
+    def __init__(self, options: argparse.Namespace, files: list[str], columns: Sequence[str]):
+        self.options, self.files, self.columns = options, files, columns
         self.stream: TextIO = sys.stdout
         self.collected: list[dict] = []
 
@@ -135,7 +140,7 @@ class _Writer:
             )
         self.width = max(len(file) for file in self.files)
         if kind == "table":
-            print(f"{'file':{self.width}}  {'class':13}  probability  seconds", file=self.stream)
+            self._print_row("file", self.columns, "seconds")
         self.header = kind == "csv" and not (self.options.resume and output.stat().st_size)
         return self
 
@@ -154,14 +159,24 @@ class _Writer:
             self.stream.write(csv_lines(result, timeline, self.header))
             self.header = False
         elif kind == "table":
-            for step in result.timeline() if timeline else [None]:
-                label = result.label if step is None else step.label or "silent"
-                share = result.scores[result.label] if step is None else max((step.scores or {"": 0.0}).values())
-                span = f"{result.seconds:7.2f}" if step is None else f"{step.start:7.2f} to {step.end:.2f}"
-                print(f"{file:{self.width}}  {label:13}  {share:11.2f}  {span}", file=self.stream)
+            for step in result.timeline() if timeline else [result.whole]:
+                span = f"{step.start:7.2f} to {step.end:.2f}" if timeline else f"{result.seconds:7.2f}"
+                if step.regression:
+                    cells = [f"{step.scores[name]:.2f}" if step.scores else SILENT for name in self.columns]
+                else:
+                    cells = [step.caption, "-" if step.silent else f"{step.probability:.2f}"]
+                self._print_row(file, cells, span)
         else:
             write_whole(_annotation_file(self.options, file), PER_RECORDING[kind][0](result))
         self.stream.flush()
+
+    def _print_row(self, file: str, cells: Sequence[str], span: str) -> None:
+        """Prints a row of the table, with the class to the left and numbers to the right of their columns."""
+        row = [
+            f"{cell:13}" if column == "class" else f"{cell:>{max(9, len(column))}}"
+            for column, cell in zip(self.columns, cells, strict=True)
+        ]
+        print(f"{file:{self.width}}", *row, span, sep="  ", file=self.stream)
 
     def __exit__(self, *error):
         if self.options.format == "json" and error[0] is None:

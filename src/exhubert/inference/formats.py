@@ -6,30 +6,34 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 
-from .prediction import Prediction, Window
+from .prediction import SILENT, Prediction
 
-SILENT = "silent"
 _SCHEMA = "http://www.w3.org/2001/XMLSchema-instance"
 ET.register_namespace("xsi", _SCHEMA)
 
 
 def csv_lines(prediction: Prediction, timeline: bool = False, header: bool = True) -> str:
-    """CSV with one row `file,start,end,label,<class>...`, or with `timeline` one row per step of the recording."""
-    names = list(prediction.scores)
-    whole = [Window(0.0, prediction.seconds, False, prediction.scores)]
+    """CSV with one row `file,start,end,label,<class>...`, or with `timeline` one row per step of the recording.
+
+    Silence has the label `silent` and empty cells for the classes. For regression models, the column `label` is
+    `silent`, with `true` or `false`, before a column for each output.
+    """
+    names = list(prediction.names)
+    regression = prediction.regression
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if header:
-        writer.writerow(["file", "start", "end", "label", *names])
-    for step in prediction.timeline() if timeline else whole:
+        writer.writerow(["file", "start", "end", SILENT if regression else "label", *names])
+    for step in prediction.timeline() if timeline else [prediction.whole]:
         scores = [f"{step.scores[name]:.4f}" if step.scores else "" for name in names]
-        writer.writerow([prediction.file, f"{step.start:.3f}", f"{step.end:.3f}", step.label or SILENT, *scores])
+        label = str(step.silent).lower() if regression else step.caption
+        writer.writerow([prediction.file, f"{step.start:.3f}", f"{step.end:.3f}", label, *scores])
     return text.getvalue()
 
 
 def audacity(prediction: Prediction) -> str:
-    """An Audacity label track: start, end and class of each step, separated by tabs."""
-    return "".join(f"{s.start:.6f}\t{s.end:.6f}\t{s.label or SILENT}\n" for s in prediction.timeline())
+    """An Audacity label track: start, end and caption of each step, separated by tabs."""
+    return "".join(f"{s.start:.6f}\t{s.end:.6f}\t{s.caption}\n" for s in prediction.timeline())
 
 
 def textgrid(prediction: Prediction) -> str:
@@ -52,7 +56,7 @@ def textgrid(prediction: Prediction) -> str:
         f"        intervals: size = {len(steps)}",
     ]
     for number, step in enumerate(steps, start=1):
-        label = (step.label or SILENT).replace('"', '""')
+        label = step.caption.replace('"', '""')
         lines += [
             f"        intervals [{number}]:",
             f"            xmin = {step.start:.6f}",
@@ -89,7 +93,7 @@ def elan(prediction: Prediction) -> str:
             "ALIGNABLE_ANNOTATION",
             {"ANNOTATION_ID": f"a{number}", "TIME_SLOT_REF1": slots[0], "TIME_SLOT_REF2": slots[1]},
         )
-        ET.SubElement(annotation, "ANNOTATION_VALUE").text = step.label or SILENT
+        ET.SubElement(annotation, "ANNOTATION_VALUE").text = step.caption
     ET.SubElement(
         document,
         "LINGUISTIC_TYPE",
