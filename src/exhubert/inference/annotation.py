@@ -38,7 +38,8 @@ class AnnotationOptions:
     """Options of [`annotate`].
 
     Attributes:
-        format: `jsonl` or `parquet`.
+        format: `jsonl` or `parquet`. Only Parquet stores types; `datasets` guesses those of JSONL from the first file,
+            which fails if all recordings in that are silent.
         timeline: Whether to store every window, not only the result for the whole recording.
         window_s: Length of a window in seconds; by default as in training.
         hop_s: Seconds from one window to the next; by default the window length.
