@@ -66,7 +66,7 @@ def same_as_predict(output: Path, model: str, files: list[Path]):
     assert sorted(table.index) == sorted(map(str, files))
     classifier = load_pipeline(model, "cpu")
     for file in files:
-        expected, found = predict(classifier, file, skip_silence=True), table.loc[str(file)]
+        expected, found = predict(classifier, file), table.loc[str(file)]
         assert found["label"] == expected.label and found["seconds"] == expected.seconds
         assert {name: found[f"scores.{name}"] for name in expected.scores} == pytest.approx(expected.scores, abs=1e-6)
 
