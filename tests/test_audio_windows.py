@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exhubert.audio import (
@@ -136,6 +136,7 @@ def offsets(total: int, size: float, at: int) -> dict[str, np.ndarray]:
     st.sampled_from(["none", "constant", "drift", "jump"]),
     st.floats(-0.5, 0.5),
 )
+@example(1_590, 1_509, -20.0, "none", 0.0)  # at the very end, after the last whole frame
 def test_a_sound_anywhere_in_a_window_is_no_silence_whatever_the_offset(total, at, decibels, kind, size):
     """A burst of 5 ms has a tenth of its power over 50 ms, or a twentieth where two frames divide it."""
     first = at % (total - 80)

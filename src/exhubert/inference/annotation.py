@@ -175,7 +175,7 @@ def read_annotations(folder: str | Path) -> pd.DataFrame:
     if set(settings["classes"]) == set(SIX_CLASSES):
         groups |= {"arousal": AROUSALS, "valence": VALENCES}
     # silent recordings have no such groups, but the same columns
-    whole = [row | {key: row[key] or dict.fromkeys(names) for key, names in groups.items()} for row in rows]
+    whole = [row | {key: row.get(key) or dict.fromkeys(names) for key, names in groups.items()} for row in rows]
     table = pd.json_normalize(whole, max_level=1)
     numbers = [f"{key}.{name}" for key, names in groups.items() for name in names if rows]
     silent = pd.Series([bool(row.get("silent")) for row in rows], dtype=bool)  # results of earlier versions have none
