@@ -318,6 +318,26 @@ def root(tmp_path, monkeypatch):
     return root
 
 
+OUTPUTS = ["valence", "arousal", "dominance"]
+
+
+@pytest.fixture(scope="session")
+def regression_folder(tmp_path_factory) -> str:
+    """A regression model of three outputs, none of them a probability, with windows of 1 s."""
+    model = opened("pre_norm", labels=OUTPUTS)
+    with torch.no_grad():
+        model.classifier.bias.copy_(torch.tensor([2.5, -1.25, 0.5]))
+    folder = tmp_path_factory.mktemp("regression")
+    return str(save(model, folder, window_seconds=1.0, problem_type="regression", logit_temperature=2.0))
+
+
+def write_silence(path: Path, seconds: float = 1.5, offset: float = 0.01, rate: int = 16_000) -> Path:
+    """Writes a recording without sound; a recorder left its offset in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.full(round(seconds * rate), offset), rate)
+    return path
+
+
 STRANGE = os.fsdecode(b"line\xe2\x80\xa8 and \xff.wav")  # a line separator, and a byte that isn't UTF-8
 
 

@@ -3,11 +3,21 @@
 import io
 
 import numpy as np
+import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exhubert.audio import cut_windows, is_silent, load_audio, resample, stream_audio, stream_samples, windows_of
+from exhubert.audio import (
+    cut_windows,
+    is_silent,
+    load_audio,
+    resample,
+    sound_frames,
+    stream_audio,
+    stream_samples,
+    windows_of,
+)
 
 bounded = settings(derandomize=True, deadline=None, max_examples=100)
 a_few = settings(bounded, max_examples=40)
@@ -107,13 +117,51 @@ def test_integer_pcm_is_read_with_full_scale_as_one(encoding, values):
     np.testing.assert_allclose(load_audio(wav(stored, subtype)), expected, rtol=1e-7, atol=0)
 
 
+def offsets(total: int, size: float, at: int) -> dict[str, np.ndarray]:
+    """What a recorder without sound may add: nothing, a constant, a slow drift, a jump."""
+    index = np.arange(total)
+    return {
+        "none": np.zeros(total),
+        "constant": np.full(total, size),
+        "drift": size * index / 48_000,
+        "jump": np.where(index < at, size, -size),
+    }
+
+
 @bounded
-@given(st.integers(1, 5_000), st.integers(0, 4_999), st.floats(-120, 0))
-def test_a_sound_anywhere_in_a_window_is_no_silence(total, at, decibels):
-    """A sample of full scale is -29 dB over its 50 ms, so that one of `decibels` is silent below -31."""
-    samples = np.zeros(total, dtype=np.float32)
-    samples[at % total] = 10 ** (decibels / 20)
-    frame = min(total, 800)
-    level = decibels - 10 * np.log10(frame)
-    if abs(level + 60) > 0.1:
-        assert is_silent(samples) == (level < -60)
+@given(
+    st.integers(800, 5_000),
+    st.integers(0, 4_999),
+    st.floats(-120, -10),
+    st.sampled_from(["none", "constant", "drift", "jump"]),
+    st.floats(-0.5, 0.5),
+)
+@example(1_590, 1_509, -20.0, "none", 0.0)  # at the very end, after the last whole frame
+def test_a_sound_anywhere_in_a_window_is_no_silence_whatever_the_offset(total, at, decibels, kind, size):
+    """A burst of 5 ms has a tenth of its power over 50 ms, or a twentieth where two frames divide it."""
+    first = at % (total - 80)
+    samples = offsets(total, size, total - 1 - first)[kind]
+    samples[first : first + 80] += 10 ** (decibels / 20) * (-1.0) ** np.arange(80)
+    if abs(decibels + 50 - 1.5) > 2.5:
+        assert is_silent(samples.astype(np.float32)) == (decibels < -50)
+
+
+@pytest.mark.parametrize("kind", ["none", "constant", "drift", "jump"])
+@pytest.mark.parametrize(("total", "rate"), [(1, 16_000), (2, 16_000), (400, 16_000), (799, 16_000), (96_000, 44_100)])
+def test_an_offset_alone_is_silence_however_short(kind, total, rate):
+    dither = np.random.default_rng(0).normal(0, 3e-5, total)
+    samples = (offsets(total, 0.3, total // 3)[kind] + dither).astype(np.float32)
+    assert is_silent(samples, rate)
+    assert all(np.abs(frames).max() < 3e-4 for frames in sound_frames(samples, rate))
+
+
+@pytest.mark.parametrize("frequency", [60, 80, 200, 3_000])
+def test_low_voices_are_judged_as_high_ones(frequency):
+    tone = np.sqrt(2) * np.sin(2 * np.pi * frequency * np.arange(4_000) / 16_000)
+    assert is_silent((10 ** (-61 / 20) * tone).astype(np.float32))
+    assert not is_silent((10 ** (-59 / 20) * tone).astype(np.float32))
+
+
+def test_neither_nothing_nor_nan_is_taken_for_sound_or_silence():
+    assert is_silent(np.zeros(0, np.float32))
+    assert not is_silent(np.full(8_000, np.nan, np.float32))

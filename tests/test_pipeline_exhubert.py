@@ -81,7 +81,7 @@ def test_a_prediction_does_not_depend_on_what_it_is_batched_with(classifier, tmp
 def test_the_timeline_has_a_window_for_each_hop_and_marks_silence(classifier, tmp_path):
     loud = load_audio(write_tone(tmp_path / "tone.wav", 1.0))
     recording = np.concatenate([loud, np.zeros(16_000, np.float32), loud[:8_000]])
-    found = classifier(recording, timeline=True, skip_silence=True, hop_s=0.5)
+    found = classifier(recording, timeline=True, hop_s=0.5)
     assert [(part["start"], part["end"]) for part in found["windows"]] == [(0, 1), (0.5, 1.5), (1, 2), (1.5, 2.5)]
     assert [part["silent"] for part in found["windows"]] == [False, False, True, False]
     assert found["seconds"] == 2.5 and found["windows"][2]["scores"] is None
@@ -89,8 +89,6 @@ def test_the_timeline_has_a_window_for_each_hop_and_marks_silence(classifier, tm
     pooled = torch.tensor(heard).log().mean(dim=0).softmax(-1)
     ordered = scores(found["scores"])
     assert [ordered[name] for name in found["windows"][0]["scores"]] == pytest.approx(pooled.tolist(), abs=1e-6)
-    nothing = classifier(np.zeros(16_000, np.float32), timeline=True, skip_silence=True)
-    assert nothing["windows"][0]["silent"] and nothing["windows"][0]["scores"] is not None
     with pytest.raises(ValueError, match=r"hop_s is 2 s, expected above 0 and at most window_s, 1 s"):
         classifier(loud, hop_s=2.0)
 
@@ -126,6 +124,70 @@ def test_an_array_or_stream_whose_channels_cancel_is_heard_on_its_louder_one(cla
     pcm = {"array": np.round(pair * 2**15).astype(np.int16), "sampling_rate": 16_000}
     for given in (pair, torch.from_numpy(pair), pair.T, stream, pcm):
         torch.testing.assert_close(heard(given), heard(pair[1]), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.01])
+def test_a_silent_recording_has_no_class_unless_silence_is_kept(classifier, offset):
+    silence = np.full(24_000, offset, np.float32)
+    assert classifier(silence) == [] and classifier([silence, silence], batch_size=2) == [[], []]
+    found = classifier(silence, timeline=True)
+    assert found["silent"] and found["scores"] is None and found["seconds"] == 1.5
+    assert [(part["silent"], part["scores"]) for part in found["windows"]] == [(True, None)] * 2
+    kept = classifier(silence, timeline=True, skip_silence=False)
+    assert not kept["silent"] and len(kept["scores"]) == 3 and not kept["windows"][0]["silent"]
+
+
+@pytest.fixture(scope="module")
+def divided():
+    """A pipeline whose model gives noise one class, silence another."""
+    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert("post_norm"), window_seconds=1.0)
+    extractor = default_feature_extractor(model.config)
+    clips = [noise(1.0), np.zeros(16_000, np.float32)]
+    with torch.no_grad():
+        model.classifier.weight.mul_(100)
+        model.classifier.bias.zero_()
+        inputs = extractor(clips, sampling_rate=16_000, return_tensors="pt")["input_values"]
+        model.classifier.bias.sub_(torch.cat([model(clip[None]).logits for clip in inputs]).mean(dim=0))
+    return pipeline("audio-classification", model=model, feature_extractor=extractor)
+
+
+def noise(seconds: float) -> np.ndarray:
+    return 0.1 * np.random.default_rng(0).standard_normal(round(16_000 * seconds)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["none", "constant", "drifting", "jumping"])
+def test_silence_after_the_speech_changes_nothing_whatever_the_offset(divided, kind):
+    recording = np.concatenate([noise(2.0), np.zeros(6 * 16_000, np.float32)])
+    index = np.arange(len(recording))
+    offset = {
+        "none": 0.0,
+        "constant": 0.01,
+        "drifting": 0.05 * index / len(index),
+        "jumping": 0.01 * (index // 40_007 % 2),
+    }[kind]
+    recording = (recording + offset).astype(np.float32)
+    alone, found = divided(noise(2.0)), divided(recording, timeline=True)
+    assert [part["silent"] for part in found["windows"]] == [False] * 2 + [True] * 6
+    assert found["scores"][0]["label"] == alone[0]["label"] != divided(recording, skip_silence=False)[0]["label"]
+    assert scores(found["scores"]) == pytest.approx(scores(alone), abs=0.05)
+
+
+@pytest.mark.parametrize("names", [["valence", "arousal", "dominance"], ["valence"]])
+def test_outputs_of_a_regression_model_are_averaged_and_not_squashed(names):
+    model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert("pre_norm"), labels=names, window_seconds=1.0)
+    model.config.problem_type = None if len(names) == 1 else "regression"
+    model.config.logit_temperature = 2.0
+    with torch.no_grad():
+        model.classifier.weight.normal_(std=10.0)
+    extractor = default_feature_extractor(model.config)
+    classifier = pipeline("audio-classification", model=model, feature_extractor=extractor)
+    draw = np.random.default_rng(0)
+    parts = [0.1 * draw.standard_normal(16_000).astype(np.float32) for _ in range(2)]
+    with torch.no_grad():
+        inputs = extractor(parts, sampling_rate=16_000, return_tensors="pt")["input_values"]
+        expected = torch.cat([model(part[None]).logits for part in inputs]).mean(dim=0).tolist()
+    assert abs(sum(expected) - 1) > 0.1, "else a softmax would not be seen"
+    assert scores(classifier(np.concatenate(parts))) == pytest.approx(dict(zip(names, expected, strict=True)), abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,15 @@ SAMPLING_RATE = 16_000
 _RATES = range(1_000, 1_000_001)
 _LOUDEST = 2.0**32  # full scale is 1; floats that were never scaled down from 32-bit PCM still pass
 _BLOCK_VALUES = 2**18
+SKIP_SILENCE = True  # the default of every front end
 _SILENCE_DB = -60.0
 _CANCELLED = 0.2  # share of the channels' summed energy: 1 if they are independent, 0 for [x, -x], 0.2 for [x, -x / 2]
 _INAUDIBLE = 1e-12  # mean square; below it only rounding errors are left of a constant
 _STEP_S = 0.5
 _SHORT_S = 0.05  # in less than this, even independent channels may cancel by chance
 _SURROUND = 5  # channels, from which on a layout with a centre has the dialogue there
+_FRAME_SECONDS = 0.05
+_FRAMES_AT_ONCE = 20
 _LFS = b"version https://git-lfs"
 _MIDI = b"\xf0\x7e"  # libsndfile prints its errors for these to stdout, where results go
 AudioSource = str | os.PathLike | bytes | BinaryIO
@@ -531,11 +534,44 @@ def windows_of(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[
     yield last, buffer[last - first :], True
 
 
-def is_silent(samples: np.ndarray) -> bool:
-    """Whether no 50 ms frame of `(samples,)` at 16 kHz is louder than -60 dB of full scale."""
-    frame = 800
-    frames = samples[: len(samples) // frame * frame].reshape(-1, frame) if len(samples) >= frame else samples[None]
-    return bool((frames**2).mean(axis=1).max(initial=0.0) < 10 ** (_SILENCE_DB / 10))
+def is_silent(samples: np.ndarray, rate: int = SAMPLING_RATE) -> bool:
+    """Whether no 50 ms of `(samples,)` hold a sound above -60 dB of full scale, apart from the recorder's offset.
+
+    [`exhubert.export.exhubert_onnx`] has a copy of this judgement, because exported folders stand alone.
+    """
+    limit = 10 ** (_SILENCE_DB / 10)
+    return all((frames**2).mean(axis=1).max() < limit for frames in sound_frames(samples, rate))
+
+
+def sound_frames(samples: np.ndarray, rate: int = SAMPLING_RATE) -> Iterator[np.ndarray]:
+    """Yields the frames of 50 ms of `(samples,)` without the recorder's offset (DC): `(frames, samples)`, float64.
+
+    Frames don't overlap, except that the last one ends with the recording. Each loses its mean, and then a line or a
+    step between two levels, whichever is more of it. So an offset may stay, drift or jump. Speech loses next to
+    nothing: the best step takes 0.6 dB of a tone of 80 Hz.
+    """
+    if len(samples):
+        frames = cut_windows(samples, max(1, round(_FRAME_SECONDS * rate)))
+        for first in range(0, len(frames), _FRAMES_AT_ONCE):
+            yield _without_offset(np.stack(frames[first : first + _FRAMES_AT_ONCE]).astype(np.float64))
+
+
+def _without_offset(frames: np.ndarray) -> np.ndarray:
+    """`(frames, samples)` without the mean and the line or step that fit each frame best by least squares."""
+    size = frames.shape[1]
+    frames = frames - frames.mean(axis=1, keepdims=True)
+    if size < 3:
+        return np.zeros_like(frames)
+    index = np.arange(size)
+    time = index - index.mean()
+    lines = np.outer(frames @ time / (time @ time), time)
+    before = index[1:]  # numbers of samples before each possible step
+    sums = frames.cumsum(axis=1)[:, :-1]  # of these samples; those after the step sum to minus that, for the mean is 0
+    best = (sums**2 / (before * (size - before))).argmax(axis=1)[:, None]
+    sums = np.take_along_axis(sums, best, axis=1)
+    steps = np.where(index <= best, sums / (best + 1), -sums / (size - best - 1))
+    is_line = (lines**2).sum(axis=1) >= (steps**2).sum(axis=1)
+    return frames - np.where(is_line[:, None], lines, steps)
 
 
 def cut_windows(samples: np.ndarray, length: int, hop: int | None = None) -> list[np.ndarray]:
@@ -553,6 +589,15 @@ def cut_windows(samples: np.ndarray, length: int, hop: int | None = None) -> lis
         return [samples]
     starts = list(range(0, last + 1, hop or length))
     return [samples[start : start + length] for start in (starts if starts[-1] == last else [*starts, last])]
+
+
+def heard_windows(samples: np.ndarray, length: int, rate: int = SAMPLING_RATE) -> list[np.ndarray]:
+    """The windows of [`cut_windows`] that prediction hears: those that aren't silent, or all if all of them are.
+
+    Evaluation and comparisons of models use them, because each utterance of theirs needs an answer.
+    """
+    windows = cut_windows(samples, length)
+    return [window for window in windows if not (SKIP_SILENCE and is_silent(window, rate))] or windows
 
 
 def encode_flac(samples: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> bytes:

@@ -183,6 +183,15 @@ def logit_temperature(config: HubertConfig) -> float:
     return getattr(config, "logit_temperature", None) or 1.0
 
 
+def is_regression(config: HubertConfig) -> bool:
+    """Whether the outputs are numbers, not logits of classes: the problem type is regression, or there is one output.
+
+    >>> is_regression(HubertConfig(num_labels=1)), is_regression(HubertConfig(num_labels=2))
+    (True, False)
+    """
+    return config.problem_type == "regression" or (config.problem_type is None and config.num_labels == 1)
+
+
 def read_config(source, **options) -> dict[str, Any]:
     """Reads the raw config.json of a folder or hub id, with one error type for all failures.
 

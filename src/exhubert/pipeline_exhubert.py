@@ -14,6 +14,7 @@ from transformers import AudioClassificationPipeline
 from transformers.pipelines.base import ChunkPipeline
 
 from .audio import (
+    SKIP_SILENCE,
     AudioError,
     count_channels,
     is_silent,
@@ -23,7 +24,7 @@ from .audio import (
     to_mono,
     windows_of,
 )
-from .configuration_exhubert import logit_temperature, samples_per_frame, sees_padding, window_seconds
+from .configuration_exhubert import is_regression, logit_temperature, samples_per_frame, sees_padding, window_seconds
 
 
 class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
@@ -31,7 +32,11 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
 
     A recording longer than a window is read and classified window by window, so that memory use doesn't grow with its
     length; the logits of the windows are averaged. Results don't depend on `batch_size`. If the configuration has a
-    `logit_temperature`, logits are divided by it before they are converted to probabilities.
+    `logit_temperature`, logits are divided by it before they are converted to probabilities. The outputs of a
+    regression model are returned as they are, each as the `score` of its name.
+
+    Silent windows are left out of the average. A recording that is silent throughout has no class: the result is an
+    empty list.
 
     Inputs: a path, bytes or an open binary file that soundfile can read (with PyAV installed also video and m4a); an
     array or tensor `(samples,)` or `(channels, samples)` at the model's sampling rate; a dictionary with `array` or
@@ -40,13 +45,15 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
 
     Args:
         top_k: Number of classes to return; all by default.
-        function_to_apply: `softmax`, `sigmoid` or `none`; by default chosen by the model's problem type.
+        function_to_apply: `softmax`, `sigmoid` or `none`; by default chosen by the model's problem type, `none` for
+            regression.
         window_s: Length of a window in seconds; by default that used in training.
         hop_s: Seconds from one window to the next, at most `window_s`; by default `window_s`.
-        timeline: Whether to return a dictionary: `scores` (the average, as without `timeline`), `seconds`, and
-            `windows`, each with `start` and `end` in seconds, `silent`, and `scores` from class to probability.
-        skip_silence: Whether to exclude windows without a sound above -60 dB of full scale from the average. Their
-            scores are None; if all windows are silent, all count.
+        timeline: Whether to return a dictionary: `scores` (the average, as without `timeline`, but None for a silent
+            recording), `silent`, `seconds`, and `windows`, each with `start` and `end` in seconds, `silent`, and
+            `scores` from class to probability, which are None for a silent window.
+        skip_silence: Whether windows without a sound above -60 dB of full scale are silent, see
+            [`exhubert.audio.is_silent`]; True by default. Otherwise they are classified like all others.
         channel: Index of the channel to classify, from 0; by default all channels are mixed, see
             [`exhubert.audio.to_mono`].
 
@@ -84,7 +91,7 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
         return super().__call__(inputs, **kwargs)
 
     def preprocess(
-        self, inputs, window_s=None, hop_s=None, skip_silence=False, channel=None
+        self, inputs, window_s=None, hop_s=None, skip_silence=SKIP_SILENCE, channel=None
     ) -> Iterator[dict[str, Any]]:
         rate = self.feature_extractor.sampling_rate
         config = self.model.config
@@ -108,7 +115,7 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
                 "is_last": is_last,
                 "start": start / rate,
                 "end": (start + len(samples)) / rate,
-                "silent": bool(skip_silence) and is_silent(samples),
+                "silent": bool(skip_silence) and is_silent(samples, rate),
                 "samples": len(samples),
                 **features.to(self.dtype),
             }
@@ -126,26 +133,28 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
 
     def postprocess(self, windows, top_k=None, function_to_apply=None, timeline=False):
         logits = torch.cat([window["logits"].reshape(1, -1) for window in windows])
+        if function_to_apply is None and is_regression(self.model.config):
+            function_to_apply = "none"
         if function_to_apply != "none":
             logits = logits / logit_temperature(self.model.config)
         silent = [bool(np.all(window["silent"])) for window in windows]
-        audible = [index for index, quiet in enumerate(silent) if not quiet] or list(range(len(windows)))
+        audible = [index for index, quiet in enumerate(silent) if not quiet]
         top_k = top_k or self.model.config.num_labels
 
         def scores(values):
             output = type("Output", (), {"logits": values[None]})
             return AudioClassificationPipeline.postprocess(self, output, top_k, function_to_apply)
 
-        pooled = scores(logits[audible].mean(dim=0))
+        pooled = scores(logits[audible].mean(dim=0)) if audible else None
         if not timeline:
-            return pooled
+            return pooled or []
         names = self.model.config.id2label
         parts = []
         for index, window in enumerate(windows):
             row = {item["label"]: item["score"] for item in scores(logits[index])} if index in audible else None
             ordered = {names[i]: row[names[i]] for i in sorted(names) if names[i] in row} if row else None
             parts.append({"start": window["start"], "end": window["end"], "silent": silent[index], "scores": ordered})
-        return {"scores": pooled, "seconds": parts[-1]["end"], "windows": parts}
+        return {"scores": pooled, "silent": pooled is None, "seconds": parts[-1]["end"], "windows": parts}
 
 
 class AudioClassification(AudioClassificationPipeline):

@@ -4,8 +4,9 @@ from html.parser import HTMLParser
 
 import numpy as np
 
-from exhubert.app.drawing import BARS, ROWS, in_words, peaks_of
-from exhubert.inference.prediction import Prediction
+from exhubert.app.drawing import BARS, ROWS, Recording, in_words, peaks_of, result_html
+from exhubert.inference.prediction import Prediction, Window
+from exhubert.labels import SIX_CLASSES
 
 from .conftest import HOSTILE, drawn
 
@@ -44,3 +45,22 @@ def test_peaks_are_the_loudest_sample_of_each_part_wherever_blocks_end():
     for size in (160_000, 999):
         blocks = [samples[start : start + size] for start in range(0, len(samples), size)]
         np.testing.assert_array_equal(peaks_of(blocks, 16_000, bars=100), expected)
+
+
+def test_a_silent_recording_is_drawn_without_a_class():
+    windows = [Window(0.0, 1.0, True, None), Window(1.0, 2.0, True, None)]
+    prediction = Prediction("a.wav", None, None, None, None, 2.0, windows, silent=True, names=SIX_CLASSES)
+    made = result_html(prediction, Recording("a.wav", np.zeros(BARS), "playback.wav", {}))
+    assert 'data-label="silent"' in made and "The recording is silent" in made and "100% of the time" in made
+    assert made.count("<tr data-start") == 2 and "card plane" not in made and 'class="bars"' not in made
+    assert not any(name.replace("_", " ") in made for name in SIX_CLASSES)
+
+
+def test_the_outputs_of_a_regression_model_are_drawn_by_name():
+    values = {"valence<": 2.5, "arousal": -1.25}
+    windows = [Window(0.0, 1.0, False, values, True), Window(1.0, 2.0, True, None, True)]
+    prediction = Prediction("a.wav", None, values, None, None, 2.0, windows, names=tuple(values), regression=True)
+    made = result_html(prediction, Recording("a.wav", np.full(BARS, 0.5), "playback.wav", {}))
+    assert "The model gives valence&lt; 2.50, arousal -1.25." in made and "1.0 s are silent" in made
+    assert "<th>valence&lt;</th><th>arousal</th>" in made and "<td>2.50</td><td>-1.25</td>" in made
+    assert "probability" not in made and "<th>class</th>" not in made and "%</b>" not in made and "valence<" not in made

@@ -26,7 +26,7 @@ from exhubert.inference.prediction import Prediction
 from exhubert.inference.recordings import load_pipeline, predict
 from exhubert.labels import SIX_CLASSES
 
-from ..conftest import tiny_hubert, write_tone
+from ..conftest import tiny_hubert, write_silence, write_tone
 from .conftest import HOSTILE, drawn
 
 gradio = pytest.importorskip("gradio", reason="the page needs gradio: pip install 'exhubert[app]'")
@@ -158,7 +158,7 @@ def test_the_page_shows_and_gives_out_what_predict_says(visit, classifier, tmp_p
     path = write_speechlike(tmp_path / "voice.wav")
     page = visit()
     upload(page, path)
-    found = predict(classifier, path, window_s=WINDOW, skip_silence=True)
+    found = predict(classifier, path, window_s=WINDOW)
     assert page.get_attribute(RESULT, "data-label") == found.label
     assert page.inner_text("#result h2").startswith(found.label.replace("_", " "))
     assert shares(page) == as_shown(found)
@@ -234,7 +234,7 @@ def test_a_click_on_the_waveform_or_a_step_goes_there_and_play_moves_on(visit, c
     page = visit()
     upload(page, path)
     page.wait_for_function("document.querySelector('#result audio').readyState > 0")
-    steps = predict(classifier, path, window_s=WINDOW, skip_silence=True).timeline()
+    steps = predict(classifier, path, window_s=WINDOW).timeline()
 
     def now() -> tuple[float, str]:
         return page.evaluate("document.querySelector('#result audio').currentTime"), page.inner_text("#result .now")
@@ -299,7 +299,7 @@ def test_visitors_at_once_get_their_own_results(visit, classifier, tmp_path):
     for page, file in zip(pages, files, strict=True):
         page.wait_for_selector(RESULT)
         assert page.inner_text("#result .file").startswith(f"{file.name} ")
-        assert shares(page) == as_shown(predict(classifier, file, window_s=WINDOW, skip_silence=True))
+        assert shares(page) == as_shown(predict(classifier, file, window_s=WINDOW))
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (1280, "dark")])
@@ -336,6 +336,18 @@ def test_other_classes_have_everything_but_the_plane(tmp_path):
     assert 'class="card plane"' not in made and "arousal" not in made
     for part in ("card wave", "bars", "<table>", "Download CSV", "calm", "angry", "glad", "silent"):
         assert part in made
+
+
+def test_silence_and_regression_models_have_results_of_their_own(classifier, regression_folder, tmp_path):
+    silent = write_silence(tmp_path / "still.wav")
+    numbers = load_pipeline(regression_folder, "cpu")
+    for each in (classifier, numbers):
+        made = app.result_of(each, silent, tmp_path, app.Limits(window_s=WINDOW))
+        assert 'data-label="silent"' in made and "The recording is silent" in made
+    made = app.result_of(numbers, write_speechlike(tmp_path / "v.wav"), tmp_path, app.Limits(window_s=WINDOW))
+    assert "The model gives valence" in made and "<th>dominance</th>" in made and "<th>class</th>" not in made
+    for table in tmp_path.glob("result-*/*.csv"):
+        assert "silent" in table.read_text()
 
 
 def test_without_gradio_the_command_says_what_to_install(model, monkeypatch, capsys):

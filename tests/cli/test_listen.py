@@ -33,8 +33,8 @@ def test_a_stream_gives_the_windows_of_the_file(classifier, block, tmp_path):
     samples[:rate] = 0.0  # a silent first second
     soundfile.write(path, samples, rate, subtype="FLOAT")
     blocks = (samples[first : first + block] for first in range(0, len(samples), block))
-    found = list(follow(classifier, blocks, rate, hop_s=0.5, skip_silence=True))
-    expected = predict(classifier, path, hop_s=0.5, skip_silence=True).windows
+    found = list(follow(classifier, blocks, rate, hop_s=0.5))
+    expected = predict(classifier, path, hop_s=0.5).windows
     assert [(w.start, w.end, w.silent) for w in found] == [(w.start, w.end, w.silent) for w in expected]
     assert found[0].silent and found[0].scores is None and not found[3].silent
     for window, other in zip(found, expected, strict=True):
@@ -81,6 +81,29 @@ def test_raw_pcm_on_standard_input_is_followed(folder, classifier, pcm, scale, t
     for window, other in zip(found, expected, strict=True):
         assert window["scores"] == pytest.approx(other.scores, abs=1e-3)
     assert "1 bytes are left out" in printed.err
+
+
+def test_silence_and_outputs_of_a_regression_model_are_printed_as_such(
+    folder, regression_folder, tmp_path, capsys, monkeypatch
+):
+    tone = soundfile.read(write_tone(tmp_path / "a.wav", 1.0))[0]
+    content = ((np.concatenate([np.full(16_000, 0.01), tone])) * 32767).astype("<i2").tobytes()
+
+    def listened(model, form):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(content))))
+        assert main(["listen", "-", "--model", str(model), "--format", form]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    for model in (folder, regression_folder):
+        silent, heard = (json.loads(line) for line in listened(model, "jsonl"))
+        assert silent["silent"] and silent["scores"] is None and silent.get("label") is None
+        assert not heard["silent"] and len(heard["scores"]) == 3
+        assert ("label" in heard) == (model == folder)
+        lines = [" ".join(line.split()) for line in listened(model, "table")]
+        assert lines[0] == "0.00 to 1.00 silent"
+        outputs = ", ".join(f"{name} {value:.2f}" for name, value in heard["scores"].items())
+        expected = f"{heard['label']} {heard['scores'][heard['label']]:.2f}" if "label" in heard else outputs
+        assert lines[1] == f"1.00 to 2.00 {expected}"
 
 
 def test_samples_that_come_in_halves_are_put_together():

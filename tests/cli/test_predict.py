@@ -9,7 +9,7 @@ import pytest
 from exhubert.cli.main import main
 from exhubert.cli.options import find_recordings
 
-from ..conftest import PUBLISHED, STRANGE, bad_files, write_tone
+from ..conftest import OUTPUTS, PUBLISHED, STRANGE, bad_files, write_silence, write_tone
 
 
 def test_command_line_classifies_the_rest_when_one_file_is_bad(folder, tmp_path, capsys):
@@ -81,3 +81,41 @@ def test_command_line_says_what_is_wrong_with_the_model(layout, tmp_path, capsys
     assert main(["predict", tone, "--model", str(tmp_path / "nowhere")]) == 1
     message = capsys.readouterr().err
     assert "nowhere" in message and "Traceback" not in message
+
+
+def test_a_silent_recording_is_a_result_of_its_own(folder, tmp_path, capsys):
+    silent, tone = str(write_silence(tmp_path / "still.wav")), str(write_tone(tmp_path / "tone.wav"))
+    command = ["predict", silent, tone, "--model", folder]
+    assert main(command) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[1] == [silent, "silent", "-", "1.50"] and rows[2][1] in ("calm", "angry", "glad")
+    assert main([*command, "--timeline"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == [silent, "silent", "-", "0.00", "to", "0.50"]
+    assert main([*command, "--format", "jsonl"]) == 0
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert first["silent"] and first["label"] is None and first["scores"] is None and first["windows"] == 2
+    assert not second["silent"] and second["label"]
+    assert main([*command, "--format", "csv", "--output", str(tmp_path / "out.csv")]) == 0
+    whole = (tmp_path / "out.csv").read_text()
+    assert [row["label"] for row in csv.DictReader(io.StringIO(whole))] == ["silent", second["label"]]
+    assert main([*command, "--format", "csv", "--output", str(tmp_path / "out.csv"), "--resume"]) == 0
+    assert "2 were already done" in capsys.readouterr().err and (tmp_path / "out.csv").read_text() == whole
+    assert main([*command, "--format", "jsonl", "--keep_silence"]) == 0
+    kept = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert not kept["silent"] and kept["label"] and kept["scores"]
+
+
+def test_a_regression_model_prints_its_outputs_by_name(regression_folder, tmp_path, capsys):
+    silent, tone = str(write_silence(tmp_path / "still.wav")), str(write_tone(tmp_path / "tone.wav"))
+    command = ["predict", tone, silent, "--model", regression_folder]
+    assert main([*command, "--format", "json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert list(first["scores"]) == OUTPUTS and abs(sum(first["scores"].values()) - 1) > 0.1
+    assert not {"label", "arousal", "valence"} & {*first, *second} and second["silent"] and second["scores"] is None
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "class" not in printed and "probability" not in printed
+    rows = [line.split() for line in printed.splitlines()]
+    assert rows[0] == ["file", *OUTPUTS, "seconds"]
+    assert rows[1] == [tone, *(f"{value:.2f}" for value in first["scores"].values()), "0.50"]
+    assert rows[2] == [silent, "silent", "silent", "silent", "1.50"]

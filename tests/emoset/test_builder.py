@@ -13,7 +13,9 @@ import soundfile
 from datasets import load_dataset
 
 from exhubert import SIX_CLASSES
+from exhubert.audio import AudioError
 from exhubert.emoset import EmoSetPlusPlus, build, load
+from exhubert.emoset.builder import check_usable
 from exhubert.emoset.partition import LeakageError
 
 from ..conftest import SHARED_CORPORA, bad_files, write_tone
@@ -44,6 +46,14 @@ def test_no_speaker_is_in_two_partitions_and_the_summary_counts_them(emo_db, tmp
     assert {name: len(rows) for name, rows in data.items()} == {
         name: part["utterances"] for name, part in summary.partitions.items()
     }
+
+
+def test_a_recorders_offset_is_silence_and_the_quietest_voice_is_not():
+    voice = 1.2e-4 * np.sin(np.arange(11_025) / 9)
+    for offset in (0.0, 0.01, -0.3):
+        check_usable((voice + offset).astype(np.float32), 22_050, "quiet.wav")
+        with pytest.raises(AudioError, match=r"dead.wav: the recording is silent"):
+            check_usable((0.5 * voice + offset).astype(np.float32), 22_050, "dead.wav")
 
 
 def test_bad_recordings_are_set_aside_with_reasons_and_the_build_goes_on(emo_db, tmp_path):

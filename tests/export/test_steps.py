@@ -1,7 +1,10 @@
 """Exported models answer as the one they were, also where neither torch nor transformers is installed."""
 
+import inspect
 import json
+import os
 import subprocess
+import sys
 import venv
 from pathlib import Path
 
@@ -11,11 +14,12 @@ import soundfile
 import torch
 
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification
+from exhubert.audio import SKIP_SILENCE
 from exhubert.cli.main import main
 from exhubert.export.steps import export
 from exhubert.inference.recordings import embed, load_pipeline, predict, predict_all
 
-from ..conftest import load_recipe, opened, save, write_tone
+from ..conftest import OUTPUTS, load_recipe, opened, save, write_silence, write_tone
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -61,6 +65,62 @@ def test_padding_is_masked_in_the_exported_model_too(exported, recordings):
         np.testing.assert_allclose(embeddings[index], alone[1][0], atol=1e-5)
     with pytest.raises(ValueError, match="expected \\(400 samples or more"):
         classifier.run([np.zeros(399)])
+
+
+def standalone(folder, *arguments) -> subprocess.CompletedProcess:
+    """The program in an exported folder."""
+    command = [sys.executable, folder / "exhubert_onnx.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env={"PATH": os.environ["PATH"]}, check=False)
+
+
+def test_the_standalone_class_leaves_out_the_silence_that_the_pipeline_leaves_out(folder, exported, tmp_path):
+    from exhubert.export.exhubert_onnx import OnnxClassifier
+
+    pipeline, alone = load_pipeline(folder), OnnxClassifier(exported[0])
+    assert inspect.signature(alone).parameters["skip_silence"].default is SKIP_SILENCE
+    noise = 0.1 * np.random.default_rng(0).standard_normal(16_000).astype(np.float32)
+    partly = np.concatenate([noise, np.full(32_000, 0.01, np.float32)])
+    for options in ({}, {"skip_silence": False}):
+        assert alone(partly, **options) == pytest.approx(predict(pipeline, partly, **options).scores, abs=1e-5)
+        np.testing.assert_allclose(alone.embed(partly, **options), embed(pipeline, partly, **options), atol=1e-5)
+    silent = np.full(24_000, 0.01, np.float32)
+    assert alone(silent) is None and predict(pipeline, silent).silent
+    assert alone(silent, skip_silence=False) == pytest.approx(
+        predict(pipeline, silent, skip_silence=False).scores, abs=1e-5
+    )
+    with pytest.raises(ValueError, match="The recording is silent"):
+        alone.embed(silent)
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        alone(np.full(24_000, np.nan, np.float32))
+    path = write_silence(tmp_path / "still.wav")
+    assert standalone(exported[0], path).stdout == f"{path}\tsilent\n"
+    kept = standalone(exported[0], "--keep_silence", path)
+    assert kept.returncode == 0 and kept.stdout.split("\t")[1] in SIX_CLASSES
+
+
+def test_a_regression_model_gives_its_outputs_by_name_there_too(regression_folder, recordings, tmp_path, capsys):
+    from exhubert.export.exhubert_onnx import OnnxClassifier
+
+    assert main(["export", regression_folder, str(tmp_path / "out"), "--check", str(recordings[1])]) == 0
+    assert "same class" in capsys.readouterr().out
+    assert [step["agreement"] for step in json.loads((tmp_path / "out" / "export.json").read_text())["steps"]] == [
+        None
+    ] * 2
+    expected = predict(load_pipeline(regression_folder), recordings[1])
+    exported = predict(load_pipeline(tmp_path / "out"), recordings[1])
+    assert exported.regression and exported.scores == pytest.approx(expected.scores, abs=1e-4)
+    samples = soundfile.read(recordings[1], dtype="float32")[0]
+    scores = OnnxClassifier(tmp_path / "out")(samples)
+    assert scores == pytest.approx(expected.scores, abs=1e-4) and list(scores) == OUTPUTS
+    path = write_silence(tmp_path / "still.wav")
+    done = standalone(tmp_path / "out", recordings[1], path)
+    outputs = "\t".join(f"{name} {value:.3f}" for name, value in scores.items())
+    assert done.returncode == 0 and done.stdout == f"{recordings[1]}\t{outputs}\n{path}\tsilent\n"
+
+
+def test_a_regression_model_has_no_uar(regression_folder, tone_dataset, tmp_path, capsys):
+    assert main(["export", regression_folder, str(tmp_path / "out"), "--data", str(tone_dataset)]) == 1
+    assert "is a regression model, which has no UAR" in capsys.readouterr().err
 
 
 def test_the_report_says_what_was_left_out_and_what_each_step_costs(exported):

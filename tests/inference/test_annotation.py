@@ -19,7 +19,7 @@ from exhubert.inference.annotation import read_annotations
 from exhubert.inference.recordings import load_pipeline, predict
 from exhubert.inference.shards import read_settings, shards_of, unescaped
 
-from ..conftest import write_tone
+from ..conftest import OUTPUTS, write_silence, write_tone
 from .conftest import NAMES, results, saved_model
 
 TWO_RANKS = Path(__file__).parents[2] / "recipes" / "accelerate" / "cpu_two_ranks.yaml"
@@ -66,7 +66,7 @@ def same_as_predict(output: Path, model: str, files: list[Path]):
     assert sorted(table.index) == sorted(map(str, files))
     classifier = load_pipeline(model, "cpu")
     for file in files:
-        expected, found = predict(classifier, file, skip_silence=True), table.loc[str(file)]
+        expected, found = predict(classifier, file), table.loc[str(file)]
         assert found["label"] == expected.label and found["seconds"] == expected.seconds
         assert {name: found[f"scores.{name}"] for name in expected.scores} == pytest.approx(expected.scores, abs=1e-6)
 
@@ -156,6 +156,47 @@ def test_six_classes_give_arousal_and_valence_in_both_formats(tmp_path):
         row = read_annotations(tmp_path / form).iloc[0]
         high = sum(row[f"scores.{name}"] for name in SIX_CLASSES if name.startswith("high"))
         assert row["arousal.high"] == pytest.approx(high) and row["windows"] == 1
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+@pytest.mark.parametrize("labels", [["calm", "tense"], list(SIX_CLASSES)])
+def test_silent_recordings_are_results_marked_as_such_and_not_done_again(form, labels, tmp_path, capsys):
+    model, output = saved_model(tmp_path / "model", labels=labels), tmp_path / "out"
+    silent = write_silence(tmp_path / "in" / "still.wav")
+    command = [str(tmp_path / "in"), "--model", model, "--output", str(output), "--format", form]
+    assert main(command) == 0
+    alone = read_annotations(output)
+    write_tone(tmp_path / "in" / "tone.wav")
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "rank 0 of 1: 1 recordings classified, 0 can't be used" in capsys.readouterr().err
+    table = read_annotations(output).set_index("file")
+    assert list(table["silent"]) == [True, False] and list(alone["silent"]) == [True]
+    numbers = [name for name in table.columns if "." in name]
+    assert len(numbers) == len(labels) + (5 if len(labels) == 6 else 0)
+    assert set(alone.columns) == {"file", *table.columns}
+    assert table.loc[str(silent), ["label", *numbers]].isna().all() and alone[numbers].isna().all(axis=None)
+    assert table.loc[str(tmp_path / "in" / "tone.wav"), ["label", *numbers]].notna().all()
+    if form == "jsonl":
+        rows = [json.loads(path.read_text()) for path in (output / "results").iterdir()]
+    else:
+        data = {"train": [str(path) for path in (output / "results").iterdir()]}
+        rows = load_dataset(form, data_files=data, cache_dir=str(tmp_path / "cache"))["train"]
+    [row] = [row for row in rows if row["silent"]]
+    assert row["file"] == str(silent) and row["label"] is None and row["scores"] is None and row["windows"] == 2
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_outputs_of_a_regression_model_are_columns_by_name(regression_folder, form, tmp_path):
+    tone, silent = write_tone(tmp_path / "in" / "tone.wav"), write_silence(tmp_path / "in" / "still.wav")
+    command = [str(tmp_path / "in"), "--model", regression_folder, "--output", str(tmp_path / "out"), "--format", form]
+    assert main([*command, "--timeline"]) == 0
+    table = read_annotations(tmp_path / "out").set_index("file")
+    expected = predict(load_pipeline(regression_folder, "cpu"), tone)
+    found = table.loc[str(tone)]
+    assert {name: found[f"scores.{name}"] for name in OUTPUTS} == pytest.approx(expected.scores, abs=1e-6)
+    assert not found["silent"] and table.loc[str(silent), "silent"] and len(found["windows"]) == 1
+    assert table.get("label") is None or table["label"].isna().all()
 
 
 def test_a_recording_that_ends_the_process_each_time_is_set_aside(model, tmp_path, capsys):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from exhubert.cli.main import main
-from exhubert.inference.plot import envelope
+from exhubert.inference.plot import envelope, plot_timeline
+from exhubert.inference.recordings import load_pipeline, predict
 
-from ..conftest import LAYOUTS, opened, save, write_tone
+from ..conftest import LAYOUTS, opened, save, write_silence, write_tone
 
 LENGTHS = (0.4, 2.3, 0.9, 1.0, 0.031, 3.7, 1.6)
 
@@ -52,3 +53,16 @@ def test_pictures_of_timelines(folder, recordings, tmp_path, capsys):
     for wrong in (["--hop_s", "2"], ["--hop_s", "0"], ["--window_s", "inf"]):
         assert main(["predict", str(recordings[1]), "--model", str(folder), *wrong]) == 1
         assert "expected" in capsys.readouterr().err
+
+
+def test_silence_and_the_outputs_of_a_regression_model_are_drawn(folder, regression_folder, tmp_path):
+    silent, tone = write_silence(tmp_path / "still.wav"), write_tone(tmp_path / "tone.wav", 2.5)
+    for model in (folder, regression_folder):
+        plot_timeline(predict(load_pipeline(model), silent), silent, tmp_path / "still.svg")
+        drawn = (tmp_path / "still.svg").read_text()
+        assert "<!-- still.wav: silent -->" in drawn and "<!-- silent -->" in drawn
+    found = predict(load_pipeline(regression_folder), tone)
+    plot_timeline(found, tone, tmp_path / "tone.svg")
+    drawn = (tmp_path / "tone.svg").read_text()
+    assert f"<!-- tone.wav: {found.whole.caption} -->" in drawn
+    assert all(f"<!-- {name} -->" in drawn for name in found.names)

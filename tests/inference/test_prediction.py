@@ -19,6 +19,34 @@ def test_timeline_steps_average_the_windows_over_them():
     assert steps[1].scores == pytest.approx({"calm": 0.6, "tense": 0.4}) and steps[2].label is None
 
 
+def test_a_silent_recording_has_neither_class_nor_scores_but_names():
+    window = Window(0.0, 1.0, True, None)
+    silent = Prediction("x", None, None, None, None, 1.0, [window], silent=True, names=("calm", "tense"))
+    assert silent.label is None and silent.scores is None and silent.whole.probability is None
+    assert silent.whole.caption == window.caption == "silent" and [step.silent for step in silent.timeline()] == [True]
+    values = silent.to_dict()
+    assert values["silent"] and values["label"] is None and values["scores"] is None
+    assert values["windows"] == [{"start": 0.0, "end": 1.0, "silent": True, "scores": None}]
+
+
+def test_outputs_of_a_regression_model_are_no_classes():
+    ends = ((2.0, 3.0), (3.0, -1.0), (4.0, 1.0))
+    windows = [Window(end - 2.0, end, False, {"valence": value}, regression=True) for end, value in ends]
+    found = Prediction("x", None, {"valence": 1.0}, None, None, 4.0, windows, regression=True)
+    assert [(step.caption, step.label) for step in found.timeline()] == [
+        ("valence 3.00", None),
+        ("valence 1.00", None),
+        ("valence 1.00", None),
+    ]
+    assert found.to_dict(timeline=False) == {
+        "file": "x",
+        "scores": {"valence": 1.0},
+        "seconds": 4.0,
+        "windows": 3,
+        "silent": False,
+    }
+
+
 def test_six_classes_come_with_arousal_and_valence(tmp_path):
     model = ExHuBERTForSequenceClassification.from_hubert(tiny_hubert("pre_norm"), labels=list(SIX_CLASSES))
     model.save_pretrained(tmp_path / "six")

@@ -11,9 +11,9 @@ from transformers import pipeline
 
 from exhubert import load_audio
 from exhubert.audio import AudioError
-from exhubert.inference.recordings import embed, load_pipeline, predict, predict_channels
+from exhubert.inference.recordings import embed, follow, load_pipeline, predict, predict_all, predict_channels
 
-from ..conftest import write_tone
+from ..conftest import OUTPUTS, opened, save, write_silence, write_tone
 
 
 def test_transformers_own_pipeline_classifies_arrays_with_all_classes(folder, tmp_path):
@@ -87,3 +87,50 @@ def test_embedding_is_the_mean_of_the_last_hidden_state(folder, tmp_path):
         inputs = classifier.feature_extractor(parts, sampling_rate=16_000, return_tensors="pt")["input_values"]
         each = [classifier.model.hubert(part[None]).last_hidden_state.mean(dim=1)[0] for part in inputs]
     np.testing.assert_allclose(embed(classifier, path), torch.stack(each).mean(dim=0), atol=1e-6)
+
+
+def test_a_silent_recording_has_no_class_and_no_embedding(folder, tmp_path):
+    classifier = load_pipeline(folder)
+    silent = write_silence(tmp_path / "silent.wav")
+    found = predict(classifier, silent)
+    assert found.silent and found.label is None and found.scores is None and found.arousal is None
+    assert found.names == ("calm", "angry", "glad") and [window.silent for window in found.windows] == [True, True]
+    assert [result for _, result in predict_all(classifier, [silent], batch_size=4)] == [found]
+    assert list(follow(classifier, [load_audio(silent)], 16_000)) == found.windows
+    with pytest.raises(AudioError, match=r"silent.wav: the recording is silent, so it has no embedding"):
+        embed(classifier, silent)
+    kept = predict(classifier, silent, skip_silence=False)
+    assert kept.label and not kept.silent and np.isfinite(embed(classifier, silent, skip_silence=False)).all()
+
+
+def test_silent_windows_are_left_out_of_class_and_embedding_by_default(folder, tmp_path):
+    classifier = load_pipeline(folder)
+    tone = load_audio(write_tone(tmp_path / "tone.wav", 1.0))
+    recording = np.concatenate([tone, np.zeros(16_000, np.float32)])
+    assert predict(classifier, recording).scores == pytest.approx(predict(classifier, tone).scores, abs=1e-6)
+    np.testing.assert_allclose(embed(classifier, recording), embed(classifier, tone), atol=1e-6)
+    assert np.abs(embed(classifier, recording, skip_silence=False) - embed(classifier, tone)).max() > 1e-3
+
+
+def test_a_regression_model_gives_its_outputs_as_they_are(regression_folder, tmp_path):
+    classifier = load_pipeline(regression_folder)
+    path = write_tone(tmp_path / "tone.wav", 2.0)
+    with torch.no_grad():
+        parts = np.split(load_audio(path), 2)
+        inputs = classifier.feature_extractor(parts, sampling_rate=16_000, return_tensors="pt")["input_values"]
+        logits = torch.cat([classifier.model(part[None]).logits for part in inputs])
+    found = predict(classifier, path)
+    assert found.label is None and found.regression and not found.silent and found.arousal is None
+    assert found.scores == pytest.approx(dict(zip(OUTPUTS, logits.mean(dim=0).tolist(), strict=True)), abs=1e-5)
+    samples = load_audio(path)
+    for window, row in zip(follow(classifier, [samples], 16_000), logits, strict=True):
+        assert window.scores == pytest.approx(dict(zip(OUTPUTS, row.tolist(), strict=True)), abs=1e-5)
+        assert window.label is None
+    silent = predict(classifier, write_silence(tmp_path / "silent.wav"))
+    assert silent.silent and silent.regression and silent.scores is None and silent.names == tuple(OUTPUTS)
+
+
+def test_a_model_with_one_output_is_a_regression_model(tmp_path):
+    folder = save(opened("pre_norm", labels=["valence"]), tmp_path / "one")
+    found = predict(load_pipeline(folder), write_tone(tmp_path / "tone.wav"))
+    assert found.regression and list(found.scores) == ["valence"] and found.scores["valence"] != 1.0

@@ -1,7 +1,7 @@
 """Renders a prediction as HTML for the web page, in pure functions; app.css has the styles, app.js the player."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
@@ -9,8 +9,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from ..inference.formats import SILENT
-from ..inference.prediction import Prediction, Window, place
+from ..inference.prediction import SILENT, Prediction, Window, place
 from ..labels import SIX_CLASSES, arousal_valence
 
 BARS = 1000  # maximum number of bars in the waveform
@@ -62,23 +61,22 @@ def peaks_of(blocks: Iterable[np.ndarray], rate: int, bars: int = BARS) -> np.nd
 
 def result_html(prediction: Prediction, recording: Recording) -> str:
     """The whole result: summary, waveform with player, classes, plane, steps and downloads."""
-    names, steps = list(prediction.scores), prediction.timeline()
+    names, steps, whole = prediction.names, prediction.timeline(), prediction.whole
     plane = _plane(prediction, steps) if prediction.arousal else ""
     links = "".join(
         f'<a class="button" href="{_text(address)}" download="{_text(_file_name(address))}">{_text(what)}</a>'
         for what, address in recording.downloads.items()
     )
-    label = prediction.label
+    share = "" if whole.probability is None else f" <small>{whole.probability:.0%}</small>"
+    columns = "" if whole.silent else f'<div class="columns{"" if plane else " one"}">{_bars(prediction)}{plane}</div>'
     channel = "" if prediction.channel is None else f" · channel {prediction.channel}"
     return (
-        f'<article class="exhubert" data-seconds="{prediction.seconds:.3f}" data-label="{_text(label)}">'
+        f'<article class="exhubert" data-seconds="{prediction.seconds:.3f}" data-label="{_text(whole.caption)}">'
         f'<header><p class="file">{_text(recording.name)}{channel} · {clock(prediction.seconds)}</p>'
-        f'<h2><i class="dot {_colour(names, label)}"></i>{_text(spoken(label))}'
-        f" <small>{prediction.scores[label]:.0%}</small></h2>"
+        f'<h2><i class="dot {_colour(names, whole)}"></i>{_text(spoken(whole.caption))}{share}</h2>'
         f'<p class="words">{_text(in_words(prediction, steps))}</p></header>'
         f"{_waveform(names, steps, prediction, recording)}"
-        f'<div class="columns{"" if plane else " one"}">{_bars(prediction)}{plane}</div>'
-        f'{_table(names, steps, bool(plane))}<p class="downloads">{links}</p></article>'
+        f'{columns}{_table(names, steps, bool(plane))}<p class="downloads">{links}</p></article>'
     )
 
 
@@ -108,8 +106,27 @@ def note_html(max_mb: float, max_minutes: float, kept_minutes: float) -> str:
 
 def in_words(prediction: Prediction, steps: Sequence[Window]) -> str:
     """Summarises a prediction and its timeline in plain sentences."""
-    ranked = sorted(prediction.scores.items(), key=lambda item: -item[1])
-    (label, share), *others = ranked
+    sentences = [] if prediction.silent else [*_outputs_in_words(prediction), *_changes_in_words(steps)]
+    silent = sum(step.end - step.start for step in steps if step.silent)
+    if prediction.silent:
+        sentences.append(
+            "The recording is silent: nothing in it is louder than -60 dB of full scale, so there is no result."
+        )
+    elif silent:
+        sentences.append(
+            f"{silent:.1f} s are silent and were left out."
+            if silent < 60
+            else f"{clock(silent)} minutes of it are silent."
+        )
+    return " ".join(sentences)
+
+
+def _outputs_in_words(prediction: Prediction) -> list[str]:
+    """Sentences about the whole of a recording that isn't silent."""
+    scores = prediction.scores or {}
+    if prediction.regression:
+        return [f"The model gives {', '.join(f'{spoken(name)} {value:.2f}' for name, value in scores.items())}."]
+    (label, share), *others = sorted(scores.items(), key=lambda item: -item[1])
     certain = "The model hears" if share >= 0.5 else "The model is unsure and hears, if anything,"
     if prediction.arousal:
         arousal, valence = arousal_valence(label)
@@ -119,22 +136,19 @@ def in_words(prediction: Prediction, steps: Sequence[Window]) -> str:
     sentences = [f"{certain} {emotion} ({share:.0%})."]
     if others and others[0][1] >= 0.1:
         sentences.append(f"Next is {spoken(others[0][0])} with {others[0][1]:.0%}.")
-    spans = list(_spans([step for step in steps if step.scores]))
-    if len({name for name, _, _ in spans}) == 1 and len(steps) > 1:
-        sentences.append("It stays the same throughout.")
-    elif 1 < len(spans) <= 4:
-        parts = [f"{spoken(name)} from {clock(start)}" for name, start, _ in spans]
-        sentences.append(f"Through time: {', then '.join(parts)}.")
-    elif spans:
-        sentences.append(f"It changes {len(spans) - 1} times." if len(spans) > 1 else "")
-    silent = sum(step.end - step.start for step in steps if step.silent)
-    if silent:
-        sentences.append(
-            f"{silent:.1f} s are silent and were left out."
-            if silent < 60
-            else f"{clock(silent)} minutes of it are silent."
-        )
-    return " ".join(filter(None, sentences))
+    return sentences
+
+
+def _changes_in_words(steps: Sequence[Window]) -> list[str]:
+    """Sentence about how the class changes; none for a single step, and for regression models."""
+    spans = [(step.label, step.start) for step in steps if step.label]
+    spans = [next(group) for _, group in groupby(spans, key=lambda span: span[0])]
+    if len({name for name, _ in spans}) == 1 and len(steps) > 1:
+        return ["It stays the same throughout."]
+    if 1 < len(spans) <= 4:
+        parts = [f"{spoken(name)} from {clock(start)}" for name, start in spans]
+        return [f"Through time: {', then '.join(parts)}."]
+    return [f"It changes {len(spans) - 1} times."] if len(spans) > 1 else []
 
 
 def spoken(label: str) -> str:
@@ -167,19 +181,21 @@ def _file_name(address: str) -> str:
     return unquote(address).rsplit("/", 1)[-1]
 
 
-def _colour(names: Sequence[str], label: str | None) -> str:
-    """The CSS class of a predicted class, or of silence."""
-    if label is None:
+def _kind(step: Window) -> str:
+    """The class of a step, `silent`, or `sound` for a regression model."""
+    return step.label or (SILENT if step.silent else "sound")
+
+
+def _colour(names: Sequence[str], step: Window) -> str:
+    """The CSS class of a predicted class or of silence; the first one for what a regression model heard."""
+    if step.silent:
         return "silent"
+    return _class_colour(names, step.label) if step.label else "c0"
+
+
+def _class_colour(names: Sequence[str], label: str) -> str:
     order = SIX_CLASSES if set(names) == set(SIX_CLASSES) else names
     return f"c{list(order).index(label) % _COLOURS}"
-
-
-def _spans(steps: Iterable[Window]) -> Iterator[tuple[str, float, float]]:
-    """Class, start and end in seconds of each run of steps with the same class; silence is the class `silent`."""
-    for label, group in groupby(steps, key=lambda step: step.label or SILENT):
-        span = list(group)
-        yield label, span[0].start, span[-1].end
 
 
 def _waveform(names: Sequence[str], steps: Sequence[Window], prediction: Prediction, recording: Recording) -> str:
@@ -189,30 +205,30 @@ def _waveform(names: Sequence[str], steps: Sequence[Window], prediction: Predict
     middles = (np.arange(count) + 0.5) * seconds / count
     indices = np.searchsorted([step.start for step in steps], middles, side="right") - 1
     runs, first = [], 0
-    for label, group in groupby(steps[index].label for index in indices):
-        last = first + len(list(group))
-        runs.append((label, first, last))
-        first = last
+    for _, group in groupby((steps[index] for index in indices), key=lambda step: step.caption):
+        run = list(group)
+        runs.append((run[0], first, first + len(run)))
+        first += len(run)
     heights = np.maximum(recording.peaks / max(recording.peaks.max(initial=0.0), 0.01), 0.012)
     upper = " ".join(f"L{bar + 0.5:g} {-height:.3f}" for bar, height in enumerate(heights))
     lower = " ".join(f"L{bar + 0.5:g} {heights[bar]:.3f}" for bar in reversed(range(count)))
     rectangles = "".join(
-        f'<rect class="{_colour(names, label)}" x="{first}" width="{last - first}" y="{{y}}" height="{{height}}">'
+        f'<rect class="{_colour(names, step)}" x="{first}" width="{last - first}" y="{{y}}" height="{{height}}">'
         f"<title>{clock(first * seconds / count)} to {clock(last * seconds / count)}: "
-        f"{_text(spoken(label or SILENT))}</title></rect>"
-        for label, first, last in runs
+        f"{_text(spoken(step.caption))}</title></rect>"
+        for step, first, last in runs
     )
     run_data = [
-        [round(first * seconds / count, 3), spoken(label or SILENT), _colour(names, label)] for label, first, _ in runs
+        [round(first * seconds / count, 3), spoken(step.caption), _colour(names, step)] for step, first, _ in runs
     ]
     marks = "".join(f'<span style="left:{100 * at / seconds:.2f}%">{_mark(at)}</span>' for at in _marks(seconds))
-    durations: dict[str | None, float] = {}
+    durations: dict[tuple[str, str], float] = {}
     for step in steps:
-        durations[step.label] = durations.get(step.label, 0.0) + step.end - step.start
+        kind = (_kind(step), _colour(names, step))
+        durations[kind] = durations.get(kind, 0.0) + step.end - step.start
     legend = "".join(
-        f'<li><i class="dot {_colour(names, label)}"></i>{_text(spoken(label or SILENT))} '
-        f"<span>{time / seconds:.0%} of the time</span></li>"
-        for label, time in sorted(durations.items(), key=lambda item: -item[1])
+        f'<li><i class="dot {colour}"></i>{_text(spoken(kind))} <span>{time / seconds:.0%} of the time</span></li>'
+        for (kind, colour), time in sorted(durations.items(), key=lambda item: -item[1])
     )
     return (
         f'<section class="card wave" data-runs="{_text(json.dumps(run_data))}">'
@@ -243,28 +259,35 @@ def _mark(seconds: float) -> str:
 
 
 def _bars(prediction: Prediction) -> str:
-    """The probability of every class, the most probable first."""
-    names = list(prediction.scores)
+    """The probability of every class, the most probable first; or the outputs of a regression model, in order."""
+    names, scores = prediction.names, prediction.scores or {}
+    if prediction.regression:
+        rows = "".join(
+            f'<div class="row" title="{value:.4f}"><dt>{_text(spoken(name))}</dt><dd><b>{value:.2f}</b></dd></div>'
+            for name, value in scores.items()
+        )
+        return f'<section class="card"><h3>Outputs</h3><p>The whole recording</p><dl class="bars">{rows}</dl></section>'
     rows = "".join(
         f'<div class="row" title="{share:.4f}"><dt>{_text(spoken(name))}</dt><dd><span class="bar">'
-        f'<i class="{_colour(names, name)}" style="width:{100 * share:.1f}%"></i></span><b>{share:.0%}</b></dd></div>'
-        for name, share in sorted(prediction.scores.items(), key=lambda item: -item[1])
+        f'<i class="{_class_colour(names, name)}" style="width:{100 * share:.1f}%"></i></span>'
+        f"<b>{share:.0%}</b></dd></div>"
+        for name, share in sorted(scores.items(), key=lambda item: -item[1])
     )
     return f'<section class="card"><h3>Classes</h3><p>The whole recording</p><dl class="bars">{rows}</dl></section>'
 
 
 def _table(names: Sequence[str], steps: Sequence[Window], plane: bool) -> str:
     """A scrollable table of the first `ROWS` steps of the recording; a click on a step plays from there."""
-    heads = ["from", "to", "class", "probability", *(["arousal", "valence"] if plane else [])]
+    if steps[0].regression:
+        heads = ["from", "to", "sound", *(_text(spoken(name)) for name in names)]
+    else:
+        heads = ["from", "to", "class", "probability", *(["arousal", "valence"] if plane else [])]
     rows = []
     for step in steps[:ROWS]:
-        share = f"{step.scores[step.label]:.0%}" if step.scores and step.label else "-"
-        coordinates = [f"{value:+.2f}" for value in place(step.scores)] if plane and step.scores else ["-", "-"]
-        cells = [f"<td>{text}</td>" for text in [share, *(coordinates[::-1] if plane else [])]]
+        cells = "".join(f"<td>{text}</td>" for text in _cells(names, step, plane))
         rows.append(
             f'<tr data-start="{step.start:.3f}"><td>{clock(step.start)}</td><td>{clock(step.end)}</td>'
-            f'<td><i class="dot {_colour(names, step.label)}"></i>{_text(spoken(step.label or SILENT))}</td>'
-            f"{''.join(cells)}</tr>"
+            f'<td><i class="dot {_colour(names, step)}"></i>{_text(spoken(_kind(step)))}</td>{cells}</tr>'
         )
     more = f"<p>The first {ROWS:,} of {len(steps):,} steps; the CSV has all.</p>" if len(steps) > ROWS else ""
     head = "".join(f"<th>{name}</th>" for name in heads)
@@ -275,15 +298,24 @@ def _table(names: Sequence[str], steps: Sequence[Window], plane: bool) -> str:
     )
 
 
+def _cells(names: Sequence[str], step: Window, plane: bool) -> list[str]:
+    """The numbers of a row of the table; a dash for each in silence."""
+    if step.regression:
+        return [f"{step.scores[name]:.2f}" if step.scores else "-" for name in names]
+    share = "-" if step.probability is None else f"{step.probability:.0%}"
+    coordinates = [f"{value:+.2f}" for value in place(step.scores)] if plane and step.scores else ["-", "-"]
+    return [share, *(coordinates[::-1] if plane else [])]
+
+
 def _plane(prediction: Prediction, steps: Sequence[Window]) -> str:
     """The path of the recording through a plane with valence to the right and arousal upwards."""
-    names = list(prediction.scores)
+    names = prediction.names
     located = [(step, place(step.scores)) for step in steps if step.scores]
     parts = np.array_split(np.arange(len(located)), min(POINTS, len(located)))
     points = []
     for part in parts:
         x, y = _at(*np.mean([located[index][1] for index in part], axis=0))
-        points.append((located[part[0]][0].start, x, y, _colour(names, located[part[len(part) // 2]][0].label)))
+        points.append((located[part[0]][0].start, x, y, _colour(names, located[part[len(part) // 2]][0])))
     path = " ".join(f"{x:.1f},{y:.1f}" for _, x, y, _ in points)
     circles = "".join(
         f'<circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="4.5" '
@@ -291,7 +323,7 @@ def _plane(prediction: Prediction, steps: Sequence[Window]) -> str:
         for number, (start, x, y, colour) in enumerate(points, start=1)
     )
     left, top, right, bottom = _LEFT, _TOP, _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
-    x, y = _at(*place(prediction.scores))
+    x, y = _at(*place(prediction.scores or {}))
     middle_x, middle_y = (left + right) / 2, (top + bottom) / 2
     path_data = [[start, round(x, 1), round(y, 1)] for start, x, y, _ in points]
     columns = ((left + 8, "start", "negative"), (middle_x, "middle", "neutral"), (right - 8, "end", "positive"))

@@ -254,7 +254,7 @@ def _classified(
             progress(min(done / samples, 1.0), desc="Listening")
 
     source: Any = {"stream": blocks(), "sampling_rate": rate}
-    prediction = predict(classifier, source, window_s=limits.window_s, hop_s=limits.hop_s, skip_silence=True)
+    prediction = predict(classifier, source, window_s=limits.window_s, hop_s=limits.hop_s)
     return replace(prediction, file=path.name, channel=channel), peaks, playback
 
 

@@ -65,7 +65,7 @@ def predicting(
     classifier = load_pipeline(model, device="cpu", dtype=dtype, kernels=kernels)
 
     def classify(part: Sequence[str]) -> list[list[float]]:
-        results = predict_all(classifier, part, batch_size)
+        results = predict_all(classifier, part, batch_size, skip_silence=False)  # as published usage does
         return [list(result.scores.values()) for _, result in results]  # type: ignore[union-attr]
 
     flops = 0

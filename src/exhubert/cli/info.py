@@ -31,6 +31,7 @@ def describe(model: str | Path) -> str:
     """
     from transformers.utils import logging
 
+    from ..configuration_exhubert import is_regression
     from ..conversion.folding import closed_gates
     from ..conversion.loading import load_classifier
     from ..conversion.session import OnnxModel
@@ -44,7 +45,7 @@ def describe(model: str | Path) -> str:
     size = "exported to ONNX" if isinstance(network, OnnxModel) else f"{network.num_parameters():,} parameters"
     lines = [
         f"{model}: {type(network).__name__}, {size}",
-        f"classes         {', '.join(names_by_index(config.id2label))}",
+        f"{'outputs' if is_regression(config) else 'classes':15} {', '.join(names_by_index(config.id2label))}",
         f"window          {getattr(config, 'window_seconds', None) or 'unknown'} s",
         f"temperature     {getattr(config, 'logit_temperature', None) or 'not calibrated'}",
         f"licence         {getattr(config, 'license', None) or 'none given'}",

@@ -81,16 +81,13 @@ def run(options: argparse.Namespace) -> int:
     try:
         for channel, window in windows:
             if options.format == "jsonl":
-                row = {"start": window.start, "end": window.end, "label": window.label, "scores": window.scores}
+                row = window.to_dict() | ({} if window.regression else {"label": window.label})
                 row = row if channel is None else {"channel": channel} | row
                 print(json.dumps(row, ensure_ascii=False), flush=True)
             else:
-                share = f"{window.scores[window.label]:.2f}" if window.scores and window.label else ""
+                share = "" if window.probability is None else f"{window.probability:.2f}"
                 number = "" if channel is None else f"channel {channel}  "
-                print(
-                    f"{number}{window.start:8.2f} to {window.end:8.2f}  {window.label or 'silent':13}  {share}",
-                    flush=True,
-                )
+                print(f"{number}{window.start:8.2f} to {window.end:8.2f}  {window.caption:13}  {share}", flush=True)
     except KeyboardInterrupt:
         pass
     return 0

@@ -35,7 +35,9 @@ def add_window_options(command: argparse.ArgumentParser) -> None:
     """Adds the options for cutting recordings into windows, for every command that classifies."""
     command.add_argument("--window_s", type=float, help="window length in s; by default as in training")
     command.add_argument("--hop_s", type=float, help="s from one window to the next; by default the window length")
-    command.add_argument("--keep_silence", action="store_true", help="classify silent windows (below -60 dB) too")
+    command.add_argument(
+        "--keep_silence", action="store_true", help="classify silent windows (below -60 dB) and recordings too"
+    )
 
 
 def add_computing_options(command: argparse.ArgumentParser) -> None:

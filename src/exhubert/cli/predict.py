@@ -9,13 +9,14 @@ import os
 import re
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from ..audio import AudioError, count_channels
 from ..files import write_whole
 from ..inference.formats import PER_RECORDING, csv_lines
-from ..inference.prediction import Prediction
+from ..inference.prediction import SILENT, Prediction
 from ..search import SUFFIXES
 from .options import (
     UNUSABLE_FILES,
@@ -99,15 +100,20 @@ def _classify(options: argparse.Namespace, files: list[str]) -> list[tuple[str, 
     from tqdm.auto import tqdm
     from transformers.utils import logging
 
+    from ..configuration_exhubert import is_regression
     from ..cpu import keep_freed_memory
     from ..inference.recordings import load_pipeline, predict_files
+    from ..labels import names_by_index
 
     logging.disable_progress_bar()
     keep_freed_memory()
     classifier = load_pipeline(options.model, options.device, options.dtype, options.backend, options.kernels)
     settings = window_settings(options) | {"batch_size": options.batch_size, "workers": options.workers}
     failures: list[tuple[str, str]] = []
-    with _Writer(options, files) as writer:
+    config = classifier.model.config
+    columns = names_by_index(config.id2label) if is_regression(config) else ["class", "probability"]
+    columns = columns if options.channel is None else ["channel", *columns]
+    with _Writer(options, files, columns) as writer:
         quiet = len(files) < 3 or (not options.output and sys.stdout.isatty())
         results = predict_files(classifier, files, channel=options.channel, **settings)
         for file, channels in tqdm(results, total=len(files), unit="recording", disable=quiet):
@@ -122,8 +128,8 @@ def _classify(options: argparse.Namespace, files: list[str]) -> list[tuple[str, 
 class _Writer:
     """Writes results as they arrive; those in the output are whole whenever the program is stopped."""
 
-    def __init__(self, options: argparse.Namespace, files: list[str]):
-        self.options, self.files = options, files
+    def __init__(self, options: argparse.Namespace, files: list[str], columns: Sequence[str]):
+        self.options, self.files, self.columns = options, files, columns
         self.stream: TextIO = sys.stdout
         self.collected: list[dict] = []
 
@@ -145,8 +151,7 @@ class _Writer:
             )
         self.width = max(len(file) for file in self.files)
         if kind == "table":
-            channel = "" if self.options.channel is None else "  channel"
-            print(f"{'file':{self.width}}{channel}  {'class':13}  probability  seconds", file=self.stream)
+            self._print_row("file", self.columns, "seconds")
         self.header = kind == "csv" and not (self.options.resume and output.stat().st_size)
         return self
 
@@ -177,13 +182,23 @@ class _Writer:
         elif kind == "csv":
             self.stream.write(csv_lines(result, timeline, self.header))
             self.header = False
-        else:
-            channel = "" if result.channel is None else f"  {result.channel:7}"
-            for step in result.timeline() if timeline else [None]:
-                label = result.label if step is None else step.label or "silent"
-                share = result.scores[result.label] if step is None else max((step.scores or {"": 0.0}).values())
-                span = f"{result.seconds:7.2f}" if step is None else f"{step.start:7.2f} to {step.end:.2f}"
-                print(f"{file:{self.width}}{channel}  {label:13}  {share:11.2f}  {span}", file=self.stream)
+        elif kind == "table":
+            channel = [] if result.channel is None else [str(result.channel)]
+            for step in result.timeline() if timeline else [result.whole]:
+                span = f"{step.start:7.2f} to {step.end:.2f}" if timeline else f"{result.seconds:7.2f}"
+                if step.regression:
+                    cells = [f"{step.scores[name]:.2f}" if step.scores else SILENT for name in result.names]
+                else:
+                    cells = [step.caption, "-" if step.silent else f"{step.probability:.2f}"]
+                self._print_row(file, [*channel, *cells], span)
+
+    def _print_row(self, file: str, cells: Sequence[str], span: str) -> None:
+        """Prints a row of the table, with the class to the left and numbers to the right of their columns."""
+        row = [
+            f"{cell:13}" if column == "class" else f"{cell:>{max(9, len(column))}}"
+            for column, cell in zip(self.columns, cells, strict=True)
+        ]
+        print(f"{file:{self.width}}", *row, span, sep="  ", file=self.stream)
 
     def __exit__(self, *error):
         if self.options.format == "json" and error[0] is None:

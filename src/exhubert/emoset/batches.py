@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from transformers import SequenceFeatureExtractor
 
-from ..audio import cut_windows
+from ..audio import heard_windows
 from .augment import augment
 from .dataset import decode
 
@@ -19,10 +19,11 @@ UTTERANCES, WINDOWS = "utterance_ids", "windows"
 class SpeechCollator:
     """Collates rows with `audio`, `label` and `utterance_id` into a batch.
 
-    For evaluation, whole utterances are cut into windows of `max_seconds` (`cut_windows`); for training, each yields
-    one random crop of at most that length. The batch holds `labels` `(utterances,)`, `input_values` `(clips, samples)`
-    padded to the longest, `attention_mask` if the model uses one, the list `utterance_ids`, and for evaluation
-    `windows` `(utterances,)`, the number of clips of each utterance, by which `pooled_logits` averages them.
+    For evaluation, whole utterances are cut into windows of `max_seconds`, without the silent ones as in prediction
+    (`heard_windows`); for training, each yields one random crop of at most that length. The batch holds `labels`
+    `(utterances,)`, `input_values` `(clips, samples)` padded to the longest, `attention_mask` if the model uses one,
+    the list `utterance_ids`, and for evaluation `windows` `(utterances,)`, the number of clips of each utterance, by
+    which `pooled_logits` averages them.
 
     Attributes:
         feature_extractor: Feature extractor of the model; decides on normalisation and attention mask.
@@ -44,6 +45,7 @@ class SpeechCollator:
     augmentation_probability: float = 0.5
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        rate = self.feature_extractor.sampling_rate
         batch: dict[str, Any] = {
             "labels": torch.tensor([row["label"] for row in rows]),
             UTTERANCES: [row["utterance_id"] for row in rows],
@@ -51,10 +53,9 @@ class SpeechCollator:
         if self.random_crop:
             clips = [self.training_clip(decode(row["audio"]), row["utterance_id"]) for row in rows]
         else:
-            windows = [cut_windows(decode(row["audio"]), self._longest) for row in rows]
+            windows = [heard_windows(decode(row["audio"]), self._longest, rate) for row in rows]
             batch[WINDOWS] = torch.tensor([len(utterance) for utterance in windows])
             clips = [clip for utterance in windows for clip in utterance]
-        rate = self.feature_extractor.sampling_rate
         return batch | dict(self.feature_extractor(clips, sampling_rate=rate, padding=True, return_tensors="pt"))
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from datasets.builder import Key
 
-from ..audio import AudioError, encode_flac, read_audio, resample
+from ..audio import AudioError, encode_flac, read_audio, resample, sound_frames
 from ..labels import SIX_CLASSES, arousal_valence
 from .listing import FEATURES, Listing, Utterance, list_corpus, rejection
 from .partition import PARTITIONS
@@ -22,7 +22,7 @@ from .sources import find_corpora
 
 # In seconds: 25 ms is one HuBERT frame; a recording over half an hour was probably never cut.
 SHORTEST, LONGEST = 0.025, 1800.0
-_SILENCE = 1e-4
+_SILENCE = 1e-4  # far below what prediction calls silent, so that quiet recordings stay in a dataset
 _ROWS_AT_ONCE = 100
 
 
@@ -154,5 +154,7 @@ def check_usable(samples: np.ndarray, rate: int, name: str) -> None:
     seconds = len(samples) / rate
     if not SHORTEST <= seconds <= LONGEST:
         raise AudioError(f"{name}: lasts {seconds:.3f} s; expected {SHORTEST} to {LONGEST:.0f} s.")
-    if np.abs(samples).max() < _SILENCE:
-        raise AudioError(f"{name}: the recording is silent (largest sample {np.abs(samples).max():.1e} of 1).")
+    if all(np.abs(frames).max() < _SILENCE for frames in sound_frames(samples, rate)):
+        raise AudioError(
+            f"{name}: the recording is silent (largest sample {np.abs(samples).max():.1e} of 1, offset included)."
+        )

@@ -1,6 +1,9 @@
 """Runs an exported speech emotion model with onnxruntime and numpy alone: no torch, no transformers.
 
-    python exhubert_onnx.py RECORDING.wav ...
+    python exhubert_onnx.py [--keep_silence] RECORDING.wav ...
+
+Prints for each recording its most probable class with the probability, the outputs of a regression model by name, or
+`silent`. Windows without a sound above -60 dB of full scale are left out, unless --keep_silence is given.
 
 This file is part of every exported folder, next to `model.onnx`, and needs nothing else from the project.
 """
@@ -19,10 +22,12 @@ class OnnxClassifier:
     """An exported classifier.
 
     Attributes:
-        labels: Class names in logit order.
+        labels: Names of the classes, or of the outputs of a regression model, in logit order.
         sampling_rate: Sampling rate that recordings must have, in Hz.
         window: Length in samples of the windows that longer recordings are cut into.
         temperature: Divisor of the logits before the softmax.
+        several_labels: Whether the model is multi-label.
+        regression: Whether the model is a regression model.
 
     Args:
         folder: Folder with `model.onnx`, `config.json` and `preprocessor_config.json`.
@@ -43,6 +48,9 @@ class OnnxClassifier:
         self.window = round((config.get("window_seconds") or 3.0) * self.sampling_rate)
         self.temperature: float = config.get("logit_temperature") or 1.0
         self.several_labels = config.get("problem_type") == "multi_label_classification"
+        self.regression = config.get("problem_type") == "regression" or (
+            config.get("problem_type") is None and len(self.labels) == 1
+        )
         self._normalise: bool = preprocessor["do_normalize"]
         self._masks_padding: bool = preprocessor["return_attention_mask"] and config.get("feat_extract_norm") != "group"
         self._min_samples = 1
@@ -56,19 +64,51 @@ class OnnxClassifier:
             raise FileNotFoundError(f"{path}: there is no such file; export a model with `exhubert export`.")
         self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def __call__(self, samples: np.ndarray) -> dict[str, float]:
-        """Probability of each class for one recording of any length, `(samples,)`, mono, at `sampling_rate`."""
-        logits = np.mean([self.run([window])[0][0] for window in self.windows(samples)], axis=0) / self.temperature
-        if self.several_labels:
-            scores = 1 / (1 + np.exp(-logits))
-        else:
-            scores = np.exp(logits - logits.max())
-            scores /= scores.sum()
-        return dict(zip(self.labels, scores.tolist(), strict=True))
+    def __call__(self, samples: np.ndarray, skip_silence: bool = True) -> dict[str, float] | None:
+        """Classifies one recording of any length: the probability of each class, or each output of a regression model.
 
-    def embed(self, samples: np.ndarray) -> np.ndarray:
-        """The mean over frames of the last hidden state, averaged over windows: `(hidden,)`."""
-        return np.mean([self.run([window])[1][0] for window in self.windows(samples)], axis=0)
+        Args:
+            samples: `(samples,)`, mono, at `sampling_rate`, from -1 to 1.
+            skip_silence: Whether to leave out windows without a sound above -60 dB of full scale.
+
+        Returns:
+            The scores by name; None for a recording that is silent throughout.
+
+        Raises:
+            ValueError: The recording isn't mono, is too short for one frame, or holds NaN or infinite samples.
+        """
+        windows = self._heard(samples, skip_silence)
+        if not windows:
+            return None
+        logits = np.mean([self.run([window])[0][0] for window in windows], axis=0)
+        return dict(zip(self.labels, self._scores(logits).tolist(), strict=True))
+
+    def _scores(self, logits: np.ndarray) -> np.ndarray:
+        if self.regression:
+            return logits
+        logits = logits / self.temperature
+        if self.several_labels:
+            return 1 / (1 + np.exp(-logits))
+        scores = np.exp(logits - logits.max())
+        return scores / scores.sum()
+
+    def embed(self, samples: np.ndarray, skip_silence: bool = True) -> np.ndarray:
+        """The mean over frames of the last hidden state, averaged over the windows that count: `(hidden,)`.
+
+        Raises:
+            ValueError: As above, or the recording is silent throughout.
+        """
+        windows = self._heard(samples, skip_silence)
+        if not windows:
+            raise ValueError("The recording is silent, so it has no embedding; see skip_silence.")
+        return np.mean([self.run([window])[1][0] for window in windows], axis=0)
+
+    def _heard(self, samples: np.ndarray, skip_silence: bool) -> list[np.ndarray]:
+        """The windows that count."""
+        windows = self.windows(np.asarray(samples))
+        for window in windows:
+            self._check(window)
+        return [window for window in windows if not (skip_silence and is_silent(window, self.sampling_rate))]
 
     def windows(self, samples: np.ndarray) -> list[np.ndarray]:
         """Consecutive windows of equal length; the last one ends with the recording, so it may overlap."""
@@ -82,14 +122,13 @@ class OnnxClassifier:
         """Logits `(clips, classes)` and embeddings `(clips, hidden)` of clips `(samples,)`, padded to the longest.
 
         Raises:
-            ValueError: A clip isn't mono or is too short for one frame, or clips differ in length and the model can't
-                mask padding.
+            ValueError: A clip isn't mono, is too short for one frame, or holds NaN or infinite samples, or clips differ
+                in length and the model can't mask padding.
         """
         prepared = [np.asarray(clip, dtype=np.float32) for clip in clips]
         lengths = [len(clip) for clip in prepared]
         for clip in prepared:
-            if clip.ndim != 1 or len(clip) < self._min_samples:
-                raise ValueError(f"A clip has the shape {clip.shape}; expected ({self._min_samples} samples or more,).")
+            self._check(clip)
         if len(set(lengths)) > 1 and not self._masks_padding:
             raise ValueError("This model can't mask padding; give clips of equal length, or one at a time.")
         values = np.zeros((len(prepared), max(lengths)), dtype=np.float32)
@@ -101,6 +140,39 @@ class OnnxClassifier:
             mask[row, : len(clip)] = 1
         logits, embeddings = self.session.run(None, {"input_values": values, "attention_mask": mask})
         return logits, embeddings
+
+    def _check(self, clip: np.ndarray) -> None:
+        if clip.ndim != 1 or len(clip) < self._min_samples:
+            raise ValueError(f"A clip has the shape {clip.shape}; expected ({self._min_samples} samples or more,).")
+        if not np.isfinite(clip).all():
+            raise ValueError("A clip holds NaN or infinite samples.")
+
+
+def is_silent(samples: np.ndarray, rate: int) -> bool:
+    """Whether no 50 ms of `(samples,)` hold a sound above -60 dB of full scale, apart from the recorder's offset.
+
+    The same judgement as that of the package exhubert (`exhubert.audio.is_silent`).
+    """
+    length = min(max(1, round(0.05 * rate)), len(samples))
+    last = len(samples) - length
+    frames = [samples[start : start + length] for start in [*range(0, last, max(1, length)), last]]
+    return all((_without_offset(frame.astype(np.float64)) ** 2).mean() < 1e-6 for frame in frames if length)
+
+
+def _without_offset(frame: np.ndarray) -> np.ndarray:
+    """`(samples,)` without the mean and the line or step that fit it best by least squares: offset, drift or jump."""
+    size = len(frame)
+    frame = frame - frame.mean()
+    if size < 3:
+        return np.zeros_like(frame)
+    index = np.arange(size)
+    time = index - index.mean()
+    line = (frame @ time) / (time @ time) * time
+    before = index[1:]  # numbers of samples before each possible step
+    sums = frame.cumsum()[:-1]  # of these samples; those after the step sum to minus that, for the mean is 0
+    best = (sums**2 / (before * (size - before))).argmax()
+    step = np.where(index <= best, sums[best] / (best + 1), -sums[best] / (size - best - 1))
+    return frame - (line if (line**2).sum() >= (step**2).sum() else step)
 
 
 def read_wav(path: str | Path) -> tuple[np.ndarray, int]:
@@ -150,7 +222,9 @@ def mix(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def main(paths: Sequence[str]) -> int:
-    """Prints the most probable class of each recording; returns 2 if some couldn't be used."""
+    """Prints the result for each recording; returns 2 if some couldn't be used."""
+    skip_silence = "--keep_silence" not in paths
+    paths = [path for path in paths if path != "--keep_silence"]
     if not paths:
         print((__doc__ or "").strip())
         return 1
@@ -160,14 +234,19 @@ def main(paths: Sequence[str]) -> int:
             samples, rate = read_wav(path)
             if rate != classifier.sampling_rate:
                 raise ValueError(f"{path}: {rate} Hz; expected {classifier.sampling_rate} Hz. Resample it first.")
-            scores = classifier(samples)
+            scores = classifier(samples, skip_silence)
         except (ValueError, OSError) as error:
             message = str(error)
             print(message if str(path) in message else f"{path}: {message}", file=sys.stderr)
             failed = True
             continue
-        label = max(scores, key=scores.__getitem__)
-        print(f"{path}\t{label}\t{scores[label]:.3f}")
+        if scores is None:
+            print(f"{path}\tsilent")
+        elif classifier.regression:
+            print(path, *(f"{name} {value:.3f}" for name, value in scores.items()), sep="\t")
+        else:
+            label = max(scores, key=scores.__getitem__)
+            print(f"{path}\t{label}\t{scores[label]:.3f}")
     return 2 if failed else 0
 
 

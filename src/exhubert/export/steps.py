@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ..audio import cut_windows
-from ..configuration_exhubert import samples_per_frame, window_seconds
+from ..audio import heard_windows
+from ..configuration_exhubert import is_regression, samples_per_frame, window_seconds
 from ..conversion.folding import added_shares, fold
 from ..conversion.identity import align, signal_like_speech
 from ..conversion.loading import feature_extractor_of, load_classifier
@@ -56,7 +56,8 @@ def export(
 
     Returns:
         `steps`, each with `name`, `megabytes` of weights, and compared with the first step
-        `logits` (largest difference), `agreement` (share of clips with the same class) and `uar` if labels are given;
+        `logits` (largest difference), `agreement` (share of clips with the same class; None for regression models) and
+        `uar` if labels are given;
         `clips`, the number of clips; `left_out`, how many were too short for a frame; `made_up`, whether the clips
         are synthetic; `closed_blocks`.
 
@@ -82,6 +83,8 @@ def export(
         raise ValueError(f"None of the {len(clips)} recordings to compare on has {min_samples} samples, one frame.")
     left_out, clips = len(clips) - len(usable), [clips[index] for index in usable]
     labels = None if labels is None else [labels[index] for index in usable]
+    if labels is not None and is_regression(network.config):
+        raise ValueError(f"{model} is a regression model, which has no UAR; compare on recordings with --check.")
     judge = _Judge(extractor, network.config, clips, labels)
     judge.add("torch, fp32", network)
     if folded:
@@ -124,7 +127,7 @@ def table(report: dict[str, Any]) -> str:
     lines = [f"{'step':22} {'MB':>8} {'logits':>9} {'same class':>11} {'UAR':>6}"]
     for step in report["steps"]:
         uar = f"{100 * step['uar']:6.1f}" if step["uar"] is not None else f"{'-':>6}"
-        same = f"{100 * step['agreement']:9.1f} %"
+        same = f"{100 * step['agreement']:9.1f} %" if step["agreement"] is not None else f"{'-':>11}"
         lines.append(f"{step['name']:22} {step['megabytes']:8.1f} {step['logits']:9.1e} {same} {uar}")
     kind = "made-up clips; give --check or --data for real ones" if report["made_up"] else "recordings"
     short = f", {report['left_out']} more are too short" if report["left_out"] else ""
@@ -138,9 +141,10 @@ class _Judge:
         rate = extractor.sampling_rate
         length = round(window_seconds(config) * rate)
         self.labels = labels
+        self.regression = is_regression(config)
         self.steps: list[dict[str, Any]] = []
         self.inputs = [
-            extractor(cut_windows(clip, length), sampling_rate=rate, return_tensors="pt", padding=True)
+            extractor(heard_windows(clip, length, rate), sampling_rate=rate, return_tensors="pt", padding=True)
             for clip in clips
         ]
         self.first = np.zeros(0)
@@ -163,7 +167,7 @@ class _Judge:
                 "name": name,
                 "megabytes": megabytes,
                 "logits": float(np.abs(logits - self.first).max()),
-                "agreement": float((predicted == self.first.argmax(axis=1)).mean()),
+                "agreement": None if self.regression else float((predicted == self.first.argmax(axis=1)).mean()),
                 "uar": None if self.labels is None else uar(self.labels, predicted),
             }
         )

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from ..audio import SAMPLING_RATE
 from ..cpu import keep_freed_memory
-from ..labels import names_by_index
+from ..labels import AROUSALS, SIX_CLASSES, VALENCES, names_by_index
 from ..pipeline_exhubert import ExHuBERTPipeline, check_channel
 from .recordings import EACH, load_pipeline
 from .shards import Shard, open_folder, read_settings, shards_of, unescaped
@@ -38,11 +38,12 @@ class AnnotationOptions:
     """Options of [`annotate`].
 
     Attributes:
-        format: `jsonl` or `parquet`.
+        format: `jsonl` or `parquet`. Only Parquet stores types; `datasets` guesses those of JSONL from the first file,
+            which fails if all recordings in that are silent.
         timeline: Whether to store every window, not only the result for the whole recording.
         window_s: Length of a window in seconds; by default as in training.
         hop_s: Seconds from one window to the next; by default the window length.
-        keep_silence: Whether to classify silent windows too.
+        keep_silence: Whether to classify silent windows and recordings too.
         channel: Index of the channel to classify, from 0; `each` for a result per channel; by default all are mixed.
         dtype: Precision of the encoder's linear layers, see `load_pipeline`.
         kernels: CPU kernels, see [`exhubert.cpu.use_kernels`].
@@ -169,18 +170,26 @@ def read_annotations(folder: str | Path) -> pd.DataFrame:
 
     If channels were classified by themselves, there is one row for each, with its index in the column `channel`.
 
-    Columns: `file`, `label`, a probability for each class (`scores.calm`), for models of the six classes
-    `arousal.low` to `valence.positive`, `seconds`, and `windows`: their number, or with `timeline` a list of dicts.
+    Columns: `file`, `label`, a probability for each class or an output of a regression model (`scores.calm`), for
+    models of the six classes `arousal.low` to `valence.positive`, `seconds`, `windows`: their number, or with
+    `timeline` a list of dicts, and `silent`. A silent recording has no label, and NaN in the columns of numbers.
 
     Raises:
         FileNotFoundError: The folder isn't one that `exhubert.annotate` wrote.
     """
-    rows = [row for shard in shards_of(Path(folder), read_settings(Path(folder))) for row in shard.rows()]
-    table = pd.json_normalize(rows, max_level=1)
+    settings = read_settings(Path(folder))
+    rows = [row for shard in shards_of(Path(folder), settings) for row in shard.rows()]
+    groups = {"scores": settings["classes"]}
+    if set(settings["classes"]) == set(SIX_CLASSES):
+        groups |= {"arousal": AROUSALS, "valence": VALENCES}
+    # silent recordings have no such groups, but the same columns
+    whole = [row | {key: row.get(key) or dict.fromkeys(names) for key, names in groups.items()} for row in rows]
+    table = pd.json_normalize(whole, max_level=1)
+    numbers = [f"{key}.{name}" for key, names in groups.items() for name in names if rows]
+    silent = pd.Series([bool(row.get("silent")) for row in rows], dtype=bool)  # results of earlier versions have none
     names = pd.Series([unescaped(row["file"]) for row in rows], dtype=object)  # pandas' own strings must be UTF-8
-    return table.assign(file=names).sort_values(
-        ["file", "channel"] if "channel" in table else "file", ignore_index=True
-    )
+    table = table.astype(dict.fromkeys(numbers, float)).assign(file=names, silent=silent)
+    return table.sort_values(["file", "channel"] if "channel" in table else "file", ignore_index=True)
 
 
 def fingerprint(classifier: ExHuBERTPipeline) -> str:

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
-from .prediction import Prediction, Window
+from .prediction import SILENT, Prediction
 
-SILENT = "silent"
 _SCHEMA = "http://www.w3.org/2001/XMLSchema-instance"
 ET.register_namespace("xsi", _SCHEMA)
 
@@ -20,29 +19,32 @@ ET.register_namespace("xsi", _SCHEMA)
 def csv_lines(prediction: Prediction, timeline: bool = False, header: bool = True) -> str:
     """CSV with one row `file,start,end,label,<class>...`, or with `timeline` one row per step of the recording.
 
-    The rows for a single channel begin with `file,channel`.
+    The rows for a single channel begin with `file,channel`. Silence has the label `silent` and empty cells for the
+    classes. For regression models, the column `label` is `silent`, with `true` or `false`, before a column for each
+    output.
     """
-    names = list(prediction.scores)
-    whole = [Window(0.0, prediction.seconds, False, prediction.scores)]
+    names = list(prediction.names)
+    regression = prediction.regression
     channel = [] if prediction.channel is None else [prediction.channel]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if header:
-        writer.writerow(["file", *["channel"] * len(channel), "start", "end", "label", *names])
-    for step in prediction.timeline() if timeline else whole:
+        head = ["file", *["channel"] * len(channel), "start", "end", SILENT if regression else "label", *names]
+        writer.writerow(head)
+    for step in prediction.timeline() if timeline else [prediction.whole]:
         scores = [f"{step.scores[name]:.4f}" if step.scores else "" for name in names]
-        times = [f"{step.start:.3f}", f"{step.end:.3f}"]
-        writer.writerow([prediction.file, *channel, *times, step.label or SILENT, *scores])
+        label = str(step.silent).lower() if regression else step.caption
+        writer.writerow([prediction.file, *channel, f"{step.start:.3f}", f"{step.end:.3f}", label, *scores])
     return text.getvalue()
 
 
 def audacity(*predictions: Prediction) -> str:
-    """An Audacity label track: start, end and class of each step, separated by tabs; of a channel with its number."""
+    """An Audacity label track: start, end and caption of each step, separated by tabs; of a channel with its number."""
     steps = [(step, one.channel) for one in predictions for step in one.timeline()]
     lines = []
     for step, channel in sorted(steps, key=lambda item: item[0].start):
         number = "" if channel is None else f"{channel}: "
-        lines.append(f"{step.start:.6f}\t{step.end:.6f}\t{number}{step.label or SILENT}\n")
+        lines.append(f"{step.start:.6f}\t{step.end:.6f}\t{number}{step.caption}\n")
     return "".join(lines)
 
 
@@ -70,7 +72,7 @@ def textgrid(*predictions: Prediction) -> str:
             f"        intervals: size = {len(steps)}",
         ]
         for number, step in enumerate(steps, start=1):
-            label = (step.label or SILENT).replace('"', '""')
+            label = step.caption.replace('"', '""')
             lines += [
                 f"        intervals [{number}]:",
                 f"            xmin = {step.start:.6f}",
@@ -113,7 +115,7 @@ def elan(*predictions: Prediction) -> str:
                 "ALIGNABLE_ANNOTATION",
                 {"ANNOTATION_ID": f"a{number}", "TIME_SLOT_REF1": slots[0], "TIME_SLOT_REF2": slots[1]},
             )
-            ET.SubElement(annotation, "ANNOTATION_VALUE").text = step.label or SILENT
+            ET.SubElement(annotation, "ANNOTATION_VALUE").text = step.caption
     ET.SubElement(
         document,
         "LINGUISTIC_TYPE",

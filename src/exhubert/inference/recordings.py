@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from ..audio import AudioError, AudioSource, count_channels, rereadable, source_name
+from ..audio import SKIP_SILENCE, AudioError, AudioSource, count_channels, rereadable, source_name
+from ..configuration_exhubert import is_regression
 from ..conversion.loading import feature_extractor_of, load_classifier
 from ..conversion.session import OnnxModel, is_exported
 from ..cpu import round_layers, use_kernels
@@ -42,7 +43,7 @@ def load_pipeline(
         kernels: CPU kernels of the `torch` backend, see [`exhubert.cpu.use_kernels`].
 
     Raises:
-        ValueError: The model has no head, is in the published layout or predicts a number, or an option doesn't fit it.
+        ValueError: The model has no head or is in the published layout, or an option doesn't fit it.
         RuntimeError: The model is incomplete.
         OSError: The model can't be read or reached.
     """
@@ -57,8 +58,6 @@ def load_pipeline(
     network = load_classifier(model)
     if kind == "torch":
         round_layers(network, dtype)
-    if network.config.num_labels == 1:
-        raise ValueError(f"{model} predicts one number, not classes; call the model itself for its output.")
     extractor = feature_extractor_of(model, network.config)
     pipeline = ExHuBERTPipeline(network, feature_extractor=extractor, task="audio-classification", device=chosen)
     if kind == "torch":
@@ -69,8 +68,8 @@ def load_pipeline(
 def predict(classifier: ExHuBERTPipeline, source: AudioSource, **options: Any) -> Prediction:
     """Classifies one recording of any sampling rate, channel count and length.
 
-    A recording longer than the window the model was trained on is cut into windows of that length, and their logits
-    are averaged, as in evaluation.
+    A recording longer than the window the model was trained on is cut into windows of that length, and the logits of
+    those that aren't silent are averaged, as in evaluation. A recording that is silent throughout gets no class.
 
     Args:
         classifier: From `load_pipeline`.
@@ -109,40 +108,57 @@ def _prediction(
     classifier: ExHuBERTPipeline, name: str, result: dict[str, Any], channel: int | None = None
 ) -> Prediction:
     """Builds a `Prediction`, with its marginals, from the pipeline's result for one recording."""
-    names = names_by_index(classifier.model.config.id2label)
-    scores = {item["label"]: item["score"] for item in result["scores"]}
-    ordered = {name: scores[name] for name in names}
-    windows = [Window(**window) for window in result["windows"]]
-    label = max(ordered, key=ordered.__getitem__)
-    arousal, valence = marginals(ordered) if set(names) == set(SIX_CLASSES) else (None, None)
-    return Prediction(name, label, ordered, arousal, valence, result["seconds"], windows, channel)
+    config = classifier.model.config
+    names, regression = tuple(names_by_index(config.id2label)), is_regression(config)
+    seconds, windows = result["seconds"], [Window(**window, regression=regression) for window in result["windows"]]
+    if result["silent"]:
+        return Prediction(name, None, None, None, None, seconds, windows, channel, True, names, regression)
+    by_name = {item["label"]: item["score"] for item in result["scores"]}
+    scores = {name: by_name[name] for name in names}
+    label = None if regression else max(scores, key=scores.__getitem__)
+    six = set(names) == set(SIX_CLASSES) and not regression
+    arousal, valence = marginals(scores) if six else (None, None)
+    return Prediction(name, label, scores, arousal, valence, seconds, windows, channel, False, names, regression)
 
 
 @torch.inference_mode()
 def embed(
-    classifier: ExHuBERTPipeline, source: Any, window_s: float | None = None, channel: int | None = None
+    classifier: ExHuBERTPipeline,
+    source: Any,
+    window_s: float | None = None,
+    skip_silence: bool = SKIP_SILENCE,
+    channel: int | None = None,
 ) -> np.ndarray:
     """Embeds a recording: the mean over frames of the last hidden state, before the head, `(hidden,)`, float32.
 
-    A recording longer than a window is embedded window by window, and the windows' means are averaged.
+    A recording longer than a window is embedded window by window, and the means of the windows that aren't silent are
+    averaged.
 
     Args:
         classifier: From `load_pipeline`.
         source: As in `predict`.
         window_s: Length of a window in seconds; by default as in the model's training.
+        skip_silence: As in `ExHuBERTPipeline`.
         channel: As in `ExHuBERTPipeline`.
 
     Raises:
-        AudioError: As in `predict`.
+        AudioError: As in `predict`, or the recording is silent throughout, so that there is nothing to average.
     """
     model: Any = classifier.model
     means = []
-    for window in classifier.preprocess(source, window_s=window_s, channel=channel):
+    for window in classifier.preprocess(source, window_s=window_s, skip_silence=skip_silence, channel=channel):
+        if window["silent"]:
+            continue
         inputs = {key: window[key].to(classifier.device) for key in ("input_values", "attention_mask") if key in window}
         if isinstance(model, OnnxModel):
             means.append(model(**inputs).embedding[0])
         else:
             means.append(model.base_model(**inputs).last_hidden_state.float().mean(dim=1)[0])
+    if not means:
+        raise AudioError(
+            f"{source_name(source)}: the recording is silent, so it has no embedding; pass skip_silence=False for that "
+            "of the silence."
+        )
     return torch.stack(means).mean(dim=0).cpu().numpy()
 
 
@@ -164,12 +180,13 @@ def follow(
     Raises:
         AudioError: The stream holds NaN, or is too short for one frame of the model.
     """
+    regression = is_regression(classifier.model.config)
     for window in classifier.preprocess({"stream": blocks, "sampling_rate": sampling_rate}, **options):
         if window["silent"]:
-            yield Window(window["start"], window["end"], True, None)
+            yield Window(window["start"], window["end"], True, None, regression)
         else:
             result = classifier.postprocess([classifier.forward(window)], timeline=True)
-            yield Window(**result["windows"][0])
+            yield Window(**result["windows"][0], regression=regression)
 
 
 def follow_channels(

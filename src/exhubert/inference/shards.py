@@ -227,6 +227,7 @@ def _schema(settings: dict[str, Any]) -> pa.Schema:
             ("valence", probabilities(VALENCES)),
             ("seconds", pa.float64()),
             ("windows", pa.list_(pa.struct(window)) if settings["timeline"] else pa.int64()),
+            ("silent", pa.bool_()),
         ]
     )
 
