@@ -209,7 +209,8 @@ def _waveform(names: Sequence[str], steps: Sequence[Window], prediction: Predict
         run = list(group)
         runs.append((run[0], first, first + len(run)))
         first += len(run)
-    heights = np.maximum(recording.peaks / max(recording.peaks.max(initial=0.0), 0.01), 0.012)
+    loudest = 1.0 if all(step.silent for step in steps) else max(recording.peaks.max(initial=0.0), 0.01)
+    heights = np.maximum(recording.peaks / loudest, 0.012)
     upper = " ".join(f"L{bar + 0.5:g} {-height:.3f}" for bar, height in enumerate(heights))
     lower = " ".join(f"L{bar + 0.5:g} {heights[bar]:.3f}" for bar in reversed(range(count)))
     rectangles = "".join(

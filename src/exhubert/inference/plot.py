@@ -67,7 +67,8 @@ def plot_timeline(prediction: Prediction, source: AudioSource, path: str | Path)
     unit, scale = ("min", 60.0) if prediction.seconds > 180 else ("s", 1.0)
     colours = colours_of(prediction.names)
     wave = envelope(stream_audio(source, channel=prediction.channel), prediction.seconds)
-    wave /= wave.max() or 1.0
+    if not prediction.silent:  # else noise or an offset would fill the plot
+        wave /= wave.max() or 1.0
     times = (np.arange(len(wave)) + 0.5) * prediction.seconds / len(wave)
     curves = _curves(prediction, steps)
     rows = 2 if curves else 1
