@@ -11,8 +11,12 @@ INK, ACCENT, PALE, CHANCE = "#1f2933", "#2364aa", "#9fb3c8", "#c0392b"  # text, 
 def write_whole(path: Path, text: str) -> None:
     """Writes text as UTF-8 beside `path` and puts it in place when it is complete."""
     part = path.with_name(path.name + ".incomplete")
-    part.write_text(text, encoding="utf-8", newline="")
-    part.replace(path)
+    try:
+        part.write_text(text, encoding="utf-8", newline="")
+        part.replace(path)
+    except OSError:  # on a full disk, what was written would take up what is left
+        part.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, content: Any, ensure_ascii: bool = True) -> None:

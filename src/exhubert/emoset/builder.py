@@ -19,6 +19,7 @@ from ..labels import SIX_CLASSES, arousal_valence
 from .listing import FEATURES, Listing, Utterance, list_corpus, rejection
 from .partition import PARTITIONS
 from .sources import find_corpora
+from .writing import failures_raised
 
 # In seconds: 25 ms is one HuBERT frame; a recording over half an hour was probably never cut.
 SHORTEST, LONGEST = 0.025, 1800.0
@@ -102,6 +103,10 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
             for name, utterances in by_partition.items()
             if utterances
         ]
+
+    def _prepare_split_single(self, *args, **kwargs):
+        with failures_raised():  # here, because this runs in each process
+            yield from super()._prepare_split_single(*args, **kwargs)
 
     def _generate_tables(self, utterances: list[Utterance]) -> Iterator[tuple[Key, pa.Table]]:
         rejected = []

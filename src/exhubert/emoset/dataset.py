@@ -22,6 +22,7 @@ from ..records import BuildSummary
 from .builder import EmoSetPlusPlus
 from .listing import FEATURES, Listing
 from .partition import PARTITIONS, check_leakage
+from .writing import room_required
 
 _REJECTED = "rejected.jsonl"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -57,6 +58,7 @@ def build(
         KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.listing.list_corpus`;
             none of its recordings is usable; or, with `strict`, one of them isn't.
         LeakageError: A speaker, or the same audio, is in two partitions.
+        OSError: The disk is full, or the output can't be written.
         TimeoutError: Another build is writing to the same folder.
     """
     output = Path(output)
@@ -76,7 +78,7 @@ def build(
     }
     output.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(output / ".lock", timeout=1):
+        with room_required(output), FileLock(output / ".lock", timeout=1):
             return _build_all(builders, output, num_proc, strict)
     except Timeout as error:
         raise TimeoutError(f"Another build is writing to {output}; wait for it, or choose another folder.") from error
