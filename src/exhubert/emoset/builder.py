@@ -144,6 +144,8 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
             "source_file": item.source_file,
             "start": record.start,
             "end": record.end,
+            "session": record.session,
+            "dialogue": record.dialogue,
             "text": record.text,
         }
 

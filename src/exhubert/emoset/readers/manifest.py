@@ -15,7 +15,7 @@ from .text import decode_text
 PARTITIONS = {"train": "train", "validation": "validation", "val": "validation", "dev": "validation", "test": "test"}
 _NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl")
 _EMONET = {"train.csv": "train", "val.csv": "validation", "test.csv": "test"}
-_TEXTS = ("gender", "language", "text", "session", "intensity", "take", "valence", "group")
+_TEXTS = ("gender", "language", "text", "session", "dialogue", "intensity", "take", "valence", "group")
 
 
 def find_manifest(root: Path) -> dict[Path, str | None]:
