@@ -76,6 +76,7 @@ def test_joint_names_are_several_persons_where_these_occur_on_their_own():
     ):
         assert set(people_of([*friends, name])[-1]) == {"ross", "joey"}, name
     assert set(people_of([*friends, "Rachel, Joey and Ross"])[-1]) == {"ross", "joey", "rachel"}
+    assert people_of(["e", "a", "e and a"])[-1] == ("e", "a")
     assert people_of([*friends, "Ross and a waiter"])[-1] == ("ross",)
     for name in ("Anderson", "Smith and Wesson", "Ross, MD", "Randy"):
         assert people_of([*friends, name])[-1] == (speaker_key(name),), name

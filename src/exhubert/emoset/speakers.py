@@ -115,10 +115,10 @@ def people_of(names: Sequence[str | None], dialogues: Sequence[str | None] | Non
 def _persons(name: str, key: str, alone: set[str]) -> tuple[str, ...]:
     if not key:
         return ()
-    parts = [speaker_key(part) for text in _AND.split(f" {name} ") for part in _LIST.split(text)]
+    texts = _AND.split(name)
+    parts = [speaker_key(part) for text in texts for part in _LIST.split(text)]
     parts = [part for part in dict.fromkeys(parts) if part and part != key]
     known = [part for part in parts if part in alone]
-    listed = len(_AND.split(f" {name} ")) == 1
-    if len(parts) < 2 or not known or (listed and known != parts):
+    if len(parts) < 2 or not known or (len(texts) == 1 and known != parts):
         return (key,)
     return tuple(known)
