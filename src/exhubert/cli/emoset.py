@@ -142,8 +142,8 @@ def _notes(facts: BuildSummary) -> Iterator[str]:
     if facts.not_speakers:
         yield f"taken for no person's name: {', '.join(f'{name} ({n})' for name, n in facts.not_speakers.items())}"
     if facts.merged_speakers:
-        names = (f"{name} (also {', '.join(others)})" for name, others in facts.merged_speakers.items())
-        yield f"spellings taken for one speaker: {'; '.join(names)}"
+        spellings = (f"{name} (also {', '.join(others)})" for name, others in facts.merged_speakers.items())
+        yield f"spellings taken for one speaker: {'; '.join(spellings)}"
     total = Counter[str]()
     for part in facts.partitions.values():
         total.update(part["classes"])

@@ -60,7 +60,7 @@ def partition(
         official = [None] * len(records)
     best: _Division | None = None
     for level in ties.levels():
-        if level.kinds and _shared(level.units, official):
+        if level.kinds and (len(set(level.units)) < len(PARTITIONS) or _shared(level.units, official)):
             continue
         division = _Division(ties, level, official, classes, seed)
         if best is None or division.score > best.score:
@@ -193,8 +193,10 @@ class _Division:
         candidates |= {kind: [keys[index] for index in indices] for kind, keys in self.ties.keys.items()}
         candidates["utterance"] = list(names)
         for kind, keys in candidates.items():
-            pairs = [(("group", row.group), (kind, key)) for row, key in zip(rows, keys, strict=True)]
-            whole = connected([[pair for pair in row if pair[1] is not None] for row in pairs], names)
+            shared = [(i, ("group", row.group)) for i, row in enumerate(rows) if row.group is not None]
+            shared += [(i, (kind, key)) for i, key in enumerate(keys) if key is not None]
+            numbers = {key: number for number, key in enumerate(dict.fromkeys(key for _, key in shared))}
+            whole = connected([i for i, _ in shared], [numbers[key] for _, key in shared], names)
             if not any(keys) or len(set(whole)) < len(_HELD_OUT):
                 continue
             units = dict(zip(indices, whole, strict=True))

@@ -64,6 +64,8 @@ class Ties:
         self.joint = [
             label is not None and people != (label,) for label, people in zip(self._labels, self._people, strict=True)
         ]
+        self._ties = self._links()
+        self._names = [self._name(index) for index in range(len(records))]
 
     def _all_people(self) -> list[tuple[str, ...]]:
         result: list[tuple[str, ...]] = [()] * len(self.records)
@@ -87,14 +89,30 @@ class Ties:
 
     def units(self, kinds: Sequence[str], joined: bool = True) -> list[str]:
         """Names each utterance's unit: what is connected by speakers, groups and `kinds`."""
-        links = []
-        for index, (scope, record) in enumerate(zip(self.scopes, self.records, strict=True)):
-            values = [("person", self._labels[index])]
-            if joined or not self.joint[index]:
-                values += [("person", person) for person in self._people[index]]
-                values += [("group", record.group), *((kind, self.keys[kind][index]) for kind in kinds)]
-            links.append([(scope, *value) for value in values if value[1] is not None])
-        return connected(links, [self._name(index) for index in range(len(self.records))])
+        free = np.array(self.joint) & (not joined)  # utterances that only their speaker's label ties
+        rows, columns = self._ties["label"]
+        for kind in ("person", "group", *kinds):
+            more, keys = self._ties[kind]
+            rows, columns = np.append(rows, more[~free[more]]), np.append(columns, keys[~free[more]])
+        return connected(rows, columns, self._names)
+
+    def _links(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """For each kind, utterances (indices) and what they share (numbers), pair by pair."""
+        numbers: dict[tuple[str, str, str], int] = {}
+        result = {}
+        shared = {"label": self._labels, "group": [record.group for record in self.records], **self.keys}
+        values: dict[str, list[tuple[str, ...]]] = {"person": self._people}
+        values |= {kind: [(key,) if key is not None else () for key in keys] for kind, keys in shared.items()}
+        for kind, keys in values.items():
+            space = "person" if kind == "label" else kind
+            pairs = [
+                (index, numbers.setdefault((scope, space, key), len(numbers)))
+                for index, (scope, own) in enumerate(zip(self.scopes, keys, strict=True))
+                for key in own
+            ]
+            rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+            result[kind] = (rows, columns)
+        return result
 
     def _name(self, index: int) -> str:
         """Names an utterance from its content, so that the order of records doesn't matter."""
@@ -104,8 +122,8 @@ class Ties:
 
     def connecting(self, kinds: Sequence[str]) -> set[str]:
         """Returns those of the kinds that connect what speakers and groups don't."""
-        base = self.units(())
         result = set()
+        base = self.units(()) if kinds else []
         for kind in kinds:
             keys = zip(self.scopes, self.keys[kind], base, strict=True)
             pairs = {(scope, key, unit) for scope, key, unit in keys if key is not None}
@@ -162,25 +180,21 @@ class Ties:
         return needs + ([(scope, "group", group)] if group is not None else [])
 
 
-def connected(links: Sequence[Sequence[Any]], names: Sequence[str]) -> list[str]:
+def connected(rows: Sequence[int] | np.ndarray, keys: Sequence[int] | np.ndarray, names: Sequence[str]) -> list[str]:
     """Names the connected component of each utterance.
 
     Args:
-        links: What each utterance shares with others.
+        rows: Indices of utterances.
+        keys: The number of what each of `rows` shares with others.
         names: A name for each utterance; the least of a component's names is the component's.
 
-    >>> connected([["x"], ["x", "y"], ["y"], []], ["c", "b", "a", "d"])
+    >>> connected([0, 1, 1, 2], [7, 7, 8, 8], ["c", "b", "a", "d"])
     ['a', 'a', 'a', 'd']
     """
-    keys: dict[Any, int] = {}
-    rows, columns = [], []
-    for index, values in enumerate(links):
-        for value in values:
-            rows.append(index)
-            columns.append(len(links) + keys.setdefault(value, len(keys)))
-    size = len(links) + len(keys)
-    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size))
-    found = connected_components(graph, directed=False)[1][: len(links)].tolist()
+    rows, keys = np.asarray(rows, dtype=np.int64), np.asarray(keys, dtype=np.int64)
+    size = len(names) + int(keys.max(initial=-1)) + 1
+    graph = coo_array((np.ones(len(rows)), (rows, len(names) + keys)), shape=(size, size))
+    found = connected_components(graph, directed=False)[1][: len(names)].tolist()
     least: dict[int, str] = {}
     for component, name in zip(found, names, strict=True):
         least[component] = min(name, least.get(component, name))
