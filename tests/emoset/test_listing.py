@@ -1,6 +1,7 @@
 """Listing and building: whose utterances are whose, and what the summary and the command line say about it."""
 
 import json
+import shutil
 
 import pytest
 
@@ -138,3 +139,12 @@ def test_speaker_folds_keep_sessions_whole_and_leave_out_who_speaks_with_the_tes
         tested = set(sessions[fold.partitions["test"]])
         assert len(fold.partitions["test"]) == 4 and len(fold.partitions["train"]) == 24
         assert not tested & (set(sessions[fold.partitions["train"]]) | set(sessions[fold.partitions["validation"]]))
+
+
+def test_copies_that_the_partition_alone_would_separate_are_kept_once(tmp_path):
+    for speaker in ("anna", ""):
+        root = corpus(tmp_path / f"own{speaker}", [f"joy,{speaker}" for _ in range(12)])
+        for index in range(6):
+            shutil.copy(root / f"{index}.wav", root / f"{index + 6}.wav")
+        listing = list_corpus("own", root)
+        assert len(listing.utterances) == 6 and len(listing.rejected) == 6

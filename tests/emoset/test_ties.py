@@ -89,16 +89,12 @@ def test_an_utterance_of_several_persons_is_where_all_of_them_are_or_nowhere():
     for record, part in joint:
         places = set().union(*(alone[name] for name in record.speaker.split(" and ")))
         assert places == {part} if part is not None else len(places) > 1
-    for record, part in zip(records, parts, strict=True):
-        if record.speaker == "All" and part is not None:
-            assert {
-                alone[own.speaker] == {part} for own in records if own.dialogue == record.dialogue and own in joint
-            } <= {True}
-    assert all(
-        " and " in record.speaker or record.speaker == "All"
-        for record, part in zip(records, parts, strict=True)
-        if part is None
-    )
+    everyone = [(record, part) for record, part in zip(records, parts, strict=True) if record.speaker == "All"]
+    assert {part is None for _, part in everyone} == {True, False}
+    for record, part in everyone:
+        names = {own.speaker for own in records if own.dialogue == record.dialogue} - {"All"}
+        places = set().union(*(alone[person] for name in names for person in name.split(" and ")))
+        assert part is None or places == {part}
 
 
 def test_a_few_joint_speakers_stay_with_each_of_theirs():

@@ -145,10 +145,7 @@ def list_corpus(corpus: str, root: str | Path, seed: int = 0, scheme: str | Path
     pairs = [(record, name) for record, name in zip(records, classes, strict=True) if name is not None]
     own = bool(find_manifest(root))
     parts, rule = partition([record for record, _ in pairs], [name for _, name in pairs], seed, trust_official=own)
-    speakers = f"speakers of {facts.name}"
-    if own:
-        _check_people([record for record, _ in pairs], [record.partition for record, _ in pairs], speakers, merged)
-    _check_people([record for record, _ in pairs], parts, speakers, merged, FEW_SPEAKERS in rule)
+    _check_people([record for record, _ in pairs], parts, f"speakers of {facts.name}", merged, FEW_SPEAKERS in rule)
     rejected = [
         rejection(root, record, f"its label maps to no class: {record.raw_label}")
         for record, name in zip(records, classes, strict=True)
@@ -177,7 +174,7 @@ def _check_people(
     parts: Sequence[str | None],
     what: str,
     merged: dict[str, list[str]],
-    few: bool = False,
+    few: bool,
 ) -> None:
     """Raises `LeakageError` if a person is in two partitions, alone or together with others.
 
@@ -207,7 +204,8 @@ def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[U
     """Keeps the first of recordings that are identical byte for byte or listed twice, and rejects the others.
 
     Raises:
-        LeakageError: The same recording is in two partitions; dropping one of them would hide a mistake.
+        LeakageError: The same recording is in two partitions under two names or by the author's choice; dropping one of
+            them would hide a mistake.
     """
     groups = [utterances]
     for key in (_span, _sample, _content):  # cheap keys first: most recordings differ in these
@@ -215,7 +213,9 @@ def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[U
     duplicates, rejected = set(), []
     for first, *others in groups:
         for item in others:
-            check_leakage([first.utterance_id] * 2, [first.partition, item.partition], "recordings with the same audio")
+            if (first.record.speaker, first.record.partition) != (item.record.speaker, item.record.partition):
+                parts = [first.partition, item.partition]
+                check_leakage([first.utterance_id] * 2, parts, "recordings with the same audio")
             duplicates.add(id(item))
             rejected.append(rejection(root, item.record, f"the same recording as {first.utterance_id}"))
     return [item for item in utterances if id(item) not in duplicates], rejected
