@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> None:
     if card:
         print(f"card: {write_card(options['model'], options['output'], TEMPLATE, comparisons)}")
     if not results.speaker_independent:
-        print("Some of these corpora name no speakers: their figures are not speaker-independent.")
+        print("Some of these corpora name no speakers, or too few: their figures are not speaker-independent.")
 
 
 if __name__ == "__main__":

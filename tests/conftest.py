@@ -276,7 +276,7 @@ def evaluate(model, data, output, *options):
 def evaluated(tone_dataset, tmp_path_factory):
     """A model with a record of training, another without, and the results of both, the first with its card."""
     folder = tmp_path_factory.mktemp("evaluated")
-    model, other = untrained(folder / "model", 0, RUN), untrained(folder / "other", 1)
+    model, other = untrained(folder / "model", 0, RUN), untrained(folder / "other", 3)
     second = evaluate(other, tone_dataset, folder / "second", "--partition", "train", "--max_seconds", 1)
     compared = ("--compare", f"other={folder / 'second'}", "--card", "--max_seconds", 1)
     first = evaluate(model, tone_dataset, folder / "first", "--partition", "train", *compared)

@@ -125,7 +125,7 @@ class Results(_Record):
         partition: The partition evaluated, or `all`.
         utterances_sha256: Hash over the ids of the utterances.
         max_seconds: Length of the windows that longer utterances were cut into.
-        speaker_independent: Whether all corpora name their speakers.
+        speaker_independent: Whether all corpora name their speakers, and none of the partition's is in another one.
         temperature: Logit temperature of the model, or None.
         synthetic: Whether all utterances are synthetic speech.
         corpora: Facts of each corpus evaluated, by id.
@@ -184,12 +184,16 @@ class BuildSummary(_Record):
         utterances: Number of utterances.
         hours: Duration of all utterances.
         partition_rule: How the partitions were made, see `exhubert.emoset.partition`.
-        speaker_independent: Whether every utterance names its speaker.
+        speaker_independent: Whether every utterance names its speaker, and no speaker is in two partitions.
         partitions: For each partition `utterances`, `speakers` (names) and `classes` (utterances of each).
         rejected: Number of recordings set aside.
         dropped_labels: Number of utterances of each raw label without a class.
         label_map: Class of each raw label, with the reason.
         fingerprint: Hash that changes with the recordings, labels, partitions or the form of the rows.
+        unnamed: Number of utterances without a speaker's name.
+        divided_speakers: Speakers who are in train and in validation, by the rule for corpora of one or two speakers.
+        merged_speakers: Other spellings of each speaker's name that had several.
+        not_speakers: Names that aren't a person's, such as `unknown`, with the number of utterances listed.
     """
 
     file: ClassVar[str] = "summary.json"
@@ -208,6 +212,16 @@ class BuildSummary(_Record):
     dropped_labels: dict[str, int]
     label_map: dict[str, dict[str, Any]]
     fingerprint: str
+    unnamed: int = 0
+    divided_speakers: list[str] = field(default_factory=list)
+    merged_speakers: dict[str, list[str]] = field(default_factory=dict)
+    not_speakers: dict[str, int] = field(default_factory=dict)
+
+    def independent_on(self, partition: str) -> bool:
+        """Whether the speakers of a partition (or of `all`, the whole corpus) are named, and in no other partition."""
+        if self.unnamed or not self.divided_speakers:
+            return self.speaker_independent
+        return not set(self.divided_speakers) & set(self.partitions.get(partition, {}).get("speakers", ()))
 
     def save(self, folder: str | Path) -> None:
         write_json(Path(folder) / self.file, self.to_dict(), ensure_ascii=False)
@@ -229,6 +243,11 @@ class BuildSummary(_Record):
         if not isinstance(values, dict):
             raise ValueError(f"{path}: expected an object with a summary for each corpus.")
         return {corpus: cls.from_dict(facts, f"{path}, {corpus}") for corpus, facts in values.items()}
+
+    @classmethod
+    def all_divided_speakers(cls, dataset: str | Path) -> list[str]:
+        """The speakers in a built dataset whom the rule for few speakers divides between train and validation."""
+        return [name for summary in cls.load_all(dataset).values() for name in summary.divided_speakers]
 
     @classmethod
     def save_all(cls, summaries: "Mapping[str, BuildSummary]", dataset: str | Path) -> None:

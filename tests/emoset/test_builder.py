@@ -205,3 +205,6 @@ def test_real_corpora_build_whole_with_every_class_in_every_partition(tmp_path):
         assert facts.rejected == 0 and not facts.dropped_labels
         for part in facts.partitions.values():
             assert sum(count > 0 for count in part["classes"].values()) == 4
+    for rows in load(tmp_path / "out").values():
+        both = {(corpus, gender) for corpus in roots for gender in ("female", "male")}
+        assert {*zip(rows["corpus"], rows["gender"], strict=True)} == both, "women and men are in each partition"

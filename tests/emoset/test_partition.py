@@ -73,10 +73,31 @@ def test_official_partitions_are_kept_and_the_rest_is_dealt():
     assert all(part == "test" for (_, speaker), part in zip(rows, parts, strict=True) if speaker == "s0")
 
 
-def test_two_speakers_one_speaker_and_no_names_follow_their_stated_rules():
-    parts, rule = split(corpus(2))
-    assert rule == "few speakers" and set(parts[:12]) == {"train"} and set(parts[12:]) == {"test"}
-    assert set(split(corpus(1))[0]) == {"train"}
+def test_of_two_speakers_the_larger_trains_and_validates_by_text_and_the_other_tests():
+    texts = [f"word {index % 20}" for index in range(120)]
+    records = [
+        Record(Path(f"{speaker}{index}.wav"), "a", speaker, text=texts[index])
+        for speaker, number in (("x", 80), ("y", 120))
+        for index in range(number)
+    ]
+    parts, rule = partition(records, ["ab"[index // 20 % 2] for index in range(200)])
+    assert rule == "few speakers (validation by text)"
+    assert set(parts[:80]) == {"test"} and Counter(parts[80:]) == {"train": 90, "validation": 30}
+    by_text = {(record.text, part) for record, part in zip(records[80:], parts[80:], strict=True)}
+    assert len(by_text) == 20, "each text of the training speaker is in one partition"
+
+
+def test_one_speaker_trains_and_validates_and_nobody_tests():
+    parts, rule = split(corpus(1))
+    assert rule == "few speakers (validation by utterance)" and Counter(parts) == {"train": 9, "validation": 3}
+    assert split([("a", "x")]) == (["train"], "few speakers (no validation)")
+    parts, _ = split([("a", "x")] * 4, official=["train"] * 4)
+    assert Counter(parts) == {"train": 3, "validation": 1}
+    parts, _ = split([("a", "x")] * 4 + [("a", "y")] * 3 + [("b", "z")], official=[None] * 7 + ["test"])
+    assert Counter(parts) == {"train": 4, "validation": 3, "test": 1}, "beside a test partition, the second validates"
+
+
+def test_utterances_without_names_are_dealt_one_by_one():
     parts, rule = split([(name, None) for name, _ in corpus(10)])
     assert rule == "utterance" and Counter(parts) == {"train": 72, "validation": 24, "test": 24}
 
@@ -127,7 +148,7 @@ def test_groups_stay_together_across_speakers_and_languages():
     assert rule == "group"
     for film in set(groups):
         assert len({part for part, group in zip(parts, groups, strict=True) if group == film}) == 1
-    joined, _ = split([("a", "x"), ("a", "y"), ("a", "y"), ("a", "z"), ("a", "w")], groups=["1", "1", "2", "2", None])
+    joined, _ = split([("a", name) for name in "xyyzvw"], groups=["1", "1", "2", "2", None, None])
     assert len(set(joined[:4])) == 1, "x, y and z are joined through their films"
 
 
@@ -146,3 +167,19 @@ def test_leakage_names_the_offender():
     check_leakage(["a", "a", None, None], ["train", "train", "train", "test"], "speakers")
     with pytest.raises(LeakageError, match=r"1 speakers stand in two partitions: b \(train and test\)"):
         check_leakage(["a", "b", "b"], ["train", "train", "test"], "speakers")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_three_speakers_with_few_classes_are_in_three_partitions(seed):
+    spoken = {"anna": {"anger": 9, "joy": 3}, "ben": {"joy": 6, "sadness": 6}, "cara": {"anger": 4, "neutral": 8}}
+    rows = [(name, speaker) for speaker, counts in spoken.items() for name in counts for _ in range(counts[name])]
+    assert set(split(rows, seed=seed)[0]) == {"train", "validation", "test"}
+
+
+def test_leakage_is_allowed_between_train_and_validation_for_divided_speakers_only():
+    check_leakage(["a", "a", "b"], ["train", "validation", "test"], "speakers", divided=["a"])
+    for parts in (["train", "test", "test"], ["validation", "test", "test"]):
+        with pytest.raises(LeakageError, match="a "):
+            check_leakage(["a", "a", "b"], parts, "speakers", divided=["a"])
+    with pytest.raises(LeakageError, match=r"b \(train and validation\)"):
+        check_leakage(["b", "b"], ["train", "validation"], "speakers", divided=["a"])

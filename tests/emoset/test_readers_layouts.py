@@ -170,6 +170,7 @@ def test_iemocap_speaker_is_the_letter_before_the_turn_number(tmp_path):
     first, second = read("iemocap", tmp_path)
     assert (first.speaker, first.gender, first.raw_label, first.text) == ("Ses01F", "female", "neu", "Excuse me.")
     assert (second.speaker, second.gender, second.raw_label) == ("Ses01M", "male", "xxx")
+    assert (second.session, second.dialogue) == ("Ses01", "Ses01F_impro01")
     assert first.file.is_file() and entry("iemocap").class_of("xxx") is None
 
 
@@ -190,6 +191,7 @@ def test_meld_ids_repeat_across_partitions_and_sentiment_can_settle_surprise(tmp
     assert len({record.file for record in records}) == 3 and all(record.file.is_file() for record in records)
     by_part = {record.partition: record for record in records}
     assert by_part["train"].text == "Oh, my God!" and by_part["train"].speaker == "Mr. Franklin"
+    assert len({record.dialogue for record in records}) == 3, "dialogue 0 of each table is another dialogue"
     settled = with_scheme(entry("meld"), "corpus_valence")
     classes = [settled.class_of(by_part[part].raw_label, by_part[part].valence) for part in ("train", "test")]
     assert classes == ["high_negative", "high_positive"]

@@ -2,11 +2,13 @@
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..emoset.catalog import SCHEMES, catalog, entry
 from ..emoset.sources import ROOT_VARIABLE, find_corpora
+from ..records import BuildSummary
 
 
 def add_command(top_commands) -> None:
@@ -116,9 +118,10 @@ def _build(options: argparse.Namespace) -> int:
     settings = {"seed": options.seed, "num_proc": options.num_proc, "scheme": options.scheme, "strict": options.strict}
     for facts in build(roots, options.output, **settings).values():
         parts = ", ".join(f"{part['utterances']} {name}" for name, part in facts.partitions.items())
-        rule = "" if facts.speaker_independent else " (NOT speaker-independent: speakers without names)"
         size = f"{facts.utterances} utterances, {facts.hours} h"
-        print(f"{facts.name}: {size}; {parts}; by {facts.partition_rule}{rule}")
+        print(f"{facts.name}: {size}; {parts}; by {facts.partition_rule}")
+        for note in _notes(facts):
+            print(f"  {note}")
         if facts.dropped_labels:
             print(f"  labels that map to no class, dropped: {facts.dropped_labels}")
         if facts.rejected:
@@ -127,6 +130,29 @@ def _build(options: argparse.Namespace) -> int:
         print(f"{folder}: no known layout; to use it, put a manifest.csv there (file,label,speaker)")
     print(f"dataset in {options.output}")
     return 0
+
+
+def _notes(facts: BuildSummary) -> Iterator[str]:
+    """Says what users should know about the speakers and partitions of a corpus."""
+    if facts.unnamed:
+        yield f"NOT speaker-independent: {facts.unnamed} utterances without a speaker's name"
+    if facts.divided_speakers:
+        names = ", ".join(facts.divided_speakers)
+        yield f"validation is NOT speaker-independent: too few speakers, so {names} is in train and in validation"
+    if facts.not_speakers:
+        yield f"taken for no person's name: {', '.join(f'{name} ({n})' for name, n in facts.not_speakers.items())}"
+    if facts.merged_speakers:
+        spellings = (f"{name} (also {', '.join(others)})" for name, others in facts.merged_speakers.items())
+        yield f"spellings taken for one speaker: {'; '.join(spellings)}"
+    total = Counter[str]()
+    for part in facts.partitions.values():
+        total.update(part["classes"])
+    for name, part in facts.partitions.items():
+        missing = [label for label, count in part["classes"].items() if total[label] and not count]
+        if not part["utterances"]:
+            yield f"{name} is empty"
+        elif missing:
+            yield f"{name} has no {', '.join(missing)}"
 
 
 def _stats(options: argparse.Namespace) -> int:

@@ -150,6 +150,8 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
             "start": record.start,
             "end": record.end,
             "channel": record.channel,
+            "session": record.session,
+            "dialogue": record.dialogue,
             "text": record.text,
         }
 

@@ -63,7 +63,7 @@ def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame) -> str:
     corpora = []
     for facts in summary.values():
         parts = " / ".join(str(part["utterances"]) for part in facts.partitions.values())
-        rule = facts.partition_rule + ("" if facts.speaker_independent else " (not speaker-independent)")
+        rule = facts.partition_rule + _doubt(facts)
         terms = (facts.name, facts.licence, facts.redistribution)
         corpora.append((*terms, facts.utterances, facts.hours, parts, rule, facts.rejected))
     restricted = [facts.name for facts in summary.values() if facts.redistribution != "allowed"]
@@ -89,7 +89,8 @@ def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame) -> str:
         markdown_table(titles, corpora),
         "",
         *warning,
-        "Partitions: a corpus's own where it keeps speakers apart, else 60/20/20 by speaker, balanced over classes.",
+        "Partitions: a corpus's own where it keeps speakers apart, else 60/20/20 by speaker, balanced over classes and",
+        "genders, with sessions, dialogues and recordings kept whole as far as that is possible.",
         "",
         *(f"![{name}](plots/{name}.png)" for name in ("classes", "languages", "durations")),
         "",
@@ -102,6 +103,17 @@ def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame) -> str:
         markdown_table(("corpus", "raw label", "emotion", "class", "basis", "alternative"), labels),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _doubt(facts: BuildSummary) -> str:
+    """Says what is not speaker-independent."""
+    if facts.speaker_independent:
+        return ""
+    return (
+        " (not speaker-independent)"
+        if facts.independent_on("test") is False
+        else " (validation not speaker-independent)"
+    )
 
 
 def plot_class_table(counts: pd.DataFrame, path: Path, title: str) -> None:

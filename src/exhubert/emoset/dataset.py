@@ -179,6 +179,8 @@ def _summary(listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> 
             "speakers": sorted({row["speaker"] for row in rows if row["speaker"]}),
             "classes": {name: counts[name] for name in SIX_CLASSES},
         }
+    counts = Counter(name for part in partitions.values() for name in part["speakers"])
+    divided = sorted(name for name, number in counts.items() if number > 1)
     return BuildSummary(
         name=listing.entry.name,
         licence=listing.entry.licence,
@@ -187,12 +189,16 @@ def _summary(listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> 
         utterances=sum(part["utterances"] for part in partitions.values()),
         hours=round(seconds / 3600, 3),
         partition_rule=listing.rule,
-        speaker_independent=unnamed == 0,
+        speaker_independent=unnamed == 0 and not divided,
         partitions=partitions,
         rejected=len(rejected),
         dropped_labels=listing.dropped,
         label_map={raw: asdict(facts) for raw, facts in listing.entry.labels.items()},
         fingerprint=listing.fingerprint,
+        unnamed=unnamed,
+        divided_speakers=divided,
+        merged_speakers=listing.merged_speakers,
+        not_speakers=listing.not_speakers,
     )
 
 

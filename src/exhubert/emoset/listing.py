@@ -4,8 +4,8 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,10 +14,11 @@ import datasets
 
 from ..labels import SIX_CLASSES
 from .catalog import CatalogEntry, catalog, entry, with_scheme
-from .partition import check_leakage, partition
+from .partition import FEW_SPEAKERS, check_leakage, partition
 from .readers import read
 from .readers.manifest import find_manifest
 from .record import Record
+from .speakers import people_of, speaker_key, unify_speakers
 
 _FORM = 1  # bump when unchanged recordings would yield different rows
 _SAMPLE = 4096  # bytes that distinguish most recordings
@@ -42,6 +43,8 @@ FEATURES = datasets.Features(
         "start": datasets.Value("float32"),
         "end": datasets.Value("float32"),
         "channel": datasets.Value("int32"),
+        "session": datasets.Value("string"),
+        "dialogue": datasets.Value("string"),
         "text": datasets.Value("string"),
     }
 )
@@ -81,6 +84,8 @@ class Listing:
         rejected: Utterances set aside, with the reason: `{"file", "raw_label", "reason"}`.
         dropped: Raw labels that map to no class, with their counts.
         rule: The rule that made the partitions, see `exhubert.emoset.partition`.
+        merged_speakers: Other spellings of each speaker's name that had several.
+        not_speakers: Names of speakers that aren't a person's, such as `unknown`, with their counts.
     """
 
     entry: CatalogEntry
@@ -89,11 +94,14 @@ class Listing:
     rejected: list[dict[str, str]]
     dropped: dict[str, int]
     rule: str
+    merged_speakers: dict[str, list[str]] = field(default_factory=dict)
+    not_speakers: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash that changes with any file, label, partition or catalog fact, and with the form of the rows."""
-        facts = (FEATURES, _FORM, self.entry, self.rejected, self.dropped, self.rule)
+        names_of_speakers = (self.merged_speakers, self.not_speakers)
+        facts = (FEATURES, _FORM, self.entry, self.rejected, self.dropped, self.rule, names_of_speakers)
         digest = hashlib.sha256(repr(facts).encode())
         names = [item.name for item in fields(Record) if item.name != "file"]
         for item in self.utterances:
@@ -127,7 +135,7 @@ def list_corpus(corpus: str, root: str | Path, seed: int = 0, scheme: str | Path
     """
     root = Path(root)
     facts = with_scheme(corpus_entry(corpus, root), scheme)
-    records = list(read(corpus if corpus in catalog() else "manifest", root))
+    records, merged, nobody = unify_speakers(list(read(corpus if corpus in catalog() else "manifest", root)))
     classes = [facts.class_of(record.raw_label, record.valence) for record in records]
     dropped = Counter(record.raw_label for record, name in zip(records, classes, strict=True) if name is None)
     if len(records) == dropped.total():
@@ -136,33 +144,69 @@ def list_corpus(corpus: str, root: str | Path, seed: int = 0, scheme: str | Path
             f"({', '.join(SIX_CLASSES)}), English emotion words, or a label scheme of your own."
         )
     pairs = [(record, name) for record, name in zip(records, classes, strict=True) if name is not None]
-    parts, rule = partition(
-        [record for record, _ in pairs],
-        [name for _, name in pairs],
-        seed,
-        trust_official=bool(find_manifest(root)),
-    )
-    check_leakage([record.speaker for record, _ in pairs], parts, f"speakers of {facts.name}")
-    files = [_relative_path(root, record.file) for record, _ in pairs]
-    ids = _utterance_ids(facts.id, files, [record for record, _ in pairs])
-    utterances = [
-        Utterance(record, file, *_size_and_change(record.file), name, label, part)
-        for (record, label), file, name, part in zip(pairs, files, ids, parts, strict=True)
-    ]
+    own = bool(find_manifest(root))
+    parts, rule = partition([record for record, _ in pairs], [name for _, name in pairs], seed, trust_official=own)
+    _check_people([record for record, _ in pairs], parts, f"speakers of {facts.name}", merged, FEW_SPEAKERS in rule)
     rejected = [
         rejection(root, record, f"its label maps to no class: {record.raw_label}")
         for record, name in zip(records, classes, strict=True)
         if name is None
     ]
+    rejected += [
+        rejection(root, record, f"several persons speak who are in different partitions: {record.speaker}")
+        for (record, _), part in zip(pairs, parts, strict=True)
+        if part is None
+    ]
+    pairs = [pair for pair, part in zip(pairs, parts, strict=True) if part is not None]
+    chosen = [part for part in parts if part is not None]
+    files = [_relative_path(root, record.file) for record, _ in pairs]
+    ids = _utterance_ids(facts.id, files, [record for record, _ in pairs])
+    utterances = [
+        Utterance(record, file, *_size_and_change(record.file), name, label, part)
+        for (record, label), file, name, part in zip(pairs, files, ids, chosen, strict=True)
+    ]
     unique, duplicates = _without_duplicates(root, utterances)
-    return Listing(facts, root, unique, rejected + duplicates, dict(sorted(dropped.items())), rule)
+    listed = dict(sorted(dropped.items()))
+    return Listing(facts, root, unique, rejected + duplicates, listed, rule, merged, nobody)
+
+
+def _check_people(
+    records: list[Record],
+    parts: Sequence[str | None],
+    what: str,
+    merged: dict[str, list[str]],
+    few: bool,
+) -> None:
+    """Raises `LeakageError` if a person is in two partitions, alone or together with others.
+
+    Args:
+        records: The utterances.
+        parts: The partition of each, or None.
+        what: What the persons are, for the message.
+        merged: Other spellings of names, which the message also names.
+        few: Whether the rule for few speakers may divide one of them between train and validation.
+    """
+    names = {speaker_key(record.speaker): record.speaker for record in records if record.speaker is not None}
+    others: dict[str, dict[str, None]] = {name: dict.fromkeys(merged.get(name, ())) for name in names.values()}
+    people = people_of([record.speaker for record in records], [record.dialogue for record in records])
+    rows = []
+    for record, persons, part in zip(records, people, parts, strict=True):
+        for name in dict.fromkeys([record.speaker, *(names.get(person) for person in persons)]):
+            if name is not None:
+                rows.append((name, part))
+                if record.speaker is not None and record.speaker != name:
+                    others[name][record.speaker] = None
+    shown = {name: f"{name}, also written {', '.join(more)}," if more else name for name, more in others.items()}
+    keys = [shown[name] for name, _ in rows]
+    check_leakage(keys, [part for _, part in rows], what, set(keys) if few else ())
 
 
 def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[Utterance], list[dict[str, str]]]:
     """Keeps the first of recordings that are identical byte for byte or listed twice, and rejects the others.
 
     Raises:
-        LeakageError: The same recording is in two partitions; dropping one of them would hide a mistake.
+        LeakageError: The same recording is in two partitions under two names or by the author's choice; dropping one of
+            them would hide a mistake.
     """
     groups = [utterances]
     for key in (_span, _sample, _content):  # cheap keys first: most recordings differ in these
@@ -170,7 +214,9 @@ def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[U
     duplicates, rejected = set(), []
     for first, *others in groups:
         for item in others:
-            check_leakage([first.utterance_id] * 2, [first.partition, item.partition], "recordings with the same audio")
+            if (first.record.speaker, first.record.partition) != (item.record.speaker, item.record.partition):
+                parts = [first.partition, item.partition]
+                check_leakage([first.utterance_id] * 2, parts, "recordings with the same audio")
             duplicates.add(id(item))
             rejected.append(rejection(root, item.record, f"the same recording as {first.utterance_id}"))
     return [item for item in utterances if id(item) not in duplicates], rejected

@@ -1,18 +1,20 @@
 """Divides the utterances of a corpus into speaker-independent partitions for training, validation and test."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-
+from .deal import deal
 from .record import Record
+from .ties import Level, Ties, connected
 
 PARTITIONS = ("train", "validation", "test")
+FEW_SPEAKERS = "few speakers"  # how the rule begins that divides a speaker
 _SHARES = (0.6, 0.2, 0.2)
-_DEALS = 512
+_HELD_OUT = (0.75, 0.25)  # of the training partition, if the corpus brings no validation
+_ENOUGH = 0.5  # of its share, for each partition
+
+Units = Sequence[str] | Mapping[int, str]  # the unit of each utterance, by its index
 
 
 class LeakageError(ValueError):
@@ -21,68 +23,226 @@ class LeakageError(ValueError):
 
 def partition(
     records: Sequence[Record], classes: Sequence[str], seed: int = 0, trust_official: bool = False
-) -> tuple[list[str], str]:
+) -> tuple[list[str | None], str]:
     """Assigns each utterance of a corpus to a partition.
 
-    Utterances that share a speaker or a group stay together. Official partitions are kept if they share no speakers;
-    if they lack validation, it takes a quarter of the training partition. All other utterances are divided 60/20/20,
-    with balanced classes as nearly as whole speakers allow, and separately by language if nobody speaks two. Of two
-    speakers, the first trains and the second tests; a single speaker trains. Utterances without a speaker's name are
-    divided by group or else one by one, which is not speaker-independent.
+    Utterances that share a speaker or a group stay together, an utterance of several persons (`Ross and Joey`) with
+    each of them. Sessions, dialogues and recordings stay whole too if each partition gets at least half of its share
+    that way. Otherwise sessions are divided by speaker, then dialogues, then recordings. If joint speakers connect too
+    much even then, an utterance of several persons gets no partition unless all of them are in the same one.
+
+    Official partitions are kept if they share no speakers; if they lack validation, it takes a quarter of the training
+    partition. All other utterances are divided 60/20/20, with balanced classes and genders as nearly as whole units
+    allow (see `exhubert.emoset.deal`), and separately by language if nobody speaks two. Three units or more leave no
+    partition empty.
+
+    Of two speakers, the one with more utterances trains (the first by name, if equal) and the other tests; a single
+    speaker trains, and nobody tests. For validation, a quarter of the training speaker's utterances is held out: by
+    text if texts are repeated, else by session, dialogue, recording or utterance. It isn't speaker-independent.
+    Utterances without a speaker's name are divided by what else keeps them together, or else one by one, which is not
+    speaker-independent either.
 
     Args:
         records: The utterances.
         classes: The class of each utterance.
-        seed: Seed of the shuffle; the same seed gives the same partitions on every machine.
+        seed: Decides between equally good divisions; the same seed gives the same partitions on every machine.
         trust_official: Keep official partitions even if they share speakers, which `check_leakage` then reports. Used
             for manifests, whose partitions are their author's choice.
 
     Returns:
-        The partition of each utterance, and the rule: `official`, `speaker`, `few speakers`, `group` or `utterance`
-        (joined by `+` if several apply).
+        The partition of each utterance, None for one whose speakers are in several; and the rule: `official`,
+        `speaker`, `session`, `dialogue`, `recording`, `group`, `utterance` or `few speakers (validation by ...)`,
+        joined by `+` if several apply, with the numbers of sessions, dialogues and recordings that are divided.
     """
-    units = _units(records)
+    ties = Ties(records)
     official: list[str | None] = [record.partition for record in records]
-    if not trust_official and _shared(units, official):
+    if not trust_official and _shared(ties.units(()), official):
         official = [None] * len(records)
-    of_unit = {unit: part for unit, part in zip(units, official, strict=True) if part is not None}
-    result = [part or of_unit.get(unit) for unit, part in zip(units, official, strict=True)]
-    official = list(result)
-    rules = {"official"} if any(official) else set()
-    if rules and "validation" not in official:
-        training = [index for index, part in enumerate(official) if part == "train"]
-        parts: Sequence[str] = _balanced(
-            [units[i] for i in training], [classes[i] for i in training], (0.75, 0.25), seed
-        )
-        for index, part in zip(training, parts, strict=True):
-            result[index] = part
-    for indices in _by_language(records, units, [index for index, part in enumerate(official) if part is None]):
-        parts, rule = _deal(
-            [records[i] for i in indices], [units[i] for i in indices], [classes[i] for i in indices], seed
-        )
-        rules.add(rule)
-        for index, part in zip(indices, parts, strict=True):
-            result[index] = part
-    return [str(part) for part in result], "+".join(sorted(rules))
+    best: _Division | None = None
+    for level in ties.levels():
+        if level.kinds and (len(set(level.units)) < len(PARTITIONS) or _shared(level.units, official)):
+            continue
+        division = _Division(ties, level, official, classes, seed)
+        if best is None or division.score > best.score:
+            best = division
+        if best.score >= _ENOUGH:
+            break
+    assert best is not None  # nothing keeps the last level from being tried
+    return best.parts, "; ".join(["+".join(sorted(best.rules)), *ties.divided(best.parts)])
 
 
-def _units(records: Sequence[Record]) -> list[str]:
-    """Names each utterance's connected component of shared speakers or groups; each stays in one partition."""
-    keys: dict[tuple[str, str], int] = {}
-    rows, columns = [], []
-    for index, record in enumerate(records):
-        for kind, value in (("speaker", record.speaker), ("group", record.group)):
-            if value is not None:
-                rows.append(index)
-                columns.append(len(records) + keys.setdefault((kind, value), len(keys)))
-    size = len(records) + len(keys)
-    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size))
-    components = connected_components(graph, directed=False)[1][: len(records)].tolist()
-    names: dict[int, str] = {}  # from content, so that the order of records doesn't matter
-    for component, record in zip(components, records, strict=True):
-        name = record.speaker or record.group or f"{record.file}#{record.start}"
-        names[component] = min(name, names.get(component, name))
-    return [names[component] for component in components]
+def deal_speakers(
+    records: Sequence[Record],
+    classes: Sequence[str],
+    shares: Sequence[float],
+    seed: int,
+    scopes: Sequence[str] | None = None,
+) -> list[int | None]:
+    """Deals speakers into piles; sessions, dialogues and recordings stay whole as in `partition`.
+
+    Args:
+        records: The utterances.
+        classes: The class of each utterance.
+        shares: Share of each pile; they sum to one.
+        seed: Decides between equally good deals.
+        scopes: The corpus of each utterance, within which names of speakers and dialogues hold.
+
+    Returns:
+        The pile of each utterance, counted from 0; None for one whose speakers are in several.
+
+    Raises:
+        ValueError: There are fewer speakers than piles.
+    """
+    ties = Ties(records, scopes)
+    best: list[int | None] = []
+    best_score = -1.0
+    for level in ties.levels():
+        rows = [index for index in range(len(records)) if level.joined or not ties.joint[index]]
+        if len({level.units[index] for index in rows}) < len(shares):
+            continue
+        piles: list[int | None] = [None] * len(records)
+        choice = deal(
+            [level.units[index] for index in rows],
+            [classes[index] for index in rows],
+            shares,
+            seed,
+            [records[index].gender for index in rows],
+        )
+        for index, pile in zip(rows, choice, strict=True):
+            piles[index] = pile
+        score = smallest_share(choice, range(len(shares)), shares)
+        if score > best_score:
+            best, best_score = piles if level.joined else ties.place_joint(piles), score
+        if best_score >= _ENOUGH:
+            break
+    if not best:
+        raise ValueError(f"{len(shares)} piles need as many speakers, found {len(set(ties.units(())))}.")
+    return best
+
+
+class _Division:
+    """Completes official partitions with whole units.
+
+    Attributes:
+        parts: The partition of each utterance, or None.
+        rules: The rules applied.
+        score: The smallest partition's size relative to its share; below 0 if there are fewer units than partitions.
+    """
+
+    def __init__(self, ties: Ties, level: Level, official: Sequence[str | None], classes: Sequence[str], seed: int):
+        self.ties, self.units, self.classes, self.seed = ties, level.units, classes, seed
+        self.records = ties.records
+        of_unit = {unit: part for unit, part in zip(level.units, official, strict=True) if part is not None}
+        self.parts = [part or of_unit.get(unit) for unit, part in zip(level.units, official, strict=True)]
+        self.rules = {"official"} if any(self.parts) else set()
+        self.score = 1.0
+        waiting = [i for i, part in enumerate(official) if part is None and (level.joined or not ties.joint[i])]
+        rest = [index for index in waiting if self.parts[index] is None]
+        training = [index for index, part in enumerate(self.parts) if part == "train"]
+        if training and "validation" not in self.parts:
+            if self._number_of_units(training) < len(_HELD_OUT):
+                self.rules.add(self._hold_out(training))
+            else:
+                self._deal(level.units, training, _HELD_OUT)
+            self.score = min(self.score, self._smallest(level.units, training, _HELD_OUT))
+        connecting = ties.connecting(level.kinds) if rest else set()
+        for indices in self._by_language(rest):
+            if self._number_of_units(indices) < len(PARTITIONS):
+                self.rules |= self._deal_few(indices)
+            else:
+                self._deal(level.units, indices, _SHARES)
+                self.rules |= self._names_of_rules(indices, connecting)
+        if rest:
+            self.score = min(self.score, self._smallest(level.units, waiting, _SHARES))
+        if not level.joined:
+            self.parts = ties.place_joint(self.parts)
+
+    def _number_of_units(self, indices: Sequence[int]) -> int:
+        return len({self.units[index] for index in indices})
+
+    def _deal(self, units: Units, indices: Sequence[int], shares: Sequence[float]) -> None:
+        choice = deal(
+            [units[index] for index in indices],
+            [self.classes[index] for index in indices],
+            shares,
+            self.seed,
+            [self.records[index].gender for index in indices],
+        )
+        for index, number in zip(indices, choice, strict=True):
+            self.parts[index] = PARTITIONS[number]
+
+    def _deal_few(self, indices: Sequence[int]) -> set[str]:
+        """Divides one or two units, beside what is in a partition already; returns the rules."""
+        sizes = Counter(self.units[index] for index in indices)
+        present = {part for part in self.parts if part is not None}
+        first, *others = sorted(sizes, key=lambda unit: (-sizes[unit], unit))
+        second = next((part for part in ("test", "validation") if part not in present), "train")
+        for index in indices:
+            self.parts[index] = "train" if self.units[index] == first else second
+        if "validation" in present or (others and second == "validation"):
+            return self._names_of_rules(indices, set())
+        return {self._hold_out([index for index in indices if self.units[index] == first])}
+
+    def _hold_out(self, indices: Sequence[int]) -> str:
+        """Divides one unit into train and validation, but none of its groups; returns the rule."""
+        rows = [self.records[index] for index in indices]
+        names = [f"{row.file}#{row.start}#{row.channel}" for row in rows]
+        texts = [row.text for row in rows]
+        repeated = 2 * len(set(texts)) <= len(rows)
+        candidates = {"text": texts} if repeated else {}
+        candidates |= {kind: [keys[index] for index in indices] for kind, keys in self.ties.keys.items()}
+        candidates["utterance"] = list(names)
+        for kind, keys in candidates.items():
+            shared = [(i, ("group", row.group)) for i, row in enumerate(rows) if row.group is not None]
+            shared += [(i, (kind, key)) for i, key in enumerate(keys) if key is not None]
+            numbers = {key: number for number, key in enumerate(dict.fromkeys(key for _, key in shared))}
+            whole = connected([i for i, _ in shared], [numbers[key] for _, key in shared], names)
+            if not any(keys) or len(set(whole)) < len(_HELD_OUT):
+                continue
+            units = dict(zip(indices, whole, strict=True))
+            self._deal(units, indices, _HELD_OUT)
+            if kind == "utterance" or self._smallest(units, indices, _HELD_OUT) >= _ENOUGH:
+                return f"{FEW_SPEAKERS} (validation by {kind})"
+        for index in indices:
+            self.parts[index] = "train"
+        return f"{FEW_SPEAKERS} (no validation)"
+
+    def _smallest(self, units: Units, indices: Sequence[int], shares: Sequence[float]) -> float:
+        lacking = len({units[index] for index in indices}) - len(shares)
+        if lacking < 0:
+            return lacking
+        return smallest_share([self.parts[index] for index in indices], PARTITIONS, shares)
+
+    def _names_of_rules(self, indices: Sequence[int], connecting: set[str]) -> set[str]:
+        rules = set(connecting)
+        for index in indices:
+            if self.records[index].speaker is not None:
+                rules.add("speaker")
+            elif self.records[index].group is not None:
+                rules.add("group")
+            elif not any(self.ties.keys[kind][index] is not None for kind in connecting):
+                rules.add("utterance")
+        return rules
+
+    def _by_language(self, indices: Sequence[int]) -> list[list[int]]:
+        languages: dict[str | None, list[int]] = {}
+        for index in indices:
+            languages.setdefault(self.records[index].language, []).append(index)
+        members = [{self.units[index] for index in positions} for positions in languages.values()]
+        shared = sum(map(len, members)) > len(set().union(*members))
+        if shared or min(map(len, members), default=0) < len(PARTITIONS):
+            return [list(indices)] if indices else []
+        return list(languages.values())
+
+
+def smallest_share(parts: Sequence[Any], names: Sequence[Any], shares: Sequence[float]) -> float:
+    """Returns the smallest part's size relative to its share.
+
+    >>> smallest_share(["a", "a", "a", "b"], ["a", "b"], [0.5, 0.5])
+    0.5
+    """
+    sizes = Counter(parts)
+    return min(sizes[name] / (share * len(parts)) for name, share in zip(names, shares, strict=False))
 
 
 def _shared(units: Sequence[str], parts: Sequence[str | None]) -> bool:
@@ -90,75 +250,24 @@ def _shared(units: Sequence[str], parts: Sequence[str | None]) -> bool:
     return len(pairs) > len({unit for unit, _ in pairs})
 
 
-def _by_language(records: Sequence[Record], units: Sequence[str], indices: Sequence[int]) -> list[list[int]]:
-    languages: dict[str | None, list[int]] = {}
-    for index in indices:
-        languages.setdefault(records[index].language, []).append(index)
-    members = [{units[index] for index in positions} for positions in languages.values()]
-    shared = sum(map(len, members)) > len(set().union(*members))
-    if shared or min(map(len, members), default=0) < len(PARTITIONS):
-        return [list(indices)] if indices else []
-    return list(languages.values())
-
-
-def _deal(
-    records: Sequence[Record], units: Sequence[str], classes: Sequence[str], seed: int
-) -> tuple[Sequence[str], str]:
-    speakers = sorted({record.speaker for record in records if record.speaker is not None})
-    unnamed = [record for record in records if record.speaker is None]
-    if unnamed:
-        rule = {"group" if record.group else "utterance" for record in unnamed} | ({"speaker"} if speakers else set())
-        return _balanced(units, classes, _SHARES, seed), "+".join(sorted(rule))
-    if len(speakers) < len(PARTITIONS):
-        return ["train" if record.speaker == speakers[0] else "test" for record in records], "few speakers"
-    return _balanced(units, classes, _SHARES, seed), "speaker"
-
-
-def _balanced(units: Sequence[str], classes: Sequence[str], shares: Sequence[float], seed: int) -> list[str]:
-    return [PARTITIONS[index] for index in deal(units, classes, shares, seed)]
-
-
-def deal(units: Sequence[str], classes: Sequence[Hashable], shares: Sequence[float], seed: int) -> list[int]:
-    """Deals whole units into piles so that each pile gets close to its share of every class.
-
-    Deals many random orders at once, always to the pile that lacks most, and returns the best deal. scikit-learn's
-    `StratifiedGroupKFold` deals once and leaves whole classes out of a partition if speakers are unequal.
+def check_leakage(
+    keys: Iterable[Any], partitions: Iterable[str | None], what: str, divided: Collection[Any] = ()
+) -> None:
+    """Raises `LeakageError` if a key is in two partitions.
 
     Args:
-        units: The unit of each utterance, such as its speaker, which stays in one pile.
-        classes: Class of each utterance.
-        shares: Share of each pile; they sum to one.
-        seed: Seed of the random orders.
-
-    Returns:
-        The pile of each utterance, counted from 0.
+        keys: Key of each utterance, such as its speaker or a hash of its content; None is skipped.
+        partitions: Partition of each utterance; None is skipped.
+        what: What the keys are, for the message.
+        divided: Keys that may be in train and validation, by the rule for few speakers; never in test besides.
     """
-    counts = pd.crosstab(np.asarray(units), pd.Series(classes).astype(str).to_numpy()).sort_index()
-    per_group = counts.to_numpy(float)
-    targets = np.outer(shares, per_group.sum(axis=0))
-    rng = np.random.default_rng(seed)
-    orders = np.argsort(-per_group.sum(axis=1) * rng.uniform(0.3, 1.7, (_DEALS, len(per_group))), axis=1)
-    filled = np.zeros((_DEALS, *targets.shape))
-    choice = np.zeros((_DEALS, len(per_group)), dtype=int)
-    deals = np.arange(_DEALS)
-    for group in orders.T:
-        added = per_group[group][:, None, :]
-        cost = (added * (2 * (filled - targets) + added) / targets).sum(axis=2)
-        best = cost.argmin(axis=1)
-        filled[deals, best] += per_group[group]
-        choice[deals, group] = best
-    deviation = ((filled - targets) ** 2 / targets).sum(axis=(1, 2))
-    deviation[(filled.sum(axis=2) == 0).any(axis=1)] = np.inf  # no partition may stay empty
-    pile_of = dict(zip(counts.index, choice[deviation.argmin()], strict=True))
-    return [int(pile_of[unit]) for unit in units]
-
-
-def check_leakage(keys: Iterable[Any], partitions: Iterable[str], what: str) -> None:
-    """Raises `LeakageError` if a key (a speaker, a content hash) is in two partitions; None keys are skipped."""
     seen: dict[Any, str] = {}
     offenders = {}
     for key, part in zip(keys, partitions, strict=True):
-        if key is not None and seen.setdefault(key, part) != part:
+        if key is None or part is None:
+            continue
+        place = "train" if part == "validation" and key in divided else part
+        if seen.setdefault(key, place) != place:
             offenders[key] = f"{key} ({seen[key]} and {part})"
     if offenders:
         raise LeakageError(

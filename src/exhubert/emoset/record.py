@@ -19,6 +19,7 @@ class Record:
         text: Transcript, or the corpus's code for it.
         partition: `train`, `validation` or `test` if the corpus is published with partitions.
         session: Recording session.
+        dialogue: Dialogue, in which several speakers may speak.
         intensity: Intensity of the emotion, as the corpus writes it.
         take: Version of the same text and emotion.
         valence: Valence as the corpus annotates it (`negative`, `neutral`, `positive`), or None.
@@ -36,6 +37,7 @@ class Record:
     text: str | None = None
     partition: str | None = None
     session: str | None = None
+    dialogue: str | None = None
     intensity: str | None = None
     take: str | None = None
     valence: str | None = None

@@ -123,7 +123,7 @@ def evaluate_model(
         model=model,
         partition=partition,
         **setup,
-        speaker_independent=all(summary.speaker_independent for summary in tested.values()),
+        speaker_independent=all(summary.independent_on(partition) for summary in tested.values()),
         temperature=getattr(network.config, "logit_temperature", None),
         synthetic=all(summary.kind == "synthetic" for summary in tested.values()),
         corpora={name: {key: getattr(summary, key) for key in _CORPUS_FACTS} for name, summary in tested.items()},
@@ -168,7 +168,8 @@ def _open_data(folder: str | Path, corpora: Sequence[str] | None, run: Run | Non
     if run is None or whole or used.get("protocol", "held_out") == "held_out":
         return load(folder, corpora)
     data = load(folder, used["corpora"], used["languages"])
-    data, fold = apply_protocol(data, used["protocol"], used["fold"], used["folds"])
+    divided = BuildSummary.all_divided_speakers(folder)
+    data, fold = apply_protocol(data, used["protocol"], used["fold"], used["folds"], divided=divided)
     if hash_of_seen(data) != run.seen_sha256:
         raise ValueError(
             f"The model was trained in {run.fold} of protocol {used['protocol']}, on other utterances than {fold} "

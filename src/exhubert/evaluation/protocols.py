@@ -1,13 +1,18 @@
 """Evaluation protocols: divide the utterances of a dataset into partitions for training, validation and test."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 import datasets
 import numpy as np
 import pandas as pd
 
-from ..emoset.partition import PARTITIONS, check_leakage, deal
+from ..emoset.deal import deal
+from ..emoset.partition import PARTITIONS, check_leakage, deal_speakers
+from ..emoset.record import Record
+from ..emoset.ties import Ties
 
 PROTOCOLS = ("held_out", "speaker_folds", "leave_one_speaker_out", "leave_one_corpus_out", "cross_corpus")
 _VALIDATION = 0.2
@@ -26,13 +31,18 @@ class Fold:
     partitions: dict[str, np.ndarray]
 
 
-def folds(protocol: str, table: pd.DataFrame, number: int = 5, seed: int = 0) -> list[Fold]:
+def folds(
+    protocol: str, table: pd.DataFrame, number: int = 5, seed: int = 0, divided: Collection[str] = ()
+) -> list[Fold]:
     """Divides utterances into the folds of a protocol.
 
     - `held_out`: the partitions the dataset was built with; one fold.
     - `speaker_folds`: speakers are dealt into `number` groups, approximately balanced over classes and corpora.
-      Each group is tested once, with the next group for validation and the others for training.
-    - `leave_one_speaker_out`: each speaker is tested once, with a fifth of the others for validation.
+      Each group is tested once, with the next group for validation and the others for training. Dialogues and
+      utterances of several persons are treated as in `exhubert.emoset.partition.partition`.
+    - `leave_one_speaker_out`: each speaker is tested once, with a fifth of the others for validation. Those who share
+      sessions, dialogues or recordings with the tested speaker are left out if at least half of the others remain, or
+      else at least those who speak together with them.
     - `leave_one_corpus_out`: each corpus is tested once, with all its partitions. The validation partitions of the
       other corpora are for validation, the rest for training.
     - `cross_corpus`: each corpus is trained on once, and tested on its own test partition and on all partitions of the
@@ -40,9 +50,11 @@ def folds(protocol: str, table: pd.DataFrame, number: int = 5, seed: int = 0) ->
 
     Args:
         protocol: One of `PROTOCOLS`.
-        table: `corpus`, `speaker`, `label`, `partition`, one row per utterance.
+        table: `corpus`, `speaker`, `label`, `partition`, one row per utterance; and `gender`, `session`, `dialogue`
+            and `source_file` if known.
         number: Number of folds of `speaker_folds`.
-        seed: Seed of the random division.
+        seed: Decides between equally good divisions.
+        divided: Speakers that may be in train and validation, see `BuildSummary.divided_speakers`.
 
     Raises:
         ValueError: The protocol doesn't exist, or it can't divide these utterances; the message says why.
@@ -75,14 +87,19 @@ def folds(protocol: str, table: pd.DataFrame, number: int = 5, seed: int = 0) ->
     names = table["speaker"].to_numpy()
     for fold in result:
         order = [(part, row) for part, rows in fold.partitions.items() for row in rows]
-        check_leakage([names[row] for _, row in order], [part for part, _ in order], "speakers")
+        check_leakage([names[row] for _, row in order], [part for part, _ in order], "speakers", divided)
         for part in ("train", "validation"):
             _require(len(fold.partitions[part]) > 0, protocol, f"utterances to {part} on, in fold {fold.name}")
     return result
 
 
 def apply_protocol(
-    data: datasets.DatasetDict, protocol: str, fold: int = 0, number: int = 5, seed: int = 0
+    data: datasets.DatasetDict,
+    protocol: str,
+    fold: int = 0,
+    number: int = 5,
+    seed: int = 0,
+    divided: Collection[str] = (),
 ) -> tuple[datasets.DatasetDict, str]:
     """Divides a built dataset into the partitions of one fold of a protocol.
 
@@ -91,7 +108,8 @@ def apply_protocol(
         protocol: One of `PROTOCOLS`.
         fold: Index of the fold, from 0.
         number: Number of folds of `speaker_folds`.
-        seed: Seed of the random division.
+        seed: Decides between equally good divisions.
+        divided: Speakers that may be in train and validation, see `BuildSummary.divided_speakers`.
 
     Returns:
         The dataset with the partitions of that fold, and the fold's name.
@@ -102,7 +120,7 @@ def apply_protocol(
     if protocol == "held_out" and fold == 0:
         return data, "held_out"
     rows = datasets.concatenate_datasets(list(data.values()))
-    divisions = folds(protocol, table_of(data), number, seed)
+    divisions = folds(protocol, table_of(data), number, seed, divided)
     if not 0 <= fold < len(divisions):
         raise ValueError(f"fold is {fold}, but protocol {protocol} has the folds 0 to {len(divisions) - 1} here.")
     partitions = {part: rows.select(numbers) for part, numbers in divisions[fold].partitions.items() if len(numbers)}
@@ -117,8 +135,15 @@ def hash_of_seen(data: datasets.DatasetDict) -> str:
 
 def table_of(data: datasets.DatasetDict) -> pd.DataFrame:
     """The columns that protocols need, for all rows of a built dataset, partition after partition."""
-    columns = ["corpus", "speaker", "label", "partition"]
-    return pd.concat([rows.select_columns(columns).to_pandas() for rows in data.values()], ignore_index=True)
+    columns = ["corpus", "speaker", "label", "partition", "gender", "session", "dialogue", "source_file"]
+    return pd.concat(
+        # datasets built by earlier versions have no sessions and dialogues
+        [
+            rows.select_columns([name for name in columns if name in rows.column_names]).to_pandas()
+            for rows in data.values()
+        ],
+        ignore_index=True,
+    )
 
 
 def _speaker_folds(table: pd.DataFrame, number: int, seed: int) -> list[Fold]:
@@ -126,12 +151,13 @@ def _speaker_folds(table: pd.DataFrame, number: int, seed: int) -> list[Fold]:
     speakers = table["speaker"].nunique()
     _require(3 <= number <= speakers, "speaker_folds", f"3 to {speakers} folds, as many as there are speakers")
     classes = [f"{corpus} {label}" for corpus, label in zip(table["corpus"], table["label"], strict=True)]
-    group = np.array(deal(table["speaker"].tolist(), classes, [1 / number] * number, seed))
+    piles = deal_speakers(_records(table), classes, [1 / number] * number, seed, table["corpus"].tolist())
+    group = np.array([-1 if pile is None else pile for pile in piles])
     result = []
     for index in range(number):
         validation = (index + 1) % number
         masks = {
-            "train": ~np.isin(group, (index, validation)),
+            "train": ~np.isin(group, (index, validation, -1)),
             "validation": group == validation,
             "test": group == index,
         }
@@ -142,14 +168,35 @@ def _speaker_folds(table: pd.DataFrame, number: int, seed: int) -> list[Fold]:
 def _leave_one_speaker_out(table: pd.DataFrame, seed: int) -> list[Fold]:
     _require(table["speaker"].notna().all(), "leave_one_speaker_out", "a speaker's name for every utterance")
     _require(table["speaker"].nunique() >= 3, "leave_one_speaker_out", "at least three speakers")
+    ties = Ties(_records(table), table["corpus"].tolist())
+    levels = [(np.array(level.units), level.joined) for level in ties.levels()]
+    labels, names = table["label"].to_numpy(), table["speaker"].to_numpy()
+    joint = np.array(ties.joint)
     result = []
-    for speaker in sorted(table["speaker"].unique()):
-        others = np.flatnonzero(table["speaker"] != speaker)
-        rest = table.iloc[others]
-        group = np.array(deal(rest["speaker"].tolist(), rest["label"].tolist(), [1 - _VALIDATION, _VALIDATION], seed))
-        tests = np.flatnonzero(table["speaker"] == speaker)
+    for speaker in sorted(set(names)):
+        tests = np.flatnonzero(names == speaker)
+        for units, joined in levels:
+            tied = np.isin(units, units[tests]) if joined else joint | np.isin(units, units[ties.with_people_of(tests)])
+            others = np.flatnonzero(~tied)
+            if 2 * len(others) >= len(names) - len(tests) and len(set(units[others])) > 1:
+                break
+        others_speak = len(set(units[others])) > 1
+        _require(others_speak, "leave_one_speaker_out", f"two speakers to train and validate on, apart from {speaker}")
+        shares = [1 - _VALIDATION, _VALIDATION]
+        group = np.array(deal(units[others].tolist(), labels[others].tolist(), shares, seed))
         result.append(Fold(speaker, {"train": others[group == 0], "validation": others[group == 1], "test": tests}))
     return result
+
+
+def _records(table: pd.DataFrame) -> list[Record]:
+    """The facts of the utterances that tie them together."""
+    known = [name for name in ("gender", "session", "dialogue") if name in table]
+    facts = table[known].astype(object).where(table[known].notna(), None).to_dict("records")
+    files = table["source_file"] if "source_file" in table else table.index.astype(str)
+    names = [name.removeprefix(f"{corpus}/") for name, corpus in zip(table["speaker"], table["corpus"], strict=True)]
+    return [
+        Record(Path(file), "", speaker, **fields) for file, speaker, fields in zip(files, names, facts, strict=True)
+    ]
 
 
 def _require(holds: bool, protocol: str, what: str) -> None:

@@ -95,7 +95,8 @@ def run_experiment(experiment: Experiment) -> str:
     if any((arm.languages, arm.corpora) != (languages, experiment.corpora) for _, arm, _ in parsed):
         raise ValueError("The arms name different `corpora` or `languages`; give them all the same data.")
     data = load(experiment.data, experiment.corpora, languages)
-    number = len(folds(experiment.protocol, table_of(data), experiment.folds))
+    divided = BuildSummary.all_divided_speakers(experiment.data)
+    number = len(folds(experiment.protocol, table_of(data), experiment.folds, divided=divided))
     jobs = [(seed, fold) for seed in range(experiment.seeds) for fold in range(number)]
     for config, arm in zip(experiment.configs, parsed, strict=True):
         _keep_settings(experiment, config, arm)
@@ -136,7 +137,8 @@ def _train_and_test(experiment: Experiment, config: Path, seed: int, fold: int) 
     model_args, data_args, args = experiment.arguments(config, output_dir=folder, fold=fold, seed=seed, **_QUIET)
     fine_tune(model_args, data_args, args)
     data = load(data_args.data, data_args.corpora, data_args.languages)
-    data, _ = apply_protocol(data, data_args.protocol, fold, data_args.folds)
+    divided = BuildSummary.all_divided_speakers(data_args.data)
+    data, _ = apply_protocol(data, data_args.protocol, fold, data_args.folds, divided=divided)
     model = load_classifier(folder).to(choose_device())
     use_kernels(model)
     table = predict_rows(model, feature_extractor_of(folder, model.config), data["test"], data_args.max_seconds)
@@ -183,9 +185,10 @@ def _report(experiment: Experiment, data: datasets.DatasetDict, number: int, job
 def _baseline_arms(experiment: Experiment, data: datasets.DatasetDict, number: int) -> dict[str, list[pd.DataFrame]]:
     """Predictions of the baselines on the same folds; they aren't random, so all seeds are equal."""
     tables: dict[str, list[pd.DataFrame]] = {}
+    divided = BuildSummary.all_divided_speakers(experiment.data)
     for fold in range(number):
-        divided, name = apply_protocol(data, experiment.protocol, fold, experiment.folds)
-        rows = divided["test"].select_columns(KEPT).to_pandas().assign(fold=name)
-        for baseline, predicted in baseline_predictions(divided["train"], divided["test"]).items():
+        parts, name = apply_protocol(data, experiment.protocol, fold, experiment.folds, divided=divided)
+        rows = parts["test"].select_columns(KEPT).to_pandas().assign(fold=name)
+        for baseline, predicted in baseline_predictions(parts["train"], parts["test"]).items():
             tables.setdefault(baseline, []).append(rows.assign(prediction=predicted))
     return {name: [pd.concat(parts, ignore_index=True)] * experiment.seeds for name, parts in tables.items()}

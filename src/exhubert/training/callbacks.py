@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -212,20 +212,23 @@ class DisjointSpeakersCallback(_Findings):
 
     Args:
         speakers: Speaker of each utterance, by partition; None for an unnamed speaker.
+        divided: Speakers that may be in train and validation, by the rule for few speakers of `exhubert.emoset`.
     """
 
-    def __init__(self, speakers: Mapping[str, Sequence[str | None]]):
+    def __init__(self, speakers: Mapping[str, Sequence[str | None]], divided: Collection[str] = ()):
         super().__init__()
-        self.speakers = speakers
+        self.speakers, self.divided = speakers, divided
 
     def on_train_begin(self, args, state, control, **kwargs):
         parts = [part for part, speakers in self.speakers.items() for _ in speakers]
         names = [name for speakers in self.speakers.values() for name in speakers]
         try:
-            check_leakage(names, parts, "speakers")
+            check_leakage(names, parts, "speakers", self.divided)
         except LeakageError as error:
             raise InvariantError(str(error)) from error
         self.findings |= {"speakers": len({name for name in names if name}), "unnamed": names.count(None)}
+        if divided := sorted(set(self.divided) & set(names)):
+            self.findings["divided"] = divided
 
 
 class GateReportCallback(_Findings):

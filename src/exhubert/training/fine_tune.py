@@ -15,7 +15,7 @@ from ..emoset.batches import SpeechCollator
 from ..emoset.dataset import load
 from ..evaluation.protocols import apply_protocol, hash_of_seen
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
-from ..records import Run, Settings
+from ..records import BuildSummary, Run, Settings
 from .arguments import DataArguments, ModelArguments, SERTrainingArguments
 from .averaging import WeightAverageCallback
 from .callbacks import (
@@ -62,7 +62,8 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     keep_freed_memory()
     with args.main_process_first(desc="opening the dataset"):
         data = load(data_args.data, data_args.corpora, data_args.languages)
-        data, fold = apply_protocol(data, data_args.protocol, data_args.fold, data_args.folds)
+        divided = BuildSummary.all_divided_speakers(data_args.data)
+        data, fold = apply_protocol(data, data_args.protocol, data_args.fold, data_args.folds, divided=divided)
     if "train" not in data or "validation" not in data:
         raise ValueError(f"{data_args.data} has {', '.join(data)}, but training needs train and validation.")
     names = data["train"].features["label"].names
@@ -81,7 +82,7 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     )
     elapsed, gates = ElapsedTimeCallback(), None
     speakers = {part: list(rows["speaker"]) for part, rows in data.items()}
-    callbacks: list[TrainerCallback] = [elapsed, FrozenWeightsCallback(), DisjointSpeakersCallback(speakers)]
+    callbacks: list[TrainerCallback] = [elapsed, FrozenWeightsCallback(), DisjointSpeakersCallback(speakers, divided)]
     if isinstance(model, ExHuBERTForSequenceClassification):
         rows = [data["train"][index] for index in range(min(4, len(data["train"])))]
         batch = SpeechCollator(extractor, data_args.max_seconds, random_crop=True)(rows)

@@ -46,7 +46,6 @@ def read_fau_aibo(root: Path) -> Iterator[Record]:
             raw_label=label,
             speaker=f"{school}_{rest[:2]}",
             partition="train" if school == "Ohm" else "test",
-            session=school,
         )
 
 
@@ -75,6 +74,7 @@ def read_iemocap(root: Path) -> Iterator[Record]:
                 gender="female" if letter == "F" else "male",
                 text=texts.get(turn),
                 session=turn[:5],
+                dialogue=path.stem,
             )
 
 
@@ -98,7 +98,7 @@ def read_meld(root: Path) -> Iterator[Record]:
                     speaker=row["Speaker"] or None,
                     text=row.get("Utterance"),
                     partition=partition,
-                    session=f"{partition} dialogue {row['Dialogue_ID']}",
+                    dialogue=f"{partition} {row['Dialogue_ID']}",
                     valence=row.get("Sentiment"),
                 )
 

@@ -16,7 +16,7 @@ PARTITIONS = {"train": "train", "validation": "validation", "val": "validation",
 _NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl")
 _EMONET = {"train.csv": "train", "val.csv": "validation", "test.csv": "test"}
 _CHANNELS = {"left": "0", "l": "0", "right": "1", "r": "1"}
-_TEXTS = ("gender", "language", "text", "session", "intensity", "take", "valence", "group")
+_TEXTS = ("gender", "language", "text", "session", "dialogue", "intensity", "take", "valence", "group")
 
 
 def find_manifest(root: Path) -> dict[Path, str | None]:
