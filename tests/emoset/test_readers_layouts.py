@@ -251,7 +251,7 @@ def test_manifests_come_as_json_lines_and_as_emonets_three_tables(tmp_path):
     [
         (b'{"file": "a.wav"\n', "line 1: not a JSON object"),
         (b"[1]\n", "line 1: expected a JSON object, found list"),
-        (b'{"file": "a.wav", "label": "joy", "end": "NaN"}\n', "line 1: end is 'NaN', expected seconds"),
+        (b'{"file": "a.wav", "label": "joy", "end": "inf"}\n', "line 1: end is 'inf', expected seconds"),
         (b'{"file": "a.wav", "label": "joy", "start": -1}\n', "line 1: start is '-1', expected seconds"),
     ],
 )

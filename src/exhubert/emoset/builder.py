@@ -35,12 +35,14 @@ class EmoSetPlusPlusConfig(datasets.BuilderConfig):
         root: Folder of the one corpus, or the place of several.
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
+        encoding: Encoding of manifests and annotation files; None to find it out.
         rejected_dir: Folder for the lists of unusable recordings; None to write none.
     """
 
     root: str = ""
     seed: int = 0
     scheme: str = "default"
+    encoding: str | None = None
     rejected_dir: str | None = None
 
 
@@ -55,6 +57,7 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         root: Folder of the one corpus; for several, a place that `exhubert.emoset.sources.find_corpora` takes.
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
+        encoding: Encoding of manifests and annotation files; found out by default.
         **kwargs: Passed to `datasets.ArrowBasedBuilder`, such as `cache_dir`.
 
     Example:
@@ -68,18 +71,26 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
     BUILDER_CONFIG_CLASS = EmoSetPlusPlusConfig
 
     def __init__(
-        self, *args, config_name: str, root: str | Path, seed: int = 0, scheme: str | Path = "default", **kwargs
+        self,
+        *args,
+        config_name: str,
+        root: str | Path,
+        seed: int = 0,
+        scheme: str | Path = "default",
+        encoding: str | None = None,
+        **kwargs,
     ):
         if config_name == "all" or "," in config_name:
             folders = find_corpora(root, None if config_name == "all" else config_name.split(",")).found
         else:
             folders = {config_name: Path(root)}
-        self.listings = {name: list_corpus(name, folder, seed, scheme) for name, folder in folders.items()}
+        self.listings = {name: list_corpus(name, folder, seed, scheme, encoding) for name, folder in folders.items()}
         # the cache key of `datasets` covers neither code nor files; the fingerprints cover both
         content = "".join(listing.fingerprint for listing in self.listings.values())
         kwargs.setdefault("hash", hashlib.sha256(content.encode()).hexdigest())
         kwargs.setdefault("dataset_name", "emoset_plus_plus")
-        super().__init__(*args, config_name=config_name, root=str(root), seed=seed, scheme=str(scheme), **kwargs)
+        settings = {"root": str(root), "seed": seed, "scheme": str(scheme), "encoding": encoding}
+        super().__init__(*args, config_name=config_name, **settings, **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
         entries = [listing.entry for listing in self.listings.values()]

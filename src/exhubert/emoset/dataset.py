@@ -34,6 +34,7 @@ def build(
     seed: int = 0,
     num_proc: int | None = None,
     scheme: str | Path = "default",
+    encoding: str | Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> dict[str, BuildSummary]:
     """Builds corpora into `output`, one folder each, and returns their summaries.
@@ -48,6 +49,8 @@ def build(
         seed: Seed of the partitions.
         num_proc: Number of processes that decode; one by default.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
+        encoding: Encoding of manifests and annotation files, or that of each corpus, by its id. Otherwise a file is
+            read as UTF-8, or in the encoding in which most of the recordings it names exist.
         strict: Raise an error if anything is set aside.
 
     Returns:
@@ -63,12 +66,16 @@ def build(
     for corpus in roots:
         if not _NAME.fullmatch(corpus):
             raise ValueError(f"{corpus!r} can't name a corpus; use letters, digits, _ and -.")
+    encodings = encoding if isinstance(encoding, Mapping) else dict.fromkeys(roots, encoding)
+    if strangers := sorted(encodings.keys() - roots.keys()):
+        raise ValueError(f"An encoding is given for {', '.join(strangers)}, but the corpora are {', '.join(roots)}.")
     builders = {
         corpus: EmoSetPlusPlus(
             config_name=corpus,
             root=root,
             seed=seed,
             scheme=scheme,
+            encoding=encodings.get(corpus),
             cache_dir=str(output / ".cache"),
             rejected_dir=str(output / f"{corpus}.incomplete"),
         )

@@ -109,7 +109,9 @@ def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
     return entry(corpus)
 
 
-def list_corpus(corpus: str, root: str | Path, seed: int = 0, scheme: str | Path = "default") -> Listing:
+def list_corpus(
+    corpus: str, root: str | Path, seed: int = 0, scheme: str | Path = "default", encoding: str | None = None
+) -> Listing:
     """Lists a corpus, maps its labels, sets duplicates aside and partitions it by speaker. Decodes no audio.
 
     Args:
@@ -117,16 +119,17 @@ def list_corpus(corpus: str, root: str | Path, seed: int = 0, scheme: str | Path
         root: Folder of the corpus.
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
+        encoding: Encoding of the manifest or annotation files; found out by default.
 
     Raises:
         KeyError: The catalog has no such corpus.
         FileNotFoundError: The folder is missing, or contains no file in the corpus's layout.
-        ValueError: No utterance has a label that maps to a class, or the scheme is invalid.
+        ValueError: No utterance has a label that maps to a class, or the manifest, encoding or scheme is invalid.
         LeakageError: A speaker, or the same recording, is in two partitions.
     """
     root = Path(root)
     facts = with_scheme(corpus_entry(corpus, root), scheme)
-    records = list(read(corpus if corpus in catalog() else "manifest", root))
+    records = list(read(corpus if corpus in catalog() else "manifest", root, encoding))
     classes = [facts.class_of(record.raw_label, record.valence) for record in records]
     dropped = Counter(record.raw_label for record, name in zip(records, classes, strict=True) if name is None)
     if len(records) == dropped.total():
