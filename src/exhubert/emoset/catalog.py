@@ -70,8 +70,8 @@ class CatalogEntry:
         layout: Pattern of its file paths.
         releases: Number of utterances in each release, if several circulate.
         uncertain: Fields whose value is from memory, not from a source.
-        labels: Raw label to class. Empty if the label set is unknown; English emotion words and class names are then
-            accepted.
+        labels: Raw label to class. Empty if the label set is unknown; class names and emotion words in English or the
+            language of the corpus are then accepted.
         notes: Oddities worth knowing.
         by_annotated_valence: Use the valence that the corpus annotates, if any, instead of the map's.
     """
@@ -97,13 +97,15 @@ class CatalogEntry:
     notes: list[str] = field(default_factory=list)
     by_annotated_valence: bool = False
 
-    def class_of(self, raw_label: str, annotated_valence: str | None = None) -> str | None:
+    def class_of(self, raw_label: str, annotated_valence: str | None = None, language: str | None = None) -> str | None:
         """Returns the class of a raw label, or None if it maps to no class and is dropped.
 
-        A corpus whose reader is `manifest` may also use English emotion words and class names.
+        A corpus whose reader is `manifest` may also use class names and emotion words, in English or in the language
+        of the utterance (or the corpus, by default).
         """
         if raw_label not in self.labels:
-            return class_of_word(raw_label) if self.reader == "manifest" else None
+            languages = [language] if language else self.languages
+            return class_of_word(raw_label, languages) if self.reader == "manifest" else None
         label = self.labels[raw_label]
         if self.by_annotated_valence and annotated_valence in VALENCES and label.arousal:
             return class_name(label.arousal, annotated_valence)

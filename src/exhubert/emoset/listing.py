@@ -130,12 +130,13 @@ def list_corpus(
     root = Path(root)
     facts = with_scheme(corpus_entry(corpus, root), scheme)
     records = list(read(corpus if corpus in catalog() else "manifest", root, encoding))
-    classes = [facts.class_of(record.raw_label, record.valence) for record in records]
+    classes = [facts.class_of(record.raw_label, record.valence, record.language) for record in records]
     dropped = Counter(record.raw_label for record, name in zip(records, classes, strict=True) if name is None)
     if len(records) == dropped.total():
         raise ValueError(
             f"{facts.name}: none of the labels {', '.join(sorted(dropped)[:20])} maps to a class. Use the class names "
-            f"({', '.join(SIX_CLASSES)}), English emotion words, or a label scheme of your own."
+            f"({', '.join(SIX_CLASSES)}), emotion words in English or in the language that the manifest names, or a "
+            "label scheme of your own."
         )
     pairs = [(record, name) for record, name in zip(records, classes, strict=True) if name is not None]
     parts, rule = partition(
