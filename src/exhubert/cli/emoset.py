@@ -5,7 +5,8 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..emoset.catalog import SCHEMES, catalog, entry
+from ..emoset.catalog import catalog, entry
+from ..emoset.scheme import SCHEMES
 from ..emoset.sources import ROOT_VARIABLE, find_corpora
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from datasets.builder import Key
 
 from ..audio import AudioError, encode_flac, read_audio, resample
 from ..labels import SIX_CLASSES, arousal_valence
-from .listing import FEATURES, Listing, Utterance, list_corpus, rejection
+from .listing import FEATURES, Listing, Utterance, list_corpora, rejection
 from .partition import PARTITIONS
 from .sources import find_corpora
 
@@ -58,6 +58,7 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
         encoding: Encoding of manifests and annotation files; found out by default.
+        listings: The corpora as `exhubert.emoset.listing.list_corpora` lists them, if that is done already.
         **kwargs: Passed to `datasets.ArrowBasedBuilder`, such as `cache_dir`.
 
     Example:
@@ -78,13 +79,14 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         seed: int = 0,
         scheme: str | Path = "default",
         encoding: str | None = None,
+        listings: Mapping[str, Listing] | None = None,
         **kwargs,
     ):
         if config_name == "all" or "," in config_name:
             folders = find_corpora(root, None if config_name == "all" else config_name.split(",")).found
         else:
             folders = {config_name: Path(root)}
-        self.listings = {name: list_corpus(name, folder, seed, scheme, encoding) for name, folder in folders.items()}
+        self.listings = dict(listings or list_corpora(folders, seed, scheme, encoding))
         # the cache key of `datasets` covers neither code nor files; the fingerprints cover both
         content = "".join(listing.fingerprint for listing in self.listings.values())
         kwargs.setdefault("hash", hashlib.sha256(content.encode()).hexdigest())

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from ..labels import SIX_CLASSES
 from ..records import BuildSummary
 from .builder import EmoSetPlusPlus
-from .listing import Listing
+from .listing import Listing, list_corpora
 from .partition import PARTITIONS, check_leakage
 
 _REJECTED = "rejected.jsonl"
@@ -57,7 +57,7 @@ def build(
         The summary of each corpus, by its id; also stored in `output/summary.json`.
 
     Raises:
-        KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.listing.list_corpus`;
+        KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.listing.list_corpora`;
             none of its recordings is usable; or, with `strict`, one of them isn't.
         LeakageError: A speaker, or the same audio, is in two partitions.
         TimeoutError: Another build is writing to the same folder.
@@ -66,16 +66,14 @@ def build(
     for corpus in roots:
         if not _NAME.fullmatch(corpus):
             raise ValueError(f"{corpus!r} can't name a corpus; use letters, digits, _ and -.")
-    encodings = encoding if isinstance(encoding, Mapping) else dict.fromkeys(roots, encoding)
-    if strangers := sorted(encodings.keys() - roots.keys()):
-        raise ValueError(f"An encoding is given for {', '.join(strangers)}, but the corpora are {', '.join(roots)}.")
+    listings = list_corpora(roots, seed, scheme, encoding)
     builders = {
         corpus: EmoSetPlusPlus(
             config_name=corpus,
             root=root,
             seed=seed,
             scheme=scheme,
-            encoding=encodings.get(corpus),
+            listings={corpus: listings[corpus]},
             cache_dir=str(output / ".cache"),
             rejected_dir=str(output / f"{corpus}.incomplete"),
         )
