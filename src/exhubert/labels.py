@@ -66,6 +66,11 @@ def class_of_word(word: str, languages: Sequence[str] = ()) -> str | None:
     return classes.pop() if len(classes) == 1 else None if classes else words["en"].get(key)
 
 
+def word_languages() -> list[str]:
+    """BCP-47 tags of the languages whose emotion words [`class_of_word`] knows."""
+    return list(_classes_of_words()[0])
+
+
 @cache
 def _classes_of_words() -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     """Returns the class of each word by language, and the primary tag of each name of a language."""

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ...labels import VALENCES
+from ...labels import VALENCES, class_of_word, word_languages
 from ..record import Record
 from .by_name import GENDERS
 from .columns import TEXTS, columns_of, is_header, is_number, unused_columns, values_of
@@ -86,7 +86,7 @@ def read_manifest(root: Path, encoding: str | None = None) -> Iterator[Record]:
     rows: list[tuple[str, dict[str, str]]] = []
     unused: dict[str, None] = {}
     for path, partition in paths.items():
-        for table in read_tables(path, is_header, encoding, recordings.hits):
+        for table in read_tables(path, is_header, encoding, recordings.fit):
             columns = columns_of(table)
             unused |= dict.fromkeys(unused_columns(table, columns))
             given = {"partition": partition} if partition else {}
@@ -159,13 +159,15 @@ class _Recordings:
         same = [path for path in similar if _form(path) == _form(name)]
         return self.root / (same[0] if same else similar[0] if len(similar) == 1 else name)
 
-    def hits(self, table: Table) -> int:
-        """Counts the names in a table that are beyond ASCII and those of files."""
-        if not is_header(table.columns):
-            return 0
-        column = columns_of(table)["file"]
-        names = {cells[column] for _, cells in table.rows}
-        return sum(_exists(self.find(name)) for name in names if not name.isascii())
+    def fit(self, table: Table) -> float:
+        """Share of the names beyond ASCII that files have; without such names, of the labels that are known words."""
+        columns = columns_of(table)
+        names = {cells[columns["file"]] for _, cells in table.rows}
+        labels = {cells[columns["label"]] for _, cells in table.rows}
+        right = [_exists(self.find(name)) for name in names if not name.isascii()] or [
+            class_of_word(label, word_languages()) is not None for label in labels if not label.isascii()
+        ]
+        return sum(right) / len(right) if right else 1.0
 
     @cached_property
     def _by_form(self) -> dict[str, list[str]]:

@@ -36,7 +36,7 @@ Header = Callable[[Sequence[str]], bool]
 
 
 def read_tables(
-    path: Path, is_header: Header, encoding: str | None = None, hits: Callable[[Table], int] | None = None
+    path: Path, is_header: Header, encoding: str | None = None, fit: Callable[[Table], float] | None = None
 ) -> list[Table]:
     """Reads a table from `.csv`, `.tsv`, `.txt`, `.jsonl`, `.json` (a list of objects) or `.xlsx`.
 
@@ -44,7 +44,7 @@ def read_tables(
         path: The file.
         is_header: Whether column names are the ones expected; it decides on the delimiter, and on sheets to read.
         encoding: Encoding of the file, if known.
-        hits: Counts what is right in a table, to find the encoding; see `exhubert.emoset.readers.text.decode_text`.
+        fit: Share of what is right in a table, to find the encoding; see `exhubert.emoset.readers.text.decode_text`.
 
     Returns:
         One table; of a spreadsheet, all sheets with such column names, or the first sheet if there is none.
@@ -57,13 +57,13 @@ def read_tables(
         return _sheets(path, is_header)
     parse = _json if kind in (".json", ".jsonl") else _delimited
 
-    def hits_of_text(text: str) -> int:
+    def fit_of_text(text: str) -> float:
         try:
-            return hits(parse(path, text, is_header)) if hits else 0
+            return fit(parse(path, text, is_header)) if fit else 1.0
         except ValueError:
-            return 0
+            return 0.0
 
-    return [parse(path, read_text(path, encoding, hits=hits_of_text if hits else None), is_header)]
+    return [parse(path, read_text(path, encoding, fit=fit_of_text), is_header)]
 
 
 def _delimited(path: Path, text: str, is_header: Header) -> Table:
