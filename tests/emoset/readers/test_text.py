@@ -13,7 +13,7 @@ TABLES = {
     "es": "niño.wav,alegría,José\ncorazón.wav,tristeza,Peña\n",
     "pl": "żal.wav,złość,Łukasz\nradość.wav,radość,Świętosława\n",
     "tr": "öfke.wav,öfke,Şahin\nüzüntü.wav,üzüntü,Ağaoğlu\n",
-    "ru": "привет.wav,гнев,Анна\nвесна.wav,радость,Иван\n",
+    "ru": "привет.wav,гнев,Анна\nвесна.wav,радость,Иван\n",  # noqa: RUF001
     "el": "θυμός.wav,θυμός,Γιώργος\n",
     "zh": "生气.wav,生气,王\n高兴.wav,高兴,李\n",
     "zh-Hant": "生氣.wav,生氣,王\n高興.wav,高興,李\n",

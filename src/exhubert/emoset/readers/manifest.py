@@ -160,14 +160,14 @@ class _Recordings:
         return self.root / (same[0] if same else similar[0] if len(similar) == 1 else name)
 
     def fit(self, table: Table) -> float:
-        """Share of the names beyond ASCII that files have; without such names, of the labels that are known words."""
+        """Share of the names beyond ASCII that files have, or else of the labels that are known words; else a half."""
         columns = columns_of(table)
         names = {cells[columns["file"]] for _, cells in table.rows}
         labels = {cells[columns["label"]] for _, cells in table.rows}
         right = [_exists(self.find(name)) for name in names if not name.isascii()] or [
             class_of_word(label, word_languages()) is not None for label in labels if not label.isascii()
         ]
-        return sum(right) / len(right) if right else 1.0
+        return sum(right) / len(right) if right else 0.5
 
     @cached_property
     def _by_form(self) -> dict[str, list[str]]:

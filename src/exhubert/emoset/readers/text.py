@@ -29,6 +29,7 @@ _MARGINS = {
     **dict.fromkeys(("mac-roman", "cp437", "cp850", "cp852"), 0.9),
 }
 _NO_CHANCE = 4096  # a text of so many bytes isn't UTF-8 by chance
+_CONTROL = re.compile("[\x80-\x9f]")  # in no text that people write
 _SEPARATOR = re.compile(rb'[,;\t\r\n"]+')  # in no encoding a byte of another character
 
 
@@ -137,13 +138,17 @@ def _candidates(content: bytes, source: str | Path) -> Iterator[str]:
     margin = _MARGINS.get(names[0])
     if margin and shares.get("cp1252", 0) >= margin * shares.get(names[0], 0):
         names.insert(0, "cp1252")
+    last = []
     for name in names:
         try:
-            content.decode(name)
+            has_control_characters = _CONTROL.search(content.decode(name))
         except UnicodeDecodeError:
             continue
-        yield name
-    yield "latin-1"  # decodes everything
+        if has_control_characters:
+            last.append(name)
+        else:
+            yield name
+    yield from (*last, "latin-1")  # which decodes everything
 
 
 def _is_utf8(content: bytes) -> bool:
