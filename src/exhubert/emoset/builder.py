@@ -86,7 +86,7 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
             folders = find_corpora(root, None if config_name == "all" else config_name.split(",")).found
         else:
             folders = {config_name: Path(root)}
-        self.listings = dict(listings or list_corpora(folders, seed, scheme, encoding))
+        self.listings = dict(listings or list_corpora(folders, seed, scheme, encoding=encoding))
         # the cache key of `datasets` covers neither code nor files; the fingerprints cover both
         content = "".join(listing.fingerprint for listing in self.listings.values())
         kwargs.setdefault("hash", hashlib.sha256(content.encode()).hexdigest())

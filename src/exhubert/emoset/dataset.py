@@ -66,7 +66,7 @@ def build(
     for corpus in roots:
         if not _NAME.fullmatch(corpus):
             raise ValueError(f"{corpus!r} can't name a corpus; use letters, digits, _ and -.")
-    listings = list_corpora(roots, seed, scheme, encoding)
+    listings = list_corpora(roots, seed, scheme, encoding=encoding)
     builders = {
         corpus: EmoSetPlusPlus(
             config_name=corpus,

@@ -168,6 +168,7 @@ def list_corpora(
     roots: Mapping[str, str | Path],
     seed: int = 0,
     scheme: str | Path = "default",
+    *,
     encoding: str | Mapping[str, str] | None = None,
 ) -> dict[str, Listing]:
     """Lists corpora, see [`list_corpus`], and refuses a label scheme that names none of their labels.
