@@ -29,6 +29,7 @@ _MARGINS = {
     **dict.fromkeys(("mac-roman", "cp437", "cp850", "cp852"), 0.9),
 }
 _NO_CHANCE = 4096  # a text of so many bytes isn't UTF-8 by chance
+_SAMPLE = 1000  # lines
 _CONTROL = re.compile("[\x80-\x9f]")  # in no text that people write
 _SEPARATOR = re.compile(rb'[,;\t\r\n"]+')  # in no encoding a byte of another character
 
@@ -85,9 +86,10 @@ def decode_text(
     known = _MARKS.get(mark) or encoding or ("ascii" if content.isascii() and b"\0" not in content else None)
     if known:
         return _decode(content, source, check_encoding(known), errors)
+    sample = _sample(content)
     best, largest = "", -1.0
     for name in _candidates(content, source):
-        share = fit(content.decode(name, "replace")) if fit else 1.0
+        share = fit(sample.decode(name, "replace")) if fit else 1.0
         if share > largest:
             best, largest = name, share
         if share == 1 or (name == "utf-8" and _is_valid(content) and (share or len(content) > _NO_CHANCE)):
@@ -149,6 +151,14 @@ def _candidates(content: bytes, source: str | Path) -> Iterator[str]:
         else:
             yield name
     yield from (*last, "latin-1")  # which decodes everything
+
+
+def _sample(content: bytes) -> bytes:
+    """Returns the first lines, and as many of those beyond ASCII as tell encodings apart."""
+    lines = content.split(b"\n")
+    if len(lines) <= _SAMPLE:
+        return content
+    return b"\n".join([*lines[:10], *[line for line in lines[10:] if not line.isascii()][:_SAMPLE]])
 
 
 def _is_utf8(content: bytes) -> bool:
