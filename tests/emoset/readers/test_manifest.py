@@ -141,6 +141,19 @@ def test_json_comes_as_a_list_or_in_lines_with_a_byte_order_mark_and_windows_end
         assert (first.speaker, second.speaker, second.file.name) == ("1", None, "b.wav")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{\n "file": "a.wav",\n "label": "joy"\n}', "line 1: not a JSON object .* one object on each line"),
+        ('[{"file": "a.wav", "label": "joy"}, 3]', "row 2: expected a JSON object, found int"),
+        ('[{"file": "a.wav", "label": ""}]', "row 1: file and label must not be empty"),
+    ],
+)
+def test_broken_json_names_the_row(tmp_path, content, message):
+    with pytest.raises(ValueError, match=message):
+        records(tmp_path, content, "manifest.json")
+
+
 def spreadsheet(path, *sheets):
     book = openpyxl.Workbook()
     book.remove(book.active)

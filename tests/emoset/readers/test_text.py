@@ -53,6 +53,13 @@ def test_one_latin_word_among_ascii_rows_is_never_taken_for_chinese(word):
     assert max(decode_text(text.encode("cp1252"), "table.csv")) < "\u0400", "letters of no other script than Latin"
 
 
+@pytest.mark.parametrize(("encoding", "word"), [("cp1251", "привет"), ("koi8-r", "радость"), ("cp949", "분노")])
+def test_one_word_of_another_script_among_ascii_rows_is_not_taken_for_latin(encoding, word):
+    rows = [f"rec_{number:03d}.wav,joy,anna\n" for number in range(60)]
+    text = "file,label,speaker\n" + "".join([*rows, f"x.wav,{word},anna\n", *rows])
+    assert decode_text(text.encode(encoding), "table.csv") == text
+
+
 def test_the_encoding_that_is_guessed_is_said_with_an_example(caplog):
     decode_text("a.wav,Jürgen\n".encode("cp1252"), "table.csv")
     assert "table.csv is read as cp1252" in caplog.text and "'Jürgen'" in caplog.text and "--encoding" in caplog.text

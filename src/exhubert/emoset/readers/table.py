@@ -129,15 +129,19 @@ def _objects(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     where = str(path)
     try:
         if path.suffix.lower() == ".json" and text.lstrip().startswith("["):
-            for number, value in enumerate(json.loads(text), start=1):
-                yield f"{path}, row {number}", value
+            yield from ((f"{path}, row {number}", value) for number, value in enumerate(json.loads(text), start=1))
             return
         for number, line in enumerate(text.split("\n"), start=1):
             where = f"{path}, line {number}"
             if line.strip():
                 yield where, json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not a JSON object ({error.msg}).") from error
+        hint = (
+            " A table in .json is a list of objects, or one object on each line."
+            if path.suffix.lower() == ".json"
+            else ""
+        )
+        raise ValueError(f"{where}: not a JSON object ({error.msg}).{hint}") from error
 
 
 def _sheets(path: Path, is_header: Header) -> list[Table]:
