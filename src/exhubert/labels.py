@@ -1,24 +1,24 @@
 """Emotion labels of ExHuBERT: arousal, valence, and the six classes that combine them."""
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 AROUSALS = ("low", "high")
 VALENCES = ("negative", "neutral", "positive")
 # In logit order. configuration_exhubert.py repeats it, as it is saved with models without this file.
 SIX_CLASSES = tuple(f"{arousal}_{valence}" for arousal in AROUSALS for valence in VALENCES)
 
-# Default classes of emotion words, for corpora without their own mapping. The published source names one emotion for
-# each class (disgust, neutral, kind, anger, surprise, joy); the other words are our judgement.
-EMOTION_WORDS = {
-    "low_negative": "disgust sadness sad boredom bored contempt guilt shame tired hurt",
-    "low_neutral": "neutral indifference",
-    "low_positive": "kind kindness calm interest relief pleasure tenderness contentment",
-    "high_negative": "anger angry fear frustration panic despair nervous nervousness anxiety",
-    "high_neutral": "surprise surprised alertness",
-    "high_positive": "joy happiness happy excitement elation pride amusement pleasant_surprise",
-}
-_CLASS_OF_WORD = {word: name for name, words in EMOTION_WORDS.items() for word in words.split()}
+_WORDS = Path(__file__).parent / "emotion_words.yaml"
+# Letters that people type in place of others, and that Unicode doesn't decompose
+_SAME_LETTERS = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "ي": "ی", "ى": "ی", "ك": "ک", "ة": "ه"})  # noqa: RUF001
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+_ACCENTS = 10  # combining classes from here on are accents; below are marks that make another letter
 
 
 def class_name(arousal: str, valence: str) -> str:
@@ -44,14 +44,59 @@ def arousal_valence(name: str) -> tuple[str, str]:
     return arousal, valence
 
 
-def class_of_word(word: str) -> str | None:
-    """Class of an English emotion word or of a class name; None for unknown words.
+def class_of_word(word: str, languages: Sequence[str] = ()) -> str | None:
+    """Class of an emotion word or of a class name; None for unknown and ambiguous words.
+
+    Args:
+        word: The word in English or in one of the languages. Case and accents don't matter.
+        languages: BCP-47 tags or English names of languages whose words are known too. Their meaning takes precedence:
+            French `content` is happy.
 
     >>> class_of_word("Pleasant surprise")
     'high_positive'
+    >>> class_of_word("colere", ["fr-CA"])
+    'high_negative'
     """
-    key = word.strip().lower().replace(" ", "_").replace("-", "_")
-    return key if key in SIX_CLASSES else _CLASS_OF_WORD.get(key)
+    key = _key(word)
+    if key in SIX_CLASSES:
+        return key
+    words, tags = _classes_of_words()
+    primary = dict.fromkeys(re.split("[-_]", language.strip().lower())[0] for language in languages)
+    classes = {words[tags[tag]].get(key) for tag in primary if tag in tags} - {None}
+    return classes.pop() if len(classes) == 1 else None if classes else words["en"].get(key)
+
+
+def word_languages() -> list[str]:
+    """BCP-47 tags of the languages whose emotion words [`class_of_word`] knows."""
+    return list(_classes_of_words()[0])
+
+
+@cache
+def _classes_of_words() -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+    """Returns the class of each word by language, and the primary tag of each name of a language."""
+    content = yaml.safe_load(_WORDS.read_text(encoding="utf-8"))
+    class_of = {emotion: name for name, emotions in content["classes"].items() for emotion in emotions}
+    words: dict[str, dict[str, str]] = {}
+    for language, emotions in content["words"].items():
+        forms = ((form, class_of[emotion]) for emotion, text in emotions.items() for form in text.split())
+        words[language] = {key: name for form, name in forms for key in (_key(form), _key(_without_umlauts(form)))}
+    tags = {name: tag for tag, names in content["languages"].items() for name in (tag, *names.split())}
+    return words, tags
+
+
+def _key(word: str) -> str:
+    """A word without case, accents, spaces, hyphens and invisible characters."""
+    letters = unicodedata.normalize("NFKD", word.casefold())
+    kept = "".join(
+        letter
+        for letter in letters
+        if unicodedata.combining(letter) < _ACCENTS and unicodedata.category(letter) != "Cf"
+    )
+    return re.sub(r"[\s_-]+", "_", kept.translate(_SAME_LETTERS)).strip("_")
+
+
+def _without_umlauts(word: str) -> str:
+    return unicodedata.normalize("NFC", word.casefold()).translate(_UMLAUTS)
 
 
 def names_by_index(id2label: Mapping[Any, str]) -> list[str]:

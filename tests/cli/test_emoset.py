@@ -159,3 +159,41 @@ def test_a_root_of_archives_says_to_unpack_them(tmp_path, capsys):
         ):
             assert main(["emoset", *command, "--root", str(root)]) == 1
             assert message in capsys.readouterr().err
+
+
+def test_notices_about_a_manifest_are_printed_once_and_its_encoding_can_be_given(tmp_path, caplog, capsys):
+    root = tmp_path / "mine"
+    rows = ["path;emotion;speaker;lang;arousal"]
+    for index in range(6):
+        write_tone(root / f"{index}.wav", frequency=100.0 + 50 * index)
+        rows.append(f"{index}.wav;{('złość', 'radość')[index % 2]};Łukasz{index};pl;3,5")
+    (root / "manifest.csv").write_bytes("\n".join(rows).encode("cp1250"))
+    command = ["emoset", "build", "--corpus", f"mine={root}", "--output"]
+    for number, encoding in enumerate((["mine=cp1250"], ["latin-1", "--encoding", "mine=cp1250"])):
+        assert main([*command, str(tmp_path / f"out{number}"), "--encoding", *encoding]) == 0
+        assert [item.getMessage() for item in caplog.records if "arousal" in item.getMessage()] == [
+            f"{root / 'manifest.csv'}: these columns aren't used: arousal."
+        ]
+        caplog.clear()
+        rows = [row for part in load(tmp_path / f"out{number}").values() for row in part]
+        assert {row["speaker"] for row in rows} == {f"mine/Łukasz{index}" for index in range(6)}
+        assert {(row["raw_label"], row["arousal"], row["valence"]) for row in rows} == {
+            ("złość", "high", "negative"),
+            ("radość", "high", "positive"),
+        }
+    for encoding, message in (
+        ("cp1525", "no text encoding 'cp1525'; did you mean"),
+        ("ascii", "manifest.csv, line 2: byte 0xB3"),
+        ("theirs=cp1250", "An encoding is given for theirs, but the corpora are mine"),
+    ):
+        assert main([*command, str(tmp_path / "out"), "--encoding", encoding]) == 1
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scheme_with_a_typo_is_refused_before_anything_is_built(root, tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text("emodb: {W: low_neutral}\n")
+    command = ["emoset", "build", "--root", str(root), "--output", str(tmp_path / "out")]
+    assert main([*command, "--scheme", str(tmp_path / "mine.yaml")]) == 1
+    assert "no corpus 'emodb'" in (message := capsys.readouterr().err) and "Did you mean emo_db?" in message
+    assert not (tmp_path / "out").exists()

@@ -198,6 +198,20 @@ def test_meld_ids_repeat_across_partitions_and_sentiment_can_settle_surprise(tmp
     assert entry("meld").class_of("surprise", "negative") == "high_neutral"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+def test_meld_tables_are_read_in_any_encoding_and_named_if_they_are_broken(tmp_path, encoding):
+    touch(tmp_path, "train_splits/dia0_utt0.mp4")
+    table = tmp_path / "train_sent_emo.csv"
+    header = "Sr No.;Utterance;Speaker;Emotion;Sentiment;Dialogue_ID;Utterance_ID\n"
+    table.write_bytes(f"{header}1;A café;Chloé;joy;positive;0;0\n".encode(encoding))
+    (record,) = read("meld", tmp_path)
+    assert (record.speaker, record.text, record.raw_label) == ("Chloé", "A café", "joy")
+    assert record.file.is_file()
+    table.write_bytes(header.replace("Emotion", "Feeling").encode(encoding))
+    with pytest.raises(ValueError, match="expected the columns .*emotion.*; found Sr No., Utterance, Speaker, Feeling"):
+        list(read("meld", tmp_path))
+
+
 def test_the_original_shemo_has_its_transcripts_beside_the_recordings(tmp_path):
     touch(tmp_path, "female/F01A01.wav", "female/F01A02.wav")
     (tmp_path / "transcript/final text").mkdir(parents=True)
@@ -212,6 +226,17 @@ def test_modified_shemo_takes_labels_and_selection_from_its_annotation(tmp_path)
     (record,) = read("shemo", tmp_path)
     assert (record.raw_label, record.speaker, record.text) == ("anger", "F21", "سلام")
     assert entry("shemo").class_of("anger") == entry("shemo").class_of("A") == "high_negative"
+    (tmp_path / "modified_shemo.json").write_text("{")
+    with pytest.raises(ValueError, match="modified_shemo.json isn't valid JSON"):
+        list(read("shemo", tmp_path))
+
+
+def test_a_stray_byte_in_a_transcript_costs_a_letter_and_not_the_corpus(tmp_path, caplog):
+    touch(tmp_path, "0001/Angry/0001_000351.wav", "0001/Angry/0001_000352.wav", "0001/Angry/0001_000353.wav")
+    lines = "0001_000351\t打远一看。\t生气\n0001_000352\t打远一看。\t生气\n0001_000353\t".encode()
+    (tmp_path / "0001" / "0001.txt").write_bytes(lines + b"\xff!\t\n")
+    assert [record.text for record in read("esd", tmp_path)] == ["打远一看。", "打远一看。", "\ufffd!"]
+    assert "0001.txt, line 3: byte 0xFF" in caplog.text
 
 
 def test_smartkom_turns_take_the_state_that_overlaps_most_and_the_system_is_left_out(tmp_path):
@@ -253,7 +278,7 @@ def test_manifests_come_as_json_lines_and_as_emonets_three_tables(tmp_path):
     [
         (b'{"file": "a.wav"\n', "line 1: not a JSON object"),
         (b"[1]\n", "line 1: expected a JSON object, found list"),
-        (b'{"file": "a.wav", "label": "joy", "end": "NaN"}\n', "line 1: end is 'NaN', expected seconds"),
+        (b'{"file": "a.wav", "label": "joy", "end": "inf"}\n', "line 1: end is 'inf', expected seconds"),
         (b'{"file": "a.wav", "label": "joy", "start": -1}\n', "line 1: start is '-1', expected seconds"),
     ],
 )

@@ -128,6 +128,16 @@ def test_lists_of_paths_end_in_newlines_or_nul(model, recordings, tmp_path):
     assert len(read_annotations(tmp_path / "b")) == 3
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lists_of_paths_may_come_from_windows(model, recordings, tmp_path, encoding):
+    paths = [str(recordings / name) for name in NAMES if "\n" not in name and "\udcff" not in name]
+    paths.append(str(write_tone(tmp_path / "für.wav")))
+    (tmp_path / "lines").write_bytes("".join(f"{path}\r\n" for path in [*paths, ""]).encode(encoding))
+    command = ["--model", model, "--output", str(tmp_path / "out"), "--list", str(tmp_path / "lines")]
+    assert main(command) == 0
+    assert sorted(read_annotations(tmp_path / "out")["file"]) == sorted(paths)
+
+
 def test_other_settings_another_model_or_other_contents_are_refused(model, recordings, tmp_path, capsys):
     command = [str(recordings / "long.wav"), "--output", str(tmp_path / "out"), "--model"]
     assert main([*command, model, "--hop_s", "0.5"]) == 0

@@ -1,6 +1,7 @@
 """`exhubert annotate`: classifies many recordings on many devices and machines; a stopped run can be resumed."""
 
 import argparse
+import codecs
 import os
 import sys
 from collections import Counter
@@ -90,6 +91,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _listed(path: Path | None, null: bool) -> Iterator[str]:
-    if path:
-        names = path.read_bytes().split(b"\0" if null else b"\n")
-        yield from (os.fsdecode(name) for name in names if name)
+    """Yields the paths in a list: bytes, as on disk, unless Windows saved it as UTF-16; its lines may end in CR too."""
+    if path is None:
+        return
+    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            content = content.decode("utf-16").encode()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"--list {path} begins like UTF-16 but isn't ({error}); save it as UTF-8.") from error
+    for name in content.split(b"\0" if null else b"\n"):
+        path_bytes = name if null else name.removesuffix(b"\r")
+        if path_bytes.strip():
+            yield os.fsdecode(path_bytes)

@@ -3,10 +3,11 @@
 import argparse
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ..emoset.catalog import SCHEMES, catalog, entry
+from ..emoset.catalog import catalog, entry
+from ..emoset.scheme import SCHEMES
 from ..emoset.sources import ROOT_VARIABLE, find_corpora
 from ..records import BuildSummary
 
@@ -35,6 +36,13 @@ def add_command(top_commands) -> None:
     command.add_argument("--seed", type=int, default=0, help="seed of the partitions")
     command.add_argument("--num_proc", type=int, help="number of processes that decode")
     command.add_argument("--scheme", default="default", help=f"label map: {', '.join(SCHEMES)}, or your own YAML file")
+    command.add_argument(
+        "--encoding",
+        action="append",
+        default=[],
+        metavar="[CORPUS=]ENCODING",
+        help="encoding of manifests and annotation files, such as cp1252, or of those of one corpus; may be repeated",
+    )
     command.add_argument("--strict", action="store_true", help="fail if anything is set aside")
     command.set_defaults(run=_build)
 
@@ -116,6 +124,7 @@ def _build(options: argparse.Namespace) -> int:
     if not roots:
         raise ValueError(f"No corpus was recognised; unknown folders: {', '.join(map(str, unknown)) or 'none'}.")
     settings = {"seed": options.seed, "num_proc": options.num_proc, "scheme": options.scheme, "strict": options.strict}
+    settings["encoding"] = _encodings(options.encoding, roots)
     for facts in build(roots, options.output, **settings).values():
         parts = ", ".join(f"{part['utterances']} {name}" for name, part in facts.partitions.items())
         size = f"{facts.utterances} utterances, {facts.hours} h"
@@ -153,6 +162,14 @@ def _notes(facts: BuildSummary) -> Iterator[str]:
             yield f"{name} is empty"
         elif missing:
             yield f"{name} has no {', '.join(missing)}"
+
+
+def _encodings(options: Sequence[str], corpora: Iterable[str]) -> dict[str, str]:
+    """Returns the encoding of each corpus; one without a corpus's name is that of all others."""
+    pairs = [option.rpartition("=") for option in options]
+    named = {corpus: encoding for corpus, _, encoding in pairs if corpus}
+    general = [encoding for corpus, _, encoding in pairs if not corpus]
+    return dict.fromkeys(corpora if general else (), "".join(general[-1:])) | named
 
 
 def _stats(options: argparse.Namespace) -> int:

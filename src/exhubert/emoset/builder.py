@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from datasets.builder import Key
 
 from ..audio import AudioError, encode_flac, read_audio, resample, sound_frames
 from ..labels import SIX_CLASSES, arousal_valence
-from .listing import FEATURES, Listing, Utterance, list_corpus, rejection
+from .listing import FEATURES, Listing, Utterance, list_corpora, rejection
 from .partition import PARTITIONS
 from .sources import find_corpora
 from .writing import failures_raised
@@ -36,12 +36,14 @@ class EmoSetPlusPlusConfig(datasets.BuilderConfig):
         root: Folder of the one corpus, or the place of several.
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
+        encoding: Encoding of manifests and annotation files; None to find it out.
         rejected_dir: Folder for the lists of unusable recordings; None to write none.
     """
 
     root: str = ""
     seed: int = 0
     scheme: str = "default"
+    encoding: str | None = None
     rejected_dir: str | None = None
 
 
@@ -56,6 +58,8 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         root: Folder of the one corpus; for several, a place that `exhubert.emoset.sources.find_corpora` takes.
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
+        encoding: Encoding of manifests and annotation files; found out by default.
+        listings: The corpora as `exhubert.emoset.listing.list_corpora` lists them, if that is done already.
         **kwargs: Passed to `datasets.ArrowBasedBuilder`, such as `cache_dir`.
 
     Example:
@@ -69,18 +73,27 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
     BUILDER_CONFIG_CLASS = EmoSetPlusPlusConfig
 
     def __init__(
-        self, *args, config_name: str, root: str | Path, seed: int = 0, scheme: str | Path = "default", **kwargs
+        self,
+        *args,
+        config_name: str,
+        root: str | Path,
+        seed: int = 0,
+        scheme: str | Path = "default",
+        encoding: str | None = None,
+        listings: Mapping[str, Listing] | None = None,
+        **kwargs,
     ):
         if config_name == "all" or "," in config_name:
             folders = find_corpora(root, None if config_name == "all" else config_name.split(",")).found
         else:
             folders = {config_name: Path(root)}
-        self.listings = {name: list_corpus(name, folder, seed, scheme) for name, folder in folders.items()}
+        self.listings = dict(listings or list_corpora(folders, seed, scheme, encoding=encoding))
         # the cache key of `datasets` covers neither code nor files; the fingerprints cover both
         content = "".join(listing.fingerprint for listing in self.listings.values())
         kwargs.setdefault("hash", hashlib.sha256(content.encode()).hexdigest())
         kwargs.setdefault("dataset_name", "emoset_plus_plus")
-        super().__init__(*args, config_name=config_name, root=str(root), seed=seed, scheme=str(scheme), **kwargs)
+        settings = {"root": str(root), "seed": seed, "scheme": str(scheme), "encoding": encoding}
+        super().__init__(*args, config_name=config_name, **settings, **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
         entries = [listing.entry for listing in self.listings.values()]

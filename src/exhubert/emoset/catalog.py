@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 from ..labels import SIX_CLASSES, VALENCES, arousal_valence, class_name, class_of_word
+from .scheme import ALL_CORPORA, read_scheme
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if PyYAML has it
 _FOLDER = Path(__file__).parent / "catalog"
 KINDS = ("acted", "induced", "natural", "mixed", "synthetic", "unknown")
-SCHEMES = ("default", "alternative", "corpus_valence")
 
 
 class UnknownCorpusError(KeyError):
@@ -70,8 +70,8 @@ class CatalogEntry:
         layout: Pattern of its file paths.
         releases: Number of utterances in each release, if several circulate.
         uncertain: Fields whose value is from memory, not from a source.
-        labels: Raw label to class. Empty if the label set is unknown; English emotion words and class names are then
-            accepted.
+        labels: Raw label to class. Empty if the label set is unknown; class names and emotion words in English or the
+            language of the corpus are then accepted.
         notes: Oddities worth knowing.
         by_annotated_valence: Use the valence that the corpus annotates, if any, instead of the map's.
     """
@@ -97,13 +97,15 @@ class CatalogEntry:
     notes: list[str] = field(default_factory=list)
     by_annotated_valence: bool = False
 
-    def class_of(self, raw_label: str, annotated_valence: str | None = None) -> str | None:
+    def class_of(self, raw_label: str, annotated_valence: str | None = None, language: str | None = None) -> str | None:
         """Returns the class of a raw label, or None if it maps to no class and is dropped.
 
-        A corpus whose reader is `manifest` may also use English emotion words and class names.
+        A corpus whose reader is `manifest` may also use class names and emotion words, in English or in the language
+        of the utterance (or the corpus, by default).
         """
         if raw_label not in self.labels:
-            return class_of_word(raw_label) if self.reader == "manifest" else None
+            languages = [language] if language else self.languages
+            return class_of_word(raw_label, languages) if self.reader == "manifest" else None
         label = self.labels[raw_label]
         if self.by_annotated_valence and annotated_valence in VALENCES and label.arousal:
             return class_name(label.arousal, annotated_valence)
@@ -147,7 +149,8 @@ def with_scheme(facts: CatalogEntry, scheme: str | Path) -> CatalogEntry:
             names.
 
     Raises:
-        ValueError: The scheme or file doesn't exist, isn't such a map, or names an unknown class.
+        ValueError: The scheme or file doesn't exist, isn't such a map, or names an unknown class. Whether its corpora
+            and labels exist is checked by `exhubert.emoset.listing.list_corpora`.
     """
     if scheme == "default":
         return facts
@@ -156,15 +159,8 @@ def with_scheme(facts: CatalogEntry, scheme: str | Path) -> CatalogEntry:
     if scheme == "alternative":
         changes = {raw: label.alternative for raw, label in facts.labels.items() if label.alternative}
         return replace(facts, labels={**facts.labels, **_relabelled(facts, changes, "judgement")})
-    path = Path(scheme)
-    if not path.is_file():
-        raise ValueError(f"No label scheme {str(scheme)!r}: expected {', '.join(SCHEMES)}, or a YAML file.")
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    if not isinstance(content, dict) or not all(isinstance(labels, dict) for labels in content.values()):
-        raise ValueError(f"{path}: expected corpus ids, each with `raw label: class` lines.")
-    classes = {str(raw): name for corpus in ("*", facts.id) for raw, name in content.get(corpus, {}).items()}
-    if errors := sorted(f"{raw}: {name}" for raw, name in classes.items() if name not in (None, *SIX_CLASSES)):
-        raise ValueError(f"{path}: {', '.join(errors)}; a class is one of {', '.join(SIX_CLASSES)}, or null to drop.")
+    content = read_scheme(Path(scheme))
+    classes = content.get(ALL_CORPORA, {}) | content.get(facts.id, {})
     return replace(facts, labels={**facts.labels, **_relabelled(facts, classes, "user")})
 
 

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from ..labels import SIX_CLASSES
 from ..records import BuildSummary
 from .builder import EmoSetPlusPlus
-from .listing import FEATURES, Listing
+from .listing import FEATURES, Listing, list_corpora
 from .partition import PARTITIONS, check_leakage
 from .writing import room_required
 
@@ -35,6 +35,7 @@ def build(
     seed: int = 0,
     num_proc: int | None = None,
     scheme: str | Path = "default",
+    encoding: str | Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> dict[str, BuildSummary]:
     """Builds corpora into `output`, one folder each, and returns their summaries.
@@ -49,13 +50,15 @@ def build(
         seed: Seed of the partitions.
         num_proc: Number of processes that decode; one by default.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
+        encoding: Encoding of manifests and annotation files, or that of each corpus, by its id. Otherwise a file is
+            read as UTF-8, or in the encoding in which most of the recordings it names exist.
         strict: Raise an error if anything is set aside.
 
     Returns:
         The summary of each corpus, by its id; also stored in `output/summary.json`.
 
     Raises:
-        KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.listing.list_corpus`;
+        KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.listing.list_corpora`;
             none of its recordings is usable; or, with `strict`, one of them isn't.
         LeakageError: A speaker, or the same audio, is in two partitions.
         OSError: The disk is full, or the output can't be written.
@@ -65,12 +68,14 @@ def build(
     for corpus in roots:
         if not _NAME.fullmatch(corpus):
             raise ValueError(f"{corpus!r} can't name a corpus; use letters, digits, _ and -.")
+    listings = list_corpora(roots, seed, scheme, encoding=encoding)
     builders = {
         corpus: EmoSetPlusPlus(
             config_name=corpus,
             root=root,
             seed=seed,
             scheme=scheme,
+            listings={corpus: listings[corpus]},
             cache_dir=str(output / ".cache"),
             rejected_dir=str(output / f"{corpus}.incomplete"),
         )

@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -18,6 +18,7 @@ from .partition import FEW_SPEAKERS, check_leakage, partition
 from .readers import read
 from .readers.manifest import find_manifest
 from .record import Record
+from .scheme import ALL_CORPORA, SCHEMES, Scheme, check_corpora, check_labels, read_scheme
 from .speakers import people_of, speaker_key, unify_speakers
 
 _FORM = 1  # bump when unchanged recordings would yield different rows
@@ -118,7 +119,9 @@ def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
     return entry(corpus)
 
 
-def list_corpus(corpus: str, root: str | Path, seed: int = 0, scheme: str | Path = "default") -> Listing:
+def list_corpus(
+    corpus: str, root: str | Path, seed: int = 0, scheme: str | Path = "default", encoding: str | None = None
+) -> Listing:
     """Lists a corpus, maps its labels, sets duplicates aside and partitions it by speaker. Decodes no audio.
 
     Args:
@@ -126,22 +129,26 @@ def list_corpus(corpus: str, root: str | Path, seed: int = 0, scheme: str | Path
         root: Folder of the corpus.
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
+        encoding: Encoding of the manifest or annotation files; found out by default.
 
     Raises:
         KeyError: The catalog has no such corpus.
         FileNotFoundError: The folder is missing, or contains no file in the corpus's layout.
-        ValueError: No utterance has a label that maps to a class, or the scheme is invalid.
+        ValueError: No utterance has a label that maps to a class, or the manifest, encoding or scheme is invalid.
         LeakageError: A speaker, or the same recording, is in two partitions.
     """
     root = Path(root)
-    facts = with_scheme(corpus_entry(corpus, root), scheme)
-    records, merged, nobody = unify_speakers(list(read(corpus if corpus in catalog() else "manifest", root)))
-    classes = [facts.class_of(record.raw_label, record.valence) for record in records]
+    known = corpus_entry(corpus, root)
+    facts = with_scheme(known, scheme)
+    records, merged, nobody = unify_speakers(list(read(corpus if corpus in catalog() else "manifest", root, encoding)))
+    check_labels(Path(scheme), _own_scheme(scheme), known.id, [*known.labels, *(item.raw_label for item in records)])
+    classes = [facts.class_of(record.raw_label, record.valence, record.language) for record in records]
     dropped = Counter(record.raw_label for record, name in zip(records, classes, strict=True) if name is None)
     if len(records) == dropped.total():
         raise ValueError(
             f"{facts.name}: none of the labels {', '.join(sorted(dropped)[:20])} maps to a class. Use the class names "
-            f"({', '.join(SIX_CLASSES)}), English emotion words, or a label scheme of your own."
+            f"({', '.join(SIX_CLASSES)}), emotion words in English or in the language that the manifest names, or a "
+            "label scheme of your own."
         )
     pairs = [(record, name) for record, name in zip(records, classes, strict=True) if name is not None]
     own = bool(find_manifest(root))
@@ -199,6 +206,49 @@ def _check_people(
     shown = {name: f"{name}, also written {', '.join(more)}," if more else name for name, more in others.items()}
     keys = [shown[name] for name, _ in rows]
     check_leakage(keys, [part for _, part in rows], what, set(keys) if few else ())
+
+
+def list_corpora(
+    roots: Mapping[str, str | Path],
+    seed: int = 0,
+    scheme: str | Path = "default",
+    *,
+    encoding: str | Mapping[str, str] | None = None,
+) -> dict[str, Listing]:
+    """Lists corpora, see [`list_corpus`], and refuses a label scheme that names none of their labels.
+
+    Args:
+        roots: Folder of each corpus, by its id in the catalog; any other name for a folder with a manifest.
+        seed: Seed of the partition.
+        scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
+        encoding: Encoding of manifests and annotation files, or that of each corpus, by its id.
+
+    Raises:
+        KeyError, FileNotFoundError, LeakageError: See [`list_corpus`].
+        ValueError: Likewise, or the scheme names a corpus that is neither in the catalog nor in `roots`, or a label
+            that the corpus (for `*`: any corpus) doesn't have; or an encoding is given for another corpus.
+    """
+    encodings = encoding if isinstance(encoding, Mapping) else dict.fromkeys(roots, encoding)
+    if strangers := sorted(encodings.keys() - roots.keys()):
+        raise ValueError(f"An encoding is given for {', '.join(strangers)}, but the corpora are {', '.join(roots)}.")
+    own_scheme = _own_scheme(scheme)
+    check_corpora(Path(scheme), own_scheme, [*catalog(), *roots])
+    listings = {
+        corpus: list_corpus(corpus, root, seed, scheme, encodings.get(corpus)) for corpus, root in roots.items()
+    }
+    labels = [label for corpus, listing in listings.items() for label in _raw_labels(corpus, listing)]
+    check_labels(Path(scheme), own_scheme, ALL_CORPORA, labels)
+    return listings
+
+
+def _own_scheme(scheme: str | Path) -> Scheme:
+    return {} if scheme in SCHEMES else read_scheme(Path(scheme))
+
+
+def _raw_labels(corpus: str, listing: Listing) -> list[str]:
+    """Returns the raw labels on disk and in the catalog, without those that only a scheme names."""
+    used = [item.record.raw_label for item in listing.utterances] + [line["raw_label"] for line in listing.rejected]
+    return used + list(entry(corpus).labels if corpus in catalog() else ())
 
 
 def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[Utterance], list[dict[str, str]]]:

@@ -56,7 +56,8 @@ def _verify(corpus: str, folder: Path) -> Finding:
         remarks.append(f"{len(missing_files)} listed files are missing, such as {missing_files[0].name}")
     if missing := sorted(_emotions(facts) - {_emotion(facts, record.raw_label) for record in records}):
         remarks.append(f"no utterance of {', '.join(missing)}")
-    if surplus := Counter(record.raw_label for record in records if facts.class_of(record.raw_label) is None):
+    without_class = (item for item in records if facts.class_of(item.raw_label, language=item.language) is None)
+    if surplus := Counter(record.raw_label for record in without_class):
         remarks.append(f"labels without a class: {dict(surplus)}")
     speakers = len({record.speaker for record in records if record.speaker is not None})
     if isinstance(facts.speakers, int) and speakers and speakers != facts.speakers:

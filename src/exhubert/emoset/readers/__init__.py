@@ -18,10 +18,12 @@ from .by_annotation import (
 )
 from .by_name import LAYOUTS, read_by_name
 from .manifest import find_manifest, read_manifest
+from .text import check_encoding
 
 # Allowed values of `CatalogEntry.reader`.
 READERS = ("by_name", "emofilm", "esd", "fau_aibo", "iemocap", "manifest", "meld", "shemo", "smartkom")
-_ANNOTATED: dict[str, Callable[[Path], Iterator[Record]]] = {
+Reader = Callable[[Path, str | None], Iterator[Record]]
+_ANNOTATED: dict[str, Reader] = {
     "emofilm": read_emofilm,
     "esd": read_esd,
     "fau_aibo": read_fau_aibo,
@@ -33,28 +35,31 @@ _ANNOTATED: dict[str, Callable[[Path], Iterator[Record]]] = {
 }
 
 
-def reader_of(facts: CatalogEntry) -> Callable[[Path], Iterator[Record]]:
-    """Returns the function that lists the utterances of a corpus in its folder."""
+def reader_of(facts: CatalogEntry) -> Reader:
+    """Returns the function that lists the utterances of a corpus, from its folder and the encoding of its files."""
     return partial(read_by_name, facts.id) if facts.reader == "by_name" else _ANNOTATED[facts.reader]
 
 
-def read(corpus: str, root: str | PathLike[str]) -> Iterator[Record]:
+def read(corpus: str, root: str | PathLike[str], encoding: str | None = None) -> Iterator[Record]:
     """Lists the utterances of a corpus on disk, in a stable order, without reading audio.
 
     Args:
         corpus: Id in the catalog, or `manifest` for your own corpus. If the folder has a manifest, it takes precedence
             over the corpus's layout.
         root: Folder of the corpus.
+        encoding: Encoding of its manifest or annotation files; found out by default.
 
     Raises:
         KeyError: The catalog has no such corpus.
         FileNotFoundError: The folder is missing, or contains no file in the corpus's layout.
-        ValueError: A manifest is invalid.
+        ValueError: A manifest or an annotation file is invalid, or there is no such encoding.
     """
     facts, root = entry(corpus), Path(root)
+    if encoding:
+        check_encoding(encoding)
     if not root.is_dir():
         raise FileNotFoundError(f"{facts.name}: there is no folder {root}.")
-    results = read_manifest(root) if find_manifest(root) else reader_of(facts)(root)
+    results = read_manifest(root, encoding) if find_manifest(root) else reader_of(facts)(root, encoding)
     records = sorted(results, key=lambda record: (record.file, record.start or 0.0))
     if not records:
         raise FileNotFoundError(f"{facts.name}: nothing in {root} has the layout {facts.layout!r}; check the folder.")
@@ -66,7 +71,7 @@ def recognise(folder: Path) -> str | None:
     counts = {}
     for corpus, facts in catalog().items():
         if facts.has_own_layout:
-            counts[corpus] = sum(1 for _ in reader_of(facts)(folder))
+            counts[corpus] = sum(1 for _ in reader_of(facts)(folder, None))
     best = max(counts.values())
     names = [corpus for corpus, count in counts.items() if count == best]
     return names[0] if best and len(names) == 1 else None

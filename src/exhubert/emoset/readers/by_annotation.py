@@ -1,9 +1,8 @@
 """Readers for corpora whose labels are in annotation files beside the recordings."""
 
-import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ from typing import Any
 from ...search import files_in
 from ..record import Record
 from .by_name import files, read_by_name
-from .text import decode_text
+from .columns import UNKNOWN
+from .table import read_tables
+from .text import read_text
 
 _EMOFILM_SHEET = "f_m_corpus_it_es_en_legend"
 _AIBO_LABELS = ("chunk_labels_5cl_corpus.txt", "chunk_labels_2cl_corpus.txt")
@@ -26,7 +27,7 @@ _SHEMO_NAME = re.compile(r"(?P<speaker>(?P<gender>[FM])\d\d)(?P<label>[AFHNSW])(
 _SMARTKOM_RATE = 16_000  # times in Partitur files count samples at this rate
 
 
-def read_fau_aibo(root: Path) -> Iterator[Record]:
+def read_fau_aibo(root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads FAU Aibo: chunk labels in five classes, or in two if there are no others.
 
     A line is `Mont_01_000_00 N 0.86`. The official partition of the Interspeech 2009 challenge is by school: Ohm
@@ -36,7 +37,7 @@ def read_fau_aibo(root: Path) -> Iterator[Record]:
     if labels is None:
         return
     recordings = {path.stem: path for path in files(root, (".wav",))}
-    for line in _lines(labels):
+    for line in _lines(labels, encoding):
         chunk, label, *_ = [*line.split(), "", ""]
         school, _, rest = chunk.partition("_")
         if not label or school not in ("Ohm", "Mont"):
@@ -49,7 +50,7 @@ def read_fau_aibo(root: Path) -> Iterator[Record]:
         )
 
 
-def read_iemocap(root: Path) -> Iterator[Record]:
+def read_iemocap(root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads IEMOCAP: `Session1/dialog/EmoEvaluation/Ses01F_impro01.txt` labels `Session1/sentences/wav/.../*.wav`.
 
     The letter before the turn's number is the speaker: the man of session 1 says Ses01F_impro01_M011, despite the F in
@@ -60,8 +61,8 @@ def read_iemocap(root: Path) -> Iterator[Record]:
         transcript = session / "dialog" / "transcriptions" / path.name
         texts = {}
         if transcript.is_file():
-            texts = {m["turn"]: m["text"] for line in _lines(transcript) if (m := _IEMOCAP_TEXT.match(line))}
-        for line in _lines(path):
+            texts = {m["turn"]: m["text"] for line in _lines(transcript, encoding) if (m := _IEMOCAP_TEXT.match(line))}
+        for line in _lines(path, encoding):
             match = _IEMOCAP_TURN.match(line)
             if match is None:
                 continue
@@ -78,7 +79,7 @@ def read_iemocap(root: Path) -> Iterator[Record]:
             )
 
 
-def read_meld(root: Path) -> Iterator[Record]:
+def read_meld(root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads MELD: one table for each partition; dialogue and utterance numbers start again in each.
 
     Records keep the official partition although main characters are in all parts of it; the builder replaces it. The
@@ -89,21 +90,20 @@ def read_meld(root: Path) -> Iterator[Record]:
         if path is None:
             continue
         clips = {clip.stem: clip for clip in files(root, (".mp4", ".wav", ".flac")) if folder in clip.parent.parts}
-        with path.open(encoding="utf-8", newline="") as stream:
-            for row in csv.DictReader(stream):
-                name = f"dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
-                yield Record(
-                    file=clips.get(name, root / folder / f"{name}.mp4"),
-                    raw_label=row["Emotion"],
-                    speaker=row["Speaker"] or None,
-                    text=row.get("Utterance"),
-                    partition=partition,
-                    dialogue=f"{partition} {row['Dialogue_ID']}",
-                    valence=row.get("Sentiment"),
-                )
+        for row in _rows(path, ("dialogue_id", "utterance_id", "speaker", "emotion"), encoding):
+            name = f"dia{row['dialogue_id']}_utt{row['utterance_id']}"
+            yield Record(
+                file=clips.get(name, root / folder / f"{name}.mp4"),
+                raw_label=row["emotion"],
+                speaker=row["speaker"] or None,
+                text=row.get("utterance"),
+                partition=partition,
+                dialogue=f"{partition} {row['dialogue_id']}",
+                valence=row.get("sentiment"),
+            )
 
 
-def read_shemo(root: Path) -> Iterator[Record]:
+def read_shemo(root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads ShEMO: `female/F01A01.wav`; F is female as the first letter and fear as the fourth.
 
     If the modified release's `modified_shemo.json` exists, its labels, transcripts and selection of files are used.
@@ -113,7 +113,7 @@ def read_shemo(root: Path) -> Iterator[Record]:
     annotation = next(files_in(root, "modified_shemo*.json"), None)
     modified: dict[str, Any] | None = None
     if annotation is not None:
-        content = json.loads(annotation.read_text(encoding="utf-8"))
+        content = _json(annotation, encoding)
         modified = {Path(name).stem.upper(): facts for name, facts in content.items()}
     for path in files(root, (".wav",)):
         match = _SHEMO_NAME.fullmatch(path.name)
@@ -121,7 +121,7 @@ def read_shemo(root: Path) -> Iterator[Record]:
             continue
         name = path.stem.upper()
         facts = modified[name] if modified is not None else {}
-        text = decode_text(texts[name].read_bytes()).strip() if name in texts else None
+        text = "\n".join(_lines(texts[name], encoding)).strip() if name in texts else None
         yield Record(
             file=path,
             raw_label=facts.get("emotion") or match["label"].upper(),
@@ -132,7 +132,7 @@ def read_shemo(root: Path) -> Iterator[Record]:
         )
 
 
-def read_smartkom(root: Path) -> Iterator[Record]:
+def read_smartkom(root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads SmartKom: turns (TRN) of a session's `.par` file, each with the user state (USH) that overlaps it most.
 
     A session is one long recording, `w001_pk/w001_pkd.wav`; `w001_pk_AAA.par` annotates the user AAA and
@@ -145,7 +145,7 @@ def read_smartkom(root: Path) -> Iterator[Record]:
             continue
         recording = next((file for file in recordings if file.stem.endswith("d")), recordings[0])
         states, turns, words = [], [], {}
-        for line in _lines(path):
+        for line in _lines(path, encoding):
             tier, _, rest = line.partition(":")
             cells = rest.split()
             if tier == "USH" and len(cells) >= 3:
@@ -172,24 +172,24 @@ def read_smartkom(root: Path) -> Iterator[Record]:
                 )
 
 
-def read_esd(root: Path) -> Iterator[Record]:
+def read_esd(root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads ESD in both layouts, with and without partition folders, and its transcripts if they exist."""
     texts: dict[Path, dict[str, str]] = {}
     for record in read_by_name("esd", root):
         folder = next(parent for parent in record.file.parents if parent.name == record.speaker)
         if folder not in texts:
-            texts[folder] = _esd_transcript(folder / f"{record.speaker}.txt")
+            texts[folder] = _esd_transcript(folder / f"{record.speaker}.txt", encoding)
         yield replace(record, text=texts[folder].get(record.file.stem))
 
 
-def _esd_transcript(path: Path) -> dict[str, str]:
+def _esd_transcript(path: Path, encoding: str | None) -> dict[str, str]:
     if not path.is_file():
         return {}
-    lines = (line.split("\t") for line in decode_text(path.read_bytes()).splitlines())
+    lines = (line.split("\t") for line in _lines(path, encoding))
     return {cells[0].strip(): cells[1].strip() for cells in lines if len(cells) >= 2}
 
 
-def read_emofilm(root: Path) -> Iterator[Record]:
+def read_emofilm(root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads EmoFilm, with the actor as speaker if the legend (`.xlsx`, or saved as `.csv`) names one.
 
     Without the legend, or if it says `???`, the speaker is unknown. The clip's number keeps the dubbings of one scene
@@ -198,37 +198,37 @@ def read_emofilm(root: Path) -> Iterator[Record]:
     Raises:
         ValueError: The legend is a spreadsheet and openpyxl isn't installed, or a column is missing.
     """
-    actors = _emofilm_actors(root)
+    legend = next((path for suffix in (".xlsx", ".csv") for path in files_in(root, _EMOFILM_SHEET + suffix)), None)
+    actors = {}
+    for row in _rows(legend, ("file", "speaker"), encoding) if legend else ():
+        name = " ".join(row["speaker"].split())
+        if name.strip("?") and name not in UNKNOWN:
+            actors[Path(row["file"]).stem] = name
     for record in read_by_name("emofilm", root):
         yield replace(record, speaker=actors.get(record.file.stem.removesuffix("_16k")))
 
 
-def _emofilm_actors(root: Path) -> dict[str, str]:
-    import pandas as pd
+def _rows(path: Path, columns: tuple[str, ...], encoding: str | None) -> Iterator[dict[str, str]]:
+    """Yields the rows of a table that must have certain columns, with the names of all columns in lower case."""
 
-    path = next((path for suffix in (".xlsx", ".csv") for path in files_in(root, _EMOFILM_SHEET + suffix)), None)
-    if path is None:
-        return {}
-    if path.suffix == ".csv":
-        sheets = [pd.read_csv(path, dtype=str)]
-    else:
-        try:
-            sheets = list(pd.read_excel(path, sheet_name=None, dtype=str).values())
-        except ImportError as error:
-            raise ValueError(
-                f"{path}: reading the speakers needs openpyxl: pip install 'exhubert[corpora]', or save it as csv."
-            ) from error
-    result = {}
-    for sheet in sheets:
-        sheet.columns = [str(column).strip().lower() for column in sheet.columns]
-        if not {"file", "speaker"} <= set(sheet.columns):
-            raise ValueError(f"{path}: expected the columns file and speaker, found {', '.join(sheet.columns)}.")
-        for file, speaker in zip(sheet["file"], sheet["speaker"], strict=True):
-            name = "" if pd.isna(speaker) else " ".join(str(speaker).split())
-            if name.strip("?") and not pd.isna(file):
-                result[Path(str(file).strip()).stem] = name
-    return result
+    def missing(names: Iterable[str]) -> list[str]:
+        return sorted(set(columns) - {name.lower() for name in names})
+
+    for table in read_tables(path, lambda names: not missing(names), encoding):
+        if missing(table.columns):
+            expected, found = ", ".join(columns), ", ".join(table.columns)
+            raise ValueError(f"{table.source}: expected the columns {expected}; found {found or 'none'}.")
+        for _, cells in table.rows:
+            yield dict(zip((name.lower() for name in table.columns), cells, strict=True))
 
 
-def _lines(path: Path) -> list[str]:
-    return decode_text(path.read_bytes()).splitlines()
+def _json(path: Path, encoding: str | None) -> Any:
+    try:
+        return json.loads(read_text(path, encoding))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} isn't valid JSON ({error}); it may have been cut off or edited.") from error
+
+
+def _lines(path: Path, encoding: str | None) -> list[str]:
+    # a stray byte in a transcript or comment is no reason to refuse the corpus
+    return read_text(path, encoding, errors="replace").splitlines()

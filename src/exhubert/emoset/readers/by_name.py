@@ -10,7 +10,7 @@ from ...search import files_in
 from ..record import Record
 
 Fields = dict[str, Any]
-_GENDERS = {"f": "female", "m": "male", "c": "child", "female": "female", "male": "male"}
+GENDERS = {"f": "female", "m": "male", "c": "child", "female": "female", "male": "male"}
 _RECORD_FIELDS = set(Record.__dataclass_fields__)
 
 
@@ -154,7 +154,7 @@ LAYOUTS = {
 }
 
 
-def read_by_name(corpus: str, root: Path) -> Iterator[Record]:
+def read_by_name(corpus: str, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Lists the files below `root` whose path matches the corpus's pattern, and skips all others.
 
     Copies of TESS that contain the whole set twice yield each utterance twice; `exhubert.emoset.listing.list_corpus`
@@ -170,7 +170,7 @@ def read_by_name(corpus: str, root: Path) -> Iterator[Record]:
         if fields is None:
             continue
         if fields.get("gender"):
-            fields["gender"] = _GENDERS[fields["gender"].lower()]
+            fields["gender"] = GENDERS[fields["gender"].lower()]
         yield Record(file=path, **{name: value for name, value in fields.items() if name in _RECORD_FIELDS})
 
 

@@ -1,112 +1,135 @@
 """Reader for your own corpora: a manifest is a table of recordings with their labels and speakers."""
 
-import csv
-import io
-import json
+import logging
 import math
+import os
 import re
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ...labels import VALENCES, class_of_word, word_languages
 from ..record import Record
-from .text import decode_text
+from .by_name import GENDERS
+from .columns import TEXTS, columns_of, is_header, is_number, unused_columns, values_of
+from .table import Table, read_tables
 
-PARTITIONS = {"train": "train", "validation": "validation", "val": "validation", "dev": "validation", "test": "test"}
-_NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl")
-_EMONET = {"train.csv": "train", "val.csv": "validation", "test.csv": "test"}
+logger = logging.getLogger(__name__)
+
 _CHANNELS = {"left": "0", "l": "0", "right": "1", "r": "1"}
-_TEXTS = ("gender", "language", "text", "session", "dialogue", "intensity", "take", "valence", "group")
+# Words for partitions, without `eval`: it means validation beside a test partition, and test beside a validation one.
+PARTITIONS = {
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("validation", "validate", "valid", "val", "dev", "devel", "development"), "validation"),
+    **dict.fromkeys(("test", "testing", "tst"), "test"),
+}
+_EVALUATION = ("eval", "evaluation")
+_NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl", "manifest.xlsx", "manifest.json", "manifest.txt")
+_EMONET = ("train", "val", "test")
 
 
 def find_manifest(root: Path) -> dict[Path, str | None]:
     """Returns the manifest tables of a folder, each with the partition it stands for; empty if there are none."""
+    files = _files_by_lower_name(root)
     for name in _NAMES:
-        if (root / name).is_file():
-            return {root / name: None}
-    tables = {root / name: partition for name, partition in _EMONET.items() if (root / name).is_file()}
+        path = files.get(name)
+        if path and (path.suffix.lower() not in (".json", ".txt") or _is_manifest(path)):
+            return {path: None}
+    tables = {files[f"{name}.csv"]: PARTITIONS[name] for name in _EMONET if f"{name}.csv" in files}
     return {table: partition for table, partition in tables.items() if _is_manifest(table)}
 
 
+def _files_by_lower_name(root: Path) -> dict[str, Path]:
+    tables = {*_NAMES, *(f"{name}.csv" for name in _EMONET)}
+    paths = sorted(root.iterdir()) if root.is_dir() else []
+    return {path.name.lower(): path for path in paths if path.name.lower() in tables and path.is_file()}
+
+
 def _is_manifest(table: Path) -> bool:
-    """Whether a table with a common name, such as train.csv, has the columns `file` and `label`."""
+    """Whether a table with a common name, such as train.csv, has columns for the recording and its label."""
     with table.open("rb") as stream:
-        header = decode_text(stream.read(4096)).partition("\n")[0]
-    return {"file", "label"} <= {cell.strip(' "\r\ufeff') for cell in re.split("[,;]", header)}
+        # names of columns are ASCII, so that NUL bytes, quotes and a byte order mark are all that encodings add
+        start = stream.read(4096).replace(b"\0", b"").decode("latin-1")
+    if table.suffix.lower() == ".json":
+        return is_header(re.findall(r'"([^"]+)"\s*:', start))
+    return is_header(re.split(r"[,;\t|]", start.lstrip().partition("\n")[0]))
 
 
-def read_manifest(root: Path) -> Iterator[Record]:
-    """Reads `manifest.csv`, `.tsv` or `.jsonl` with the columns `file,label[,speaker,start,end,partition,...]`.
+def read_manifest(root: Path, encoding: str | None = None) -> Iterator[Record]:
+    """Reads `manifest.csv`, `.tsv`, `.txt`, `.jsonl`, `.json` or `.xlsx` with the columns `file,label[,speaker,...]`.
 
-    `file` is relative to the manifest; `start` and `end` are seconds; `channel` is counted from 0, or is `left` or
-    `right`; the other columns are those of `Record`. Empty
-    cells mean unknown. Without a manifest, EmoNet's `train.csv`, `val.csv` and `test.csv` (`file,label`) are read.
+    Columns may have other common names in any case, such as `path` and `emotion`; columns that aren't used are logged.
+    `file` is relative to the manifest; `start`, `end` and `duration` are seconds; `channel` is counted from 0, or is
+    `left` or `right`; the other columns are those of `Record`. Empty cells mean unknown. Without a manifest, EmoNet's
+    `train.csv`, `val.csv` and `test.csv` are read.
+
+    Args:
+        root: Folder with the manifest.
+        encoding: Encoding of the manifest. By default UTF-8, or the encoding in which most of the files exist.
 
     Raises:
         FileNotFoundError: The folder has no manifest.
-        ValueError: A column is missing, or a cell is invalid; the message names the line.
+        ValueError: A column is missing or ambiguous, or a cell is invalid; the message names the line.
     """
-    tables = find_manifest(root)
-    if not tables:
+    paths = find_manifest(root)
+    if not paths:
         raise FileNotFoundError(
-            f"{root} holds no manifest: expected {', '.join(_NAMES)}, or EmoNet's {', '.join(_EMONET)}, with columns "
-            "file,label and, if known, speaker."
+            f"{root} holds no manifest: expected {', '.join(_NAMES)}, or EmoNet's "
+            f"{', '.join(f'{name}.csv' for name in _EMONET)}, with columns file,label and, if known, speaker."
         )
-    for table, partition in tables.items():
-        yield from _read_table(root, table, partition)
+    others = [path.name for name, path in _files_by_lower_name(root).items() if name in _NAMES and path not in paths]
+    if others:
+        logger.warning(
+            f"{root} holds several manifests; {', '.join(p.name for p in paths)} is read, {', '.join(others)} not."
+        )
+    recordings = _Recordings(root)
+    rows: list[tuple[str, dict[str, str]]] = []
+    unused: dict[str, None] = {}
+    for path, partition in paths.items():
+        for table in read_tables(path, is_header, encoding, recordings.fit):
+            columns = columns_of(table)
+            unused |= dict.fromkeys(unused_columns(table, columns))
+            given = {"partition": partition} if partition else {}
+            rows += [(where, given | values_of(cells, columns)) for where, cells in table.rows]
+    if unused:
+        logger.warning(f"{', '.join(map(str, paths))}: these columns aren't used: {', '.join(unused)}.")
+    partitions = PARTITIONS | _evaluation(cells.get("partition", "").lower() for _, cells in rows)
+    for where, cells in rows:
+        yield _record(recordings, cells, partitions, where)
 
 
-def _read_table(root: Path, path: Path, partition: str | None) -> Iterator[Record]:
-    rows = _json_lines(path) if path.suffix == ".jsonl" else _table(path)
-    for number, row in rows:
-        yield _record(root, row, partition, f"{path}, line {number}")
+def _evaluation(words: Iterable[str]) -> dict[str, str]:
+    """Returns what `eval` means beside the other words for partitions; empty if nothing tells."""
+    others = {PARTITIONS.get(word) for word in words}
+    rest = {"validation", "test"} - others
+    return dict.fromkeys(_EVALUATION, rest.pop()) if len(rest) == 1 else {}
 
 
-def _table(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with io.StringIO(decode_text(path.read_bytes()), newline="") as stream:
-        header = stream.readline()
-        stream.seek(0)
-        delimiter = "\t" if path.suffix == ".tsv" else ";" if ";" in header and "," not in header else ","
-        rows = csv.DictReader(stream, delimiter=delimiter)
-        columns = rows.fieldnames = [name.strip() for name in rows.fieldnames or []]
-        if missing := [column for column in ("file", "label") if column not in columns]:
-            raise ValueError(
-                f"{path}: the column {' and '.join(missing)} is missing; found {', '.join(columns) or 'no header'}. "
-                "Expected file,label,speaker and, if known, start,end,partition,gender,language,text."
-            )
-        for row in rows:
-            yield rows.line_num, row
-
-
-def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(decode_text(path.read_bytes()).split("\n"), start=1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number}: not a JSON object ({error.msg}).") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}.")
-            yield number, row
-
-
-def _record(root: Path, row: Mapping[str, Any], partition: str | None, where: str) -> Record:
-    cells = {key: str(value).strip() for key, value in row.items() if isinstance(key, str) and value is not None}
-    cells = {key: value for key, value in cells.items() if value}
+def _record(recordings: "_Recordings", cells: Mapping[str, str], partitions: Mapping[str, str], where: str) -> Record:
     if "file" not in cells or "label" not in cells:
         raise ValueError(f"{where}: file and label must not be empty.")
-    partition = cells.get("partition") or partition
-    if partition and partition.lower() not in PARTITIONS:
-        raise ValueError(f"{where}: partition is {partition!r}, expected train, validation or test, or nothing.")
-    texts: dict[str, Any] = {name: cells.get(name) for name in _TEXTS}
+    partition = cells.get("partition")
+    if partition and partition.lower() not in partitions:
+        doubt = " (here it may mean validation or test)" if partition.lower() in _EVALUATION else ""
+        raise ValueError(f"{where}: partition is {partition!r}{doubt}, expected train, validation or test, or nothing.")
+    start = _seconds(cells.get("start"), "start", where)
+    end = _seconds(cells.get("end"), "end", where)
+    duration = _seconds(cells.get("duration"), "duration", where)
+    if start is not None and duration is not None:
+        end = start + duration
+    texts: dict[str, Any] = {name: cells.get(name) for name in TEXTS}
+    for name, words in (("gender", GENDERS), ("valence", dict(zip(VALENCES, VALENCES, strict=True)))):
+        texts[name] = words.get((texts[name] or "").lower(), texts[name])
     return Record(
-        file=root / cells["file"],
+        file=recordings.find(cells["file"]),
         raw_label=cells["label"],
         speaker=cells.get("speaker"),
-        start=_seconds(cells.get("start"), "start", where),
-        end=_seconds(cells.get("end"), "end", where),
+        start=start,
+        end=end,
         channel=_channel(cells.get("channel"), where),
-        partition=PARTITIONS[partition.lower()] if partition else None,
+        partition=partitions[partition.lower()] if partition else None,
         **texts,
     )
 
@@ -124,10 +147,58 @@ def _channel(cell: str | None, where: str) -> int | None:
 def _seconds(cell: str | None, column: str, where: str) -> float | None:
     if cell is None:
         return None
-    try:
-        seconds = float(cell)
-    except ValueError:
-        seconds = math.nan
+    seconds = float(cell.replace(",", ".", 1)) if is_number(cell.replace(",", ".", 1)) else math.nan
     if not math.isfinite(seconds) or seconds < 0:
         raise ValueError(f"{where}: {column} is {cell!r}, expected seconds such as 1.25.")
     return seconds
+
+
+class _Recordings:
+    """Finds the recordings that a manifest names, also if their names are written in another way on disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def find(self, name: str) -> Path:
+        """Returns the file of a name; the name itself below the root if there is no such file.
+
+        The name may have backslashes, another Unicode form (macOS decomposes accents), or another case if only one
+        file has it.
+        """
+        if _exists(path := self.root / name):
+            return path
+        name = name.replace("\\", "/")
+        similar = self._by_form.get(_form(name).casefold(), [])
+        same = [path for path in similar if _form(path) == _form(name)]
+        return self.root / (same[0] if same else similar[0] if len(similar) == 1 else name)
+
+    def fit(self, table: Table) -> float:
+        """Share of the names beyond ASCII that files have, or else of the labels that are known words; else a half."""
+        columns = columns_of(table)
+        names = {cells[columns["file"]] for _, cells in table.rows}
+        labels = {cells[columns["label"]] for _, cells in table.rows}
+        right = [_exists(self.find(name)) for name in names if not name.isascii()] or [
+            class_of_word(label, word_languages()) is not None for label in labels if not label.isascii()
+        ]
+        return sum(right) / len(right) if right else 0.5
+
+    @cached_property
+    def _by_form(self) -> dict[str, list[str]]:
+        """Paths of all files relative to the root, by their normal form."""
+        result: dict[str, list[str]] = {}
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                path = Path(folder, name).relative_to(self.root).as_posix()
+                result.setdefault(_form(path).casefold(), []).append(path)
+        return result
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long for a name, or with a NUL
+        return False
+
+
+def _form(path: str) -> str:
+    return unicodedata.normalize("NFC", os.path.normpath(path))

@@ -1,0 +1,30 @@
+"""The names of columns that the README promises are understood."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from exhubert.emoset.readers.columns import columns_of
+from exhubert.emoset.readers.table import Table
+
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+LINES = re.findall(
+    r"^\| (`\w+`.*?) \| (`\w+`.*?) \|.*\|$", README.partition("| column |")[2].partition("\n\n")[0], re.M
+)
+
+
+@pytest.mark.parametrize(("columns", "others"), LINES)
+def test_the_table_of_the_readme_is_true(columns, others):
+    names = re.findall(r"`(\w+)`", columns)
+    groups = [re.findall(r"`(\w+)`", re.sub(r"\(.*\)", "", part)) for part in others.split(";")]
+    groups = [[name for name in group if name != "offset"] for group in groups]
+    for column, aliases in zip(names, [group for group in groups if group], strict=False):
+        for alias in (column, *aliases):
+            header = [alias, *(name for name in ("file", "label") if name != column)]
+            table = Table("table.csv", header, [("line 2", ["x"] * len(header))])
+            assert columns_of(table)[column] == 0, alias
+
+
+def test_the_readme_has_such_a_table():
+    assert len(LINES) == 8
