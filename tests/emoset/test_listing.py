@@ -77,7 +77,7 @@ def test_spellings_of_one_speaker_are_one_speaker_and_said_once(tmp_path, capsys
     assert main(["emoset", "build", "--corpus", f"own={root}", "--output", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "spellings taken for one speaker: 01 (also 1, 1.0); Ben (also ben); Cleo (also cleo.)" in printed
-    assert "taken for no person's name: NA (1), unknown (1)" in printed
+    assert "taken for no person's name: unknown (1)" in printed
     assert "NOT speaker-independent: 2 utterances without a speaker's name" in printed
     rows = [row for part in load(tmp_path / "out").values() for row in part]
     assert {row["speaker"] for row in rows} == {"own/Ben", "own/01", "own/Cleo", "own/dan", "own/eve", None}

@@ -27,4 +27,4 @@ def test_the_table_of_the_readme_is_true(columns, others):
 
 
 def test_the_readme_has_such_a_table():
-    assert len(LINES) == 8
+    assert len(LINES) == 9
