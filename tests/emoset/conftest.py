@@ -22,3 +22,9 @@ def manifest(root, lines):
     root.mkdir(parents=True, exist_ok=True)
     (root / "manifest.csv").write_text("\n".join(lines) + "\n")
     return root
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()

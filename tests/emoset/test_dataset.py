@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import pytest
+import soundfile
 
 from exhubert import SIX_CLASSES
 from exhubert.emoset import build, load
+from exhubert.emoset.listing import list_corpus
 from exhubert.emoset.partition import LeakageError
 
 from ..conftest import write_tone
@@ -71,3 +73,95 @@ def test_filters_by_corpus_and_language_and_names_what_is_missing(emo_db, tmp_pa
         load(out, languages=["fr"])
     with pytest.raises(FileNotFoundError, match="holds emo_db, but not urdu"):
         load(out, corpora=["urdu"])
+
+
+def twin(emo_db, tmp_path, partition):
+    """A manifest over copies of EMO-DB's files, with a partition for each speaker."""
+    root = tmp_path / "mine"
+    shutil.copytree(emo_db / "wav", root)
+    lines = [f"{path.name},joy,{path.name[:2]},{partition[path.name[:2]]}" for path in sorted(root.glob("*.wav"))]
+    return manifest(root, ["file,label,speaker,partition", *lines])
+
+
+def partitions_of(emo_db):
+    return {item.record.speaker: item.partition for item in list_corpus("emo_db", emo_db).utterances}
+
+
+def forbid_decoding(monkeypatch):
+    def fail(*_):
+        pytest.fail("audio was decoded before corpora were compared")
+
+    monkeypatch.setattr("exhubert.emoset.builder.EmoSetPlusPlus._row", fail)
+
+
+def test_the_same_files_in_two_corpora_and_partitions_are_found_before_any_work(emo_db, tmp_path, monkeypatch):
+    moved = {"train": "test", "test": "validation", "validation": "train"}
+    copy = twin(emo_db, tmp_path, {speaker: moved[part] for speaker, part in partitions_of(emo_db).items()})
+    forbid_decoding(monkeypatch)
+    with pytest.raises(LeakageError, match=r"35 recordings .* emo_db/wav/\w+ \(\w+\) and mine/\w+ \(\w+\)"):
+        build({"emo_db": emo_db, "mine": copy}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_same_files_as_a_corpus_built_earlier_are_found_before_any_work(emo_db, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    moved = {"train": "test", "test": "validation", "validation": "train"}
+    copy = twin(emo_db, tmp_path, {speaker: moved[part] for speaker, part in partitions_of(emo_db).items()})
+    build({"emo_db": emo_db}, out)
+    forbid_decoding(monkeypatch)
+    with pytest.raises(LeakageError, match=r"emo_db/wav/\w+ \(\w+\) and mine/\w+ \(\w+\)"):
+        build({"mine": copy}, out)
+    assert sum(map(len, load(out).values())) == 35
+
+
+def test_copies_in_the_same_partition_are_kept_and_named(emo_db, tmp_path, caplog):
+    copy = twin(emo_db, tmp_path, partitions_of(emo_db))
+    summaries = build({"emo_db": emo_db, "mine": copy}, tmp_path / "out")
+    assert {name: facts.utterances for name, facts in summaries.items()} == {"emo_db": 35, "mine": 35}
+    assert "35 recordings are the same in two corpora, such as emo_db/wav/03a01Aa" in caplog.text
+
+
+@pytest.mark.parametrize("way", ["same", "link", "nested"])
+def test_one_folder_under_two_ids_is_refused_before_any_work(emo_db, tmp_path, monkeypatch, way):
+    parts = partitions_of(emo_db)
+    lines = [f"{path.name},joy,{path.name[:2]},{parts[path.name[:2]]}" for path in sorted((emo_db / "wav").iterdir())]
+    manifest(emo_db / "wav", ["file,label,speaker,partition", *lines])
+    (tmp_path / "link").symlink_to(emo_db / "wav")
+    first = emo_db if way == "nested" else emo_db / "wav"
+    second = tmp_path / "link" if way == "link" else emo_db / "wav"
+    forbid_decoding(monkeypatch)
+    with pytest.raises(ValueError, match=r"35 files are read by two corpora, such as .*Build only one of the corpora"):
+        build({"emo_db" if way == "nested" else "ours": first, "mine": second}, tmp_path / "out")
+
+
+def test_equal_damaged_files_are_no_leak_and_each_is_rejected(tmp_path):
+    roots = {}
+    for corpus, part in (("first", "train"), ("second", "test")):
+        write_tone(tmp_path / corpus / f"{corpus}.wav", frequency=200.0 + len(corpus) * 50)
+        (tmp_path / corpus / "lost.wav").write_text("404: not found")
+        (tmp_path / corpus / "also lost.wav").write_text("404: not found")
+        lines = [f"{corpus}.wav,joy,a,{part}", f"lost.wav,joy,a,{part}", f"also lost.wav,joy,b,{part}"]
+        roots[corpus] = manifest(tmp_path / corpus, ["file,label,speaker,partition", *lines])
+    summaries = build(roots, tmp_path / "out")
+    assert [facts.rejected for facts in summaries.values()] == [2, 2]
+
+
+def test_a_failed_check_after_the_work_leaves_the_finished_dataset_as_it_was(emo_db, tmp_path):
+    out = tmp_path / "out"
+    build({"emo_db": emo_db}, out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    # the same audio in another format: no file is equal, and only the decoded audio tells
+    moved = {"train": "test", "test": "validation", "validation": "train"}
+    root = tmp_path / "flac"
+    lines = ["file,label,speaker,partition"]
+    for path in sorted((emo_db / "wav").iterdir()):
+        samples, rate = soundfile.read(path, dtype="int16")
+        root.mkdir(exist_ok=True)
+        soundfile.write(root / f"{path.stem}.flac", samples, rate)
+        lines.append(f"{path.stem}.flac,joy,{path.name[:2]},{moved[partitions_of(emo_db)[path.name[:2]]]}")
+    with pytest.raises(LeakageError, match="same audio stand in two partitions"):
+        build({"flac": manifest(root, lines)}, out)
+    assert sum(map(len, load(out).values())) == 35
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert not list(out.glob("flac*/*.parquet")), "opened with plain datasets, too, it is as it was"
+    build({"emo_db": emo_db}, out)

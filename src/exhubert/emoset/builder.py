@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from datasets.builder import Key
 
 from ..audio import AudioError, encode_flac, read_audio, resample
 from ..labels import SIX_CLASSES, arousal_valence
-from .listing import FEATURES, Listing, Utterance, list_corpus, rejection
+from .listing import FEATURES, Listing, Utterance, list_corpora, rejection
 from .partition import PARTITIONS
 from .sources import find_corpora
 
@@ -55,6 +55,7 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         root: Folder of the one corpus; for several, a place that `exhubert.emoset.sources.find_corpora` takes.
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
+        listings: The listing of each corpus, if the corpora are listed already.
         **kwargs: Passed to `datasets.ArrowBasedBuilder`, such as `cache_dir`.
 
     Example:
@@ -68,13 +69,20 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
     BUILDER_CONFIG_CLASS = EmoSetPlusPlusConfig
 
     def __init__(
-        self, *args, config_name: str, root: str | Path, seed: int = 0, scheme: str | Path = "default", **kwargs
+        self,
+        *args,
+        config_name: str,
+        root: str | Path,
+        seed: int = 0,
+        scheme: str | Path = "default",
+        listings: Mapping[str, Listing] | None = None,
+        **kwargs,
     ):
         if config_name == "all" or "," in config_name:
             folders = find_corpora(root, None if config_name == "all" else config_name.split(",")).found
         else:
             folders = {config_name: Path(root)}
-        self.listings = {name: list_corpus(name, folder, seed, scheme) for name, folder in folders.items()}
+        self.listings = list_corpora(folders, seed, scheme) if listings is None else dict(listings)
         # the cache key of `datasets` covers neither code nor files; the fingerprints cover both
         content = "".join(listing.fingerprint for listing in self.listings.values())
         kwargs.setdefault("hash", hashlib.sha256(content.encode()).hexdigest())

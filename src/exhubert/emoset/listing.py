@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -12,13 +12,15 @@ from typing import Any
 
 import datasets
 
+from ..audio import AudioError, read_audio
 from ..labels import SIX_CLASSES
 from .catalog import CatalogEntry, catalog, entry, with_scheme
-from .partition import check_leakage, partition
+from .partition import LeakageError, check_leakage, partition
 from .readers import read
 from .readers.manifest import find_manifest
 from .record import Record
 
+_logger = datasets.logging.get_logger(__name__)
 _FORM = 1  # bump when unchanged recordings would yield different rows
 _SAMPLE = 4096  # bytes that distinguish most recordings
 
@@ -157,22 +159,122 @@ def list_corpus(corpus: str, root: str | Path, seed: int = 0, scheme: str | Path
     return Listing(facts, root, unique, rejected + duplicates, dict(sorted(dropped.items())), rule)
 
 
+def list_corpora(
+    roots: Mapping[str, str | Path],
+    seed: int = 0,
+    scheme: str | Path = "default",
+    built: Iterable[Mapping[str, Any]] = (),
+) -> dict[str, Listing]:
+    """Lists several corpora, and compares their recordings with each other. Decodes no audio.
+
+    Equal recordings in one partition are kept, with a warning: they count twice, but spoil no evaluation.
+
+    Args:
+        roots: Folder of each corpus, by its id.
+        seed: Seed of the partitions.
+        scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
+        built: The recordings of corpora that were built before, as `file_hashes` returned them.
+
+    Raises:
+        KeyError, FileNotFoundError, ValueError: See `list_corpus`; or two corpora read the same files.
+        LeakageError: A speaker is in two partitions of a corpus; or the same recording is in two partitions, of one
+            corpus or of two.
+    """
+    listings = {corpus: list_corpus(corpus, root, seed, scheme) for corpus, root in roots.items()}
+    present = [item for listing in listings.values() for item in listing.utterances if item.size]
+    groups = _identical(present) if len(listings) > 1 else []
+    pairs = [(first, item) for first, *others in groups for item in others]
+    texts = [(_place(first), _place(item), first.partition == item.partition) for first, item in pairs]
+    texts += [(known, _place(item), same) for item, known, same in _built_before(present, built)]
+    if leaking := [f"{first} and {item}" for first, item, same in texts if not same]:
+        raise LeakageError(
+            f"{len(leaking)} recordings are the same in two corpora, and stand in two partitions: "
+            f"{'; '.join(leaking[:10])}. Build only one of the corpora (delete the folder of one that was built "
+            "before), or give such recordings the same partition."
+        )
+    if twice := [item for first, item in pairs if first.record.file.resolve() == item.record.file.resolve()]:
+        raise ValueError(
+            f"{len(twice)} files are read by two corpora, such as {twice[0].record.file}, which is "
+            f"{twice[0].utterance_id} in one of them. Build only one of the corpora."
+        )
+    if texts:
+        first, item, _ = texts[0]
+        _logger.warning(
+            "%d recordings are the same in two corpora, such as %s and %s; they count twice.", len(texts), first, item
+        )
+    return listings
+
+
+def _place(item: Utterance) -> str:
+    return f"{item.utterance_id} ({item.partition})"
+
+
+def file_hashes(listing: Listing, unusable: Container[str] = ()) -> list[dict[str, Any]]:
+    """Returns the size and the hash of the file of each utterance, by which `list_corpora` knows them again.
+
+    Args:
+        listing: The corpus.
+        unusable: Source files to leave out.
+    """
+    hashes: dict[Path, str] = {}
+    rows = []
+    for item in listing.utterances:
+        if item.size and item.source_file not in unusable:
+            file = item.record.file
+            hashes[file] = hashes.get(file) or _content(item)
+            part = {"start": item.record.start, "end": item.record.end, "partition": item.partition}
+            rows.append({"utterance_id": item.utterance_id, "size": item.size, "sha1": hashes[file], **part})
+    return rows
+
+
+def _built_before(
+    utterances: Iterable[Utterance], built: Iterable[Mapping[str, Any]]
+) -> Iterator[tuple[Utterance, str, bool]]:
+    """Yields each utterance that was built before, the built one, and whether both are in the same partition."""
+    known = {(row["size"], row["start"], row["end"], row["sha1"]): row for row in built}
+    spans = {key[:3] for key in known}
+    for item in utterances:
+        span = (item.size, item.record.start, item.record.end)
+        if span in spans and (row := known.get((*span, _content(item)))):
+            yield item, f"{row['utterance_id']} ({row['partition']})", row["partition"] == item.partition
+
+
 def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[Utterance], list[dict[str, str]]]:
     """Keeps the first of recordings that are identical byte for byte or listed twice, and rejects the others.
 
     Raises:
         LeakageError: The same recording is in two partitions; dropping one of them would hide a mistake.
     """
-    groups = [utterances]
-    for key in (_span, _sample, _content):  # cheap keys first: most recordings differ in these
-        groups = [part for group in groups for part in _group_by(group, key)]
     duplicates, rejected = set(), []
-    for first, *others in groups:
+    for first, *others in _identical(utterances):
         for item in others:
-            check_leakage([first.utterance_id] * 2, [first.partition, item.partition], "recordings with the same audio")
+            pair = f"{first.utterance_id} = {item.utterance_id}"
+            check_leakage([pair] * 2, [first.partition, item.partition], "recordings with the same audio")
             duplicates.add(id(item))
             rejected.append(rejection(root, item.record, f"the same recording as {first.utterance_id}"))
     return [item for item in utterances if id(item) not in duplicates], rejected
+
+
+def _identical(utterances: list[Utterance]) -> list[list[Utterance]]:
+    """Groups recordings that are identical byte for byte, and the same part of them.
+
+    Damaged and silent files stay alone: failed downloads are often equal, and the builder rejects each of them.
+    """
+    groups = [utterances]
+    for key in (_span, _sample, _content):  # cheap keys first: most recordings differ in these
+        groups = [part for group in groups for part in _group_by(group, key)]
+    alone = [[item] for group in groups if len(group) > 1 and not _holds_sound(group[0]) for item in group]
+    known = {id(item) for (item,) in alone}
+    return [group for group in groups if id(group[0]) not in known] + alone
+
+
+def _holds_sound(item: Utterance) -> bool:
+    record = item.record
+    try:
+        samples, _ = read_audio(record.file, record.start, record.end, record.channel)
+    except (AudioError, OSError):
+        return False
+    return bool(samples.any())
 
 
 def _group_by(items: list[Utterance], key: Callable[[Utterance], Any]) -> list[list[Utterance]]:

@@ -114,7 +114,8 @@ def _from_folder(root: Path) -> Sources:
             owners.setdefault(claim.corpus, []).append(folder)
     several = {corpus: claimants for corpus, claimants in owners.items() if len(claimants) > 1}
     parts = [corpus for corpus, claimants in several.items() if _are_parts(corpus, claimants)]
-    if not owners or list(owners) == parts:
+    misnamed = any(_named(folder) and not claim.corpus for folder, claim in claims.items())
+    if list(owners) == parts and not misnamed:
         itself = _identify(root)
         if itself.corpus and itself.corpus in (parts or [itself.corpus]):
             return Sources({itself.corpus: root}, [], {itself.corpus: itself.certainty}, {root: itself.reason})
@@ -140,7 +141,7 @@ def _from_folder(root: Path) -> Sources:
 def _are_parts(corpus: str, folders: Sequence[Path]) -> bool:
     """Whether folders hold different recordings of one corpus, such as its speakers or labels, not copies of it."""
     names = [path.name for folder in folders for path in recordings(folder)]
-    return len(set(names)) == len(names) and not any(_named(folder) or find_manifest(folder) for folder in folders)
+    return len(set(names)) == len(names) and not any(map(find_manifest, folders))
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,13 @@ import soundfile
 from .catalog import CatalogEntry
 from .listing import corpus_entry
 from .readers import read
+from .readers.by_name import signals_beside
+from .readers.manifest import find_manifest
 from .record import Record
 
 _HOURS_TOLERANCE = 0.05
+_SAME_LENGTH = 0.3  # share of the recordings from which one length is remarkable: people never speak equally long
+_FEWEST_LENGTHS = 20
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,8 @@ class Finding:
 
     Attributes:
         corpus: Id of the corpus.
-        status: `complete`, `partial`, `more` (than in the catalog), `absent`, `unknown layout` or `unknown size`.
+        status: `complete`, `partial`, `more` (than in the catalog), `absent`, `unknown layout` or `unknown size`; and
+            `shortened` or `lengthened` if all utterances are there, but their hours are far from those of the catalog.
         detail: Description of what is missing or different.
     """
 
@@ -61,32 +66,53 @@ def _verify(corpus: str, folder: Path) -> Finding:
     speakers = len({record.speaker for record in records if record.speaker is not None})
     if isinstance(facts.speakers, int) and speakers and speakers != facts.speakers:
         remarks.append(f"{speakers} speakers, {facts.speakers} in the catalog")
-    hours = _hours([record for record in records if record.file.is_file()])
-    if isinstance(facts.hours, (int, float)) and hours and abs(hours / facts.hours - 1) > _HOURS_TOLERANCE:
+    if signals := [] if find_manifest(folder) else signals_beside(folder):
+        where = sorted({path.parent.name for path in signals})
+        remarks.append(f"{len(signals)} files in {', '.join(where)} are left out: signals that are no speech")
+    lengths = _lengths([record for record in records if record.file.is_file()])
+    hours = sum(lengths) / 3600
+    ratio = hours / facts.hours if hours and isinstance(facts.hours, (int, float)) else 1.0
+    if abs(ratio - 1) > _HOURS_TOLERANCE:
         remarks.append(f"{hours:.2f} h, {facts.hours:.2f} h in the catalog")
+    if remark := _one_length(lengths):
+        remarks.append(remark)
     present = len(records) - len(missing_files)
     sizes = dict(facts.releases) or ({"the corpus": facts.utterances} if isinstance(facts.utterances, int) else {})
     if not sizes:
         return Finding(corpus, "unknown size", "; ".join([f"{present} utterances", *remarks]))
     release, size = min(sizes.items(), key=lambda item: abs(item[1] - present))
     detail = "; ".join([f"{present} of {size} utterances ({release})", *remarks])
-    if present == size and not missing_files:
-        return Finding(corpus, "complete", detail)
-    return Finding(corpus, "more" if present > size else "partial", detail)
+    if present != size or missing_files:
+        return Finding(corpus, "more" if present > size else "partial", detail)
+    # hours are those of the release whose size is `utterances`, and compare only if each utterance was measured
+    comparable = size == facts.utterances and len(lengths) == present and "hours" not in facts.uncertain
+    if comparable and abs(ratio - 1) > _HOURS_TOLERANCE:
+        return Finding(corpus, "shortened" if ratio < 1 else "lengthened", detail)
+    return Finding(corpus, "complete", detail)
 
 
-def _hours(records: Sequence[Record]) -> float:
-    """Sums the hours of utterances from file headers, without files that soundfile can't open, such as videos."""
-    lengths: dict[Path, float] = {}
-    seconds = 0.0
+def _lengths(records: Sequence[Record]) -> list[float]:
+    """Returns the seconds of utterances from file headers, without files that soundfile can't open, such as videos."""
+    of_file: dict[Path, float] = {}
+    lengths = []
     for record in records:
-        if record.end is None and record.file not in lengths:
+        if record.end is None and record.file not in of_file:
             try:
-                lengths[record.file] = soundfile.info(record.file).duration
+                of_file[record.file] = soundfile.info(record.file).duration
             except (soundfile.LibsndfileError, TypeError):
                 continue
-        seconds += (lengths[record.file] if record.end is None else record.end) - (record.start or 0.0)
-    return seconds / 3600
+        lengths.append((of_file[record.file] if record.end is None else record.end) - (record.start or 0.0))
+    return lengths
+
+
+def _one_length(lengths: Sequence[float]) -> str | None:
+    """Returns a remark if many utterances last equally long, which speech doesn't do by itself."""
+    if len(lengths) < _FEWEST_LENGTHS:
+        return None
+    seconds, count = Counter(round(length, 4) for length in lengths).most_common(1)[0]
+    if count < _SAME_LENGTH * len(lengths):
+        return None
+    return f"{count} of {len(lengths)} recordings last exactly {seconds:.3f} s: cut or padded to one length"
 
 
 def _emotions(facts: CatalogEntry) -> set[str]:

@@ -239,3 +239,9 @@ def files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
         for name in sorted(names):
             if name.lower().endswith(suffixes) and not name.startswith("._"):
                 yield Path(folder, name)
+
+
+def signals_beside(root: Path) -> list[Path]:
+    """Lists the files that `files` leaves out as signals that are no speech."""
+    folders = (Path(folder, name) for folder, names, _ in os.walk(root) for name in names if NOT_SPEECH.fullmatch(name))
+    return sorted({path for folder in folders for path in folder.rglob("*") if path.is_file()})

@@ -16,6 +16,7 @@ _ENDINGS = (
 _RECORDINGS = tuple(_ENDINGS.split())
 _FIT = 0.9  # share of the recordings that must fit, so that a few strange files are forgiven
 _FEWEST = 3  # one file can have any name by chance
+_MOST = 2.2  # times the size of the corpus: some copies hold the whole set twice, and none holds it more often
 _NEAR = 0.1  # relative distance to the size of a release at which a copy counts as whole
 # Speakers of the corpora whose readers need annotation files.
 _SPEAKERS = {
@@ -54,9 +55,13 @@ class Match:
     @property
     def fits(self) -> bool:
         """Whether names alone make the folder this corpus, or a part of it."""
+        most = _MOST * max(_sizes(entry(self.corpus)), default=float("inf"))
+        return self.share >= _FIT and _FEWEST <= self.utterances <= most and self.labels >= self._fewest_labels
+
+    @property
+    def _fewest_labels(self) -> int:
         layout = LAYOUTS.get(self.corpus)
-        labels = layout.fewest_labels if layout else 1
-        return self.share >= _FIT and self.utterances >= _FEWEST and self.labels >= labels
+        return layout.fewest_labels if layout else 1
 
     @property
     def whole(self) -> bool:
@@ -68,6 +73,8 @@ class Match:
         text = f"{self.fitting} of {self.total} recordings have the names, speakers and labels of {facts.name}"
         if self.alike > self.fitting:
             text += f" ({self.alike} have its names)"
+        if 0 < self.labels < self._fewest_labels:
+            text += f", but only {self.labels} of its {len(facts.labels)} labels"
         sizes = _sizes(facts)
         if not sizes:
             return text

@@ -1,0 +1,64 @@
+"""A copy is complete if its utterances and its hours are those of the catalog."""
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from exhubert.emoset import entry
+from exhubert.emoset.verify import verify
+
+from ..conftest import SHARED_CORPORA, write_tone
+from .conftest import touch
+
+NAMES = [f"wav/{speaker}a01{emotion}a.wav" for speaker, emotion in product(("03", "08", "09", "10"), "WLEAFTN")]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """EMO-DB's entry, as if 28 utterances of 0.2 to 0.47 s were all of it."""
+    facts = replace(entry("emo_db"), speakers=4, utterances=28, releases={}, hours=sum(range(20, 48)) / 100 / 3600)
+    monkeypatch.setattr("exhubert.emoset.verify.corpus_entry", lambda *_: facts)
+    return {"emo_db": facts}
+
+
+def status(small, root):
+    (finding,) = verify(small, {"emo_db": root})
+    return finding.status, finding.detail
+
+
+def test_a_copy_with_the_hours_of_the_catalog_is_complete(small, tmp_path):
+    for index, name in enumerate(NAMES):
+        write_tone(tmp_path / name, 0.2 + 0.01 * index)
+    assert status(small, tmp_path) == ("complete", "28 of 28 utterances (the corpus)")
+    touch(tmp_path, "laryngo/03a01Wa.wav")
+    assert status(small, tmp_path)[1].endswith("1 files in laryngo are left out: signals that are no speech")
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.2, "shortened"), (0.6, "lengthened")])
+def test_a_copy_cut_or_padded_to_one_length_is_not_complete(small, tmp_path, seconds, expected):
+    for index, name in enumerate(NAMES):
+        write_tone(tmp_path / name, seconds if index < 20 else 0.2 + 0.01 * index)
+    found, detail = status(small, tmp_path)
+    assert found == expected
+    assert f"20 of 28 recordings last exactly {seconds:.3f} s: cut or padded to one length" in detail
+
+
+def test_hours_from_memory_decide_nothing_and_missing_utterances_come_first(small, tmp_path):
+    for name in NAMES:
+        write_tone(tmp_path / name, 0.2)
+    uncertain = replace(small["emo_db"], uncertain=["hours"])
+    small["emo_db"] = uncertain
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("exhubert.emoset.verify.corpus_entry", lambda *_: uncertain)
+        assert status(small, tmp_path)[0] == "complete"
+    (tmp_path / NAMES[0]).unlink()
+    assert status(small, tmp_path)[0] == "partial"
+
+
+@pytest.mark.skipif(not SHARED_CORPORA.is_dir(), reason="the real corpora are not on this machine")
+def test_the_real_copy_of_emo_db_is_shortened_and_urdu_is_complete():
+    entries = {name: entry(name) for name in ("emo_db", "urdu")}
+    emo_db, urdu = verify(entries, {name: SHARED_CORPORA / name for name in entries})
+    assert (emo_db.status, urdu.status) == ("shortened", "complete")
+    assert "0.30 h, 0.41 h in the catalog; 535 of 535 recordings last exactly 2.000 s" in emo_db.detail
