@@ -58,6 +58,17 @@ def test_a_name_alone_makes_no_corpus(tmp_path, names, reason):
         find_corpora(tmp_path, ["emo_db"])
 
 
+def test_a_place_that_looks_like_a_corpus_itself_is_asked_about(tmp_path, capsys):
+    touch(
+        tmp_path / "oreau", *(f"{speaker:02d}a01{emotion}a.wav" for speaker, emotion in product(range(1, 33), "CTJPN"))
+    )
+    (tmp_path / "oreau/notes").mkdir()
+    assert main(["emoset", "build", "--root", str(tmp_path / "oreau"), "--output", str(tmp_path / "out")]) == 1
+    printed = capsys.readouterr()
+    assert "20 of 160 recordings have the names, speakers and labels of EMO-DB (160 have its names)" in printed.out
+    assert "No corpus was recognised" in printed.err and not (tmp_path / "out").exists()
+
+
 def test_a_name_helps_where_many_recordings_fit(tmp_path):
     touch(tmp_path / "EMO-DB", *EMO_DB, *(f"noise {number}.wav" for number in range(10)))
     assert find_corpora(tmp_path).certainty == {"emo_db": "likely"}

@@ -95,7 +95,9 @@ def _verify(options: argparse.Namespace) -> int:
     rows = [("corpus", "status", "recognised", "detail")]
     for item in verify(corpora, sources.found):
         rows.append((item.corpus, item.status, sources.certainty.get(item.corpus, "-"), item.detail))
-    rows += [(folder.name, "unknown layout", "-", f"{folder}: {sources.reasons[folder]}") for folder in sources.unknown]
+    for folder in sources.unknown:
+        status = "doubtful" if folder in sources.doubtful else "unknown layout"
+        rows.append((folder.name, status, "-", f"{folder}: {sources.reasons[folder]}"))
     _print_table(rows)
     return 0
 

@@ -20,6 +20,7 @@ from .listing import FEATURES, Listing, Utterance, list_corpora, rejection
 from .partition import PARTITIONS
 from .sources import find_corpora
 
+_logger = datasets.logging.get_logger(__name__)
 # In seconds: 25 ms is one HuBERT frame; a recording over half an hour was probably never cut.
 SHORTEST, LONGEST = 0.025, 1800.0
 _SILENCE = 1e-4
@@ -79,7 +80,10 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         **kwargs,
     ):
         if config_name == "all" or "," in config_name:
-            folders = find_corpora(root, None if config_name == "all" else config_name.split(",")).found
+            sources = find_corpora(root, None if config_name == "all" else config_name.split(","))
+            folders = sources.found
+            for folder in sources.doubtful if config_name == "all" else []:
+                _logger.warning("%s: %s", folder, sources.reasons[folder])
         else:
             folders = {config_name: Path(root)}
         self.listings = list_corpora(folders, seed, scheme) if listings is None else dict(listings)

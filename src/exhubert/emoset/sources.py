@@ -119,6 +119,8 @@ def _from_folder(root: Path) -> Sources:
         itself = _identify(root)
         if itself.corpus and itself.corpus in (parts or [itself.corpus]):
             return Sources({itself.corpus: root}, [], {itself.corpus: itself.certainty}, {root: itself.reason})
+        if not owners and itself.reason != _UNKNOWN:
+            claims[root] = itself
     found = {corpus: claimants[0] for corpus, claimants in owners.items() if corpus not in several}
     reasons = {folder: claim.reason for folder, claim in claims.items()}
     for corpus, claimants in several.items():
