@@ -126,6 +126,8 @@ def test_build_goes_on_without_what_it_asks_about_and_the_user_may_name_it(two_c
     assert "calls: 6 utterances" in printed and f"{two_copies / 'backup'}: set aside, because it and" in printed
     assert main([*command, "--strict"]) == 1
     assert "2 folders are set aside, and --strict makes that an error" in capsys.readouterr().err
+    twice = [f"--corpus=emo_db={two_copies / folder}" for folder in ("backup", "EMO-DB")]
+    assert main([*command, *twice]) == 1 and "--corpus emo_db is given twice" in capsys.readouterr().err
     assert main([*command, "--corpus", f"emo_db={two_copies / 'backup'}"]) == 0
     assert "EMO-DB: 21 utterances" in capsys.readouterr().out
     assert {row["corpus"] for part in load(tmp_path / "out").values() for row in part} == {"calls", "emo_db"}

@@ -15,11 +15,10 @@ NAMES = [f"wav/{speaker}a01{emotion}a.wav" for speaker, emotion in product(("03"
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small():
     """EMO-DB's entry, as if 28 utterances of 0.2 to 0.47 s were all of it."""
-    facts = replace(entry("emo_db"), speakers=4, utterances=28, releases={}, hours=sum(range(20, 48)) / 100 / 3600)
-    monkeypatch.setattr("exhubert.emoset.verify.corpus_entry", lambda *_: facts)
-    return {"emo_db": facts}
+    hours = sum(range(20, 48)) / 100 / 3600
+    return {"emo_db": replace(entry("emo_db"), speakers=4, utterances=28, releases={}, hours=hours)}
 
 
 def status(small, root):
@@ -47,13 +46,18 @@ def test_a_copy_cut_or_padded_to_one_length_is_not_complete(small, tmp_path, sec
 def test_hours_from_memory_decide_nothing_and_missing_utterances_come_first(small, tmp_path):
     for name in NAMES:
         write_tone(tmp_path / name, 0.2)
-    uncertain = replace(small["emo_db"], uncertain=["hours"])
-    small["emo_db"] = uncertain
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("exhubert.emoset.verify.corpus_entry", lambda *_: uncertain)
-        assert status(small, tmp_path)[0] == "complete"
+    small["emo_db"] = replace(small["emo_db"], uncertain=["hours"])
+    assert status(small, tmp_path)[0] == "complete"
     (tmp_path / NAMES[0]).unlink()
     assert status(small, tmp_path)[0] == "partial"
+
+
+def test_a_copy_with_files_that_cannot_be_read_is_not_complete(small, tmp_path):
+    for index, name in enumerate(NAMES):
+        write_tone(tmp_path / name, 0.2 + 0.01 * index)
+    (tmp_path / NAMES[0]).write_text("version https://git-lfs.github.com/spec/v1\n")
+    found, detail = status(small, tmp_path)
+    assert found == "damaged" and "1 recordings can't be read, such as 03a01Wa.wav" in detail
 
 
 @pytest.mark.skipif(not SHARED_CORPORA.is_dir(), reason="the real corpora are not on this machine")

@@ -110,6 +110,10 @@ def _build(options: argparse.Namespace) -> int:
         name, separator, folder = item.partition("=")
         if not separator:
             raise ValueError(f"--corpus {item}: expected NAME=FOLDER, such as emo_db=corpora/emo_db.")
+        if name in roots:
+            raise ValueError(
+                f"--corpus {name} is given twice: {roots[name]} and {folder}. Give another name to one of them."
+            )
         roots[name] = folder
     sources = Sources({}, [])
     if options.root or not roots:

@@ -184,6 +184,8 @@ def _doubt(folder: Path, named: str | None, results: Sequence[Match]) -> str:
         lines.insert(0, f"is named {folder.name}, which isn't enough")
     corpus = results[0].corpus if results else str(named)
     how = f"if it is {_name(corpus)}, name it: --corpus {corpus}={folder}, or `{corpus}: {folder}` in a YAML file"
+    if len(results) > 1 and results[1].utterances:
+        how = f"if it holds several corpora, give --root {folder}; {how}"
     return f"{'; '.join(lines)}. No guess is made: {how}; otherwise put a manifest.csv there (file,label,speaker)"
 
 

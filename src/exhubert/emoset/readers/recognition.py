@@ -75,6 +75,8 @@ class Match:
             text += f" ({self.alike} have its names)"
         if 0 < self.labels < self._fewest_labels:
             text += f", but only {self.labels} of its {len(facts.labels)} labels"
+        if self.fitting and not self.utterances:
+            return f"{text}; none of them is one of its utterances, {facts.layout}"
         sizes = _sizes(facts)
         if not sizes:
             return text
