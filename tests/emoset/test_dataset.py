@@ -120,9 +120,26 @@ def test_one_folder_under_two_ids_is_refused_before_any_work(emo_db, tmp_path, w
     (tmp_path / "link").symlink_to(emo_db / "wav")
     first = emo_db if way == "nested" else emo_db / "wav"
     second = tmp_path / "link" if way == "link" else emo_db / "wav"
-    with pytest.raises(ValueError, match=r"35 files are read by two corpora, such as .*Build only one of the corpora"):
+    with pytest.raises(
+        ValueError, match=r"35 recordings are read from the same files by two .*Build only one of the corpora"
+    ):
         build({"emo_db" if way == "nested" else "ours": first, "mine": second}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_recording_and_a_part_of_its_copy_in_two_partitions_are_found(tmp_path, earlier):
+    roots = {}
+    for corpus, lines in {"calls": ["a.wav,joy,x,0,0.4,train"], "parts": ["a.wav,joy,y,0.3,0.5,test"]}.items():
+        write_tone(tmp_path / corpus / "a.wav", 1.0)
+        roots[corpus] = manifest(tmp_path / corpus, ["file,label,speaker,start,end,partition", *lines])
+    if earlier:
+        build({"calls": roots.pop("calls")}, tmp_path / "out")
+    with pytest.raises(LeakageError, match=r"calls/a#0.000-0.400 \(train\) and parts/a#0.300-0.500 \(test\)"):
+        build(roots, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("parts*"))
+    lines = ["file,label,speaker,start,end,partition", "a.wav,joy,y,0.4,0.6,test"]
+    assert build({"parts": manifest(tmp_path / "parts", lines)}, tmp_path / "out")["parts"].utterances == 1
 
 
 def test_equal_damaged_files_are_no_leak_and_each_is_rejected(tmp_path):

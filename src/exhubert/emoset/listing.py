@@ -1,12 +1,14 @@
 """Lists the utterances of a corpus without decoding audio: class, partition and id, with duplicates set aside."""
 
 import hashlib
+import math
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -181,32 +183,86 @@ def list_corpora(
             corpus or of two.
     """
     listings = {corpus: list_corpus(corpus, root, seed, scheme) for corpus, root in roots.items()}
-    present = [item for listing in listings.values() for item in listing.utterances if item.size]
-    groups = _identical(present) if len(listings) > 1 else []
-    pairs = [(first, item) for first, *others in groups for item in others]
-    texts = [(_place(first), _place(item), first.partition == item.partition) for first, item in pairs]
-    texts += [(known, _place(item), same) for item, known, same in _built_before(present, built)]
-    if leaking := [f"{first} and {item}" for first, item, same in texts if not same]:
+    shared = [*_shared(listings), *_built_before(listings, built)]
+    if leaking := [pair for pair in shared if pair.leaks]:
         raise LeakageError(
             f"{len(leaking)} recordings are the same in two corpora, and stand in two partitions: "
-            f"{'; '.join(leaking[:10])}. Build only one of the corpora (delete the folder of one that was built "
-            "before), or give such recordings the same partition."
+            f"{'; '.join(map(str, leaking[:10]))}. Build only one of the corpora (delete the folder of one that was "
+            "built before), or give such recordings the same partition."
         )
-    if twice := [item for first, item in pairs if first.record.file.resolve() == item.record.file.resolve()]:
+    if twice := [pair for pair in shared if pair.same_file]:
         raise ValueError(
-            f"{len(twice)} files are read by two corpora, such as {twice[0].record.file}, which is "
-            f"{twice[0].utterance_id} in one of them. Build only one of the corpora."
+            f"{len(twice)} recordings are read from the same files by two corpora, such as {twice[0]}. "
+            "Build only one of the corpora."
         )
-    if texts:
-        first, item, _ = texts[0]
+    if shared:
         _logger.warning(
-            "%d recordings are the same in two corpora, such as %s and %s; they count twice.", len(texts), first, item
+            "%d recordings are the same in two corpora, such as %s; they count twice.", len(shared), shared[0]
         )
     return listings
 
 
-def _place(item: Utterance) -> str:
-    return f"{item.utterance_id} ({item.partition})"
+@dataclass(frozen=True)
+class _Shared:
+    """The same audio in two corpora, with the id and the partition of each utterance."""
+
+    ids: tuple[str, str]
+    partitions: tuple[str, str]
+    same_file: bool = False
+
+    @property
+    def leaks(self) -> bool:
+        return self.partitions[0] != self.partitions[1]
+
+    def __str__(self) -> str:
+        first, second = (f"{name} ({part})" for name, part in zip(self.ids, self.partitions, strict=True))
+        return f"{first} and {second}"
+
+
+def _shared(listings: Mapping[str, Listing]) -> Iterator[_Shared]:
+    """Yields the utterances of two corpora that share audio, because their files are equal and their parts overlap."""
+    by_file = _by_file(listings)
+    files = [items[0] for items in by_file.values()]
+    for group in _identical(files, _FILE_KEYS) if len(listings) > 1 else []:
+        items = [item for file in group for item in by_file[file.record.file]]
+        if len({_corpus(item) for item in items}) > 1:
+            for first, item in combinations(items, 2):
+                record, other = first.record, item.record
+                if _corpus(first) != _corpus(item) and _overlap((record.start, record.end), (other.start, other.end)):
+                    ids, parts = (first.utterance_id, item.utterance_id), (first.partition, item.partition)
+                    yield _Shared(ids, parts, record.file.resolve() == other.file.resolve())
+
+
+def _built_before(listings: Mapping[str, Listing], built: Iterable[Mapping[str, Any]]) -> Iterator[_Shared]:
+    """Yields the utterances that share audio with those of corpora that were built before."""
+    known: dict[tuple[int, str], list[Mapping[str, Any]]] = {}
+    for row in built:
+        known.setdefault((row["size"], row["sha1"]), []).append(row)
+    sizes = {size for size, _ in known}
+    for items in _by_file(listings).values():
+        size = items[0].size
+        for row in known.get((size, _content(items[0])), []) if size in sizes else []:
+            for item in items:
+                if _overlap((row["start"], row["end"]), (item.record.start, item.record.end)):
+                    yield _Shared((row["utterance_id"], item.utterance_id), (row["partition"], item.partition))
+
+
+def _by_file(listings: Mapping[str, Listing]) -> dict[Path, list[Utterance]]:
+    result: dict[Path, list[Utterance]] = {}
+    for listing in listings.values():
+        for item in listing.utterances:
+            if item.size:
+                result.setdefault(item.record.file, []).append(item)
+    return result
+
+
+def _corpus(item: Utterance) -> str:
+    return item.utterance_id.partition("/")[0]
+
+
+def _overlap(first: tuple[float | None, float | None], second: tuple[float | None, float | None]) -> bool:
+    (start, end), (other_start, other_end) = first, second
+    return (start or 0.0) < (other_end or math.inf) and (other_start or 0.0) < (end or math.inf)
 
 
 def file_hashes(listing: Listing, unusable: Container[str] = ()) -> list[dict[str, Any]]:
@@ -227,18 +283,6 @@ def file_hashes(listing: Listing, unusable: Container[str] = ()) -> list[dict[st
     return rows
 
 
-def _built_before(
-    utterances: Iterable[Utterance], built: Iterable[Mapping[str, Any]]
-) -> Iterator[tuple[Utterance, str, bool]]:
-    """Yields each utterance that was built before, the built one, and whether both are in the same partition."""
-    known = {(row["size"], row["start"], row["end"], row["sha1"]): row for row in built}
-    spans = {key[:3] for key in known}
-    for item in utterances:
-        span = (item.size, item.record.start, item.record.end)
-        if span in spans and (row := known.get((*span, _content(item)))):
-            yield item, f"{row['utterance_id']} ({row['partition']})", row["partition"] == item.partition
-
-
 def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[Utterance], list[dict[str, str]]]:
     """Keeps the first of recordings that are identical byte for byte or listed twice, and rejects the others.
 
@@ -246,7 +290,7 @@ def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[U
         LeakageError: The same recording is in two partitions; dropping one of them would hide a mistake.
     """
     duplicates, rejected = set(), []
-    for first, *others in _identical(utterances):
+    for first, *others in _identical(utterances, (_span, *_FILE_KEYS)):
         for item in others:
             pair = f"{first.utterance_id} = {item.utterance_id}"
             check_leakage([pair] * 2, [first.partition, item.partition], "recordings with the same audio")
@@ -255,13 +299,13 @@ def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[U
     return [item for item in utterances if id(item) not in duplicates], rejected
 
 
-def _identical(utterances: list[Utterance]) -> list[list[Utterance]]:
-    """Groups recordings that are identical byte for byte, and the same part of them.
+def _identical(utterances: list[Utterance], keys: Sequence[Callable[[Utterance], Any]]) -> list[list[Utterance]]:
+    """Groups recordings that are identical in all keys; the cheap ones come first, for most recordings differ in them.
 
     Damaged and silent files stay alone: failed downloads are often equal, and the builder rejects each of them.
     """
     groups = [utterances]
-    for key in (_span, _sample, _content):  # cheap keys first: most recordings differ in these
+    for key in keys:
         groups = [part for group in groups for part in _group_by(group, key)]
     alone = [[item] for group in groups if len(group) > 1 and not _holds_sound(group[0]) for item in group]
     known = {id(item) for (item,) in alone}
@@ -287,7 +331,11 @@ def _group_by(items: list[Utterance], key: Callable[[Utterance], Any]) -> list[l
 
 
 def _span(item: Utterance) -> tuple:
-    return item.size or item.source_file, item.record.start, item.record.end
+    return _size(item), item.record.start, item.record.end
+
+
+def _size(item: Utterance) -> int | str:
+    return item.size or item.source_file
 
 
 def _sample(item: Utterance) -> bytes | str:
@@ -305,6 +353,9 @@ def _content(item: Utterance) -> str:
         return item.source_file
     with item.record.file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha1").hexdigest()
+
+
+_FILE_KEYS = (_size, _sample, _content)
 
 
 def _size_and_change(file: Path) -> tuple[int | None, int | None]:

@@ -177,7 +177,7 @@ def _doubt(folder: Path, named: str | None, results: Sequence[Match]) -> str:
     """Tells why a folder is taken for no corpus, and what to do."""
     if not results and not named:
         return _UNKNOWN
-    lines = [str(match) for match in results[:2]]
+    lines = [str(match) for match in results[:2] if match.fitting or match is results[0]]
     if named and all(match.corpus != named for match in results):
         lines.insert(0, f"is named {folder.name}, but nothing in it has the layout {entry(named).layout}")
     elif named:
