@@ -5,6 +5,7 @@ import pytest
 from ..conftest import write_tone
 
 EMOTIONS = "WLEAFTN"
+MOVED = {"train": "test", "test": "validation", "validation": "train"}  # another partition for each
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from datasets.builder import Key
 
 from ..audio import AudioError, encode_flac, read_audio, resample
 from ..labels import SIX_CLASSES, arousal_valence
-from .listing import FEATURES, Listing, Utterance, list_corpora, rejection
+from .listing import FEATURES, Listing, Utterance, list_corpus, rejection
 from .partition import PARTITIONS
+from .shared_audio import check_shared_audio
 from .sources import find_corpora
 
 _logger = datasets.logging.get_logger(__name__)
@@ -86,7 +87,10 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
                 _logger.warning("%s: %s", folder, sources.reasons[folder])
         else:
             folders = {config_name: Path(root)}
-        self.listings = list_corpora(folders, seed, scheme) if listings is None else dict(listings)
+        if listings is None:
+            listings = {name: list_corpus(name, folder, seed, scheme) for name, folder in folders.items()}
+            check_shared_audio(listings)
+        self.listings = dict(listings)
         # the cache key of `datasets` covers neither code nor files; the fingerprints cover both
         content = "".join(listing.fingerprint for listing in self.listings.values())
         kwargs.setdefault("hash", hashlib.sha256(content.encode()).hexdigest())

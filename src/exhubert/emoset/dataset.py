@@ -21,8 +21,9 @@ from ..files import read_json
 from ..labels import SIX_CLASSES
 from ..records import BuildSummary
 from .builder import EmoSetPlusPlus
-from .listing import Listing, file_hashes, list_corpora
+from .listing import Listing, list_corpus
 from .partition import PARTITIONS, check_leakage
+from .shared_audio import check_shared_audio, file_hashes
 
 HASHES = "files.json"
 _REJECTED = "rejected.jsonl"
@@ -58,8 +59,8 @@ def build(
         The summary of each corpus, by its id; also stored in `output/summary.json`.
 
     Raises:
-        KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.listing.list_corpora`;
-            none of its recordings is usable; or, with `strict`, one of them isn't.
+        KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.listing.list_corpus`;
+            none of its recordings is usable; or, with `strict`, one of them isn't; or two corpora read the same files.
         LeakageError: A speaker, or the same audio, is in two partitions. Identical files are found before any work,
             other files with the same audio after it.
         TimeoutError: Another build is writing to the same folder.
@@ -68,7 +69,8 @@ def build(
     for corpus in roots:
         if not _NAME.fullmatch(corpus):
             raise ValueError(f"{corpus!r} can't name a corpus; use letters, digits, _ and -.")
-    listings = list_corpora(roots, seed, scheme, _built(output, roots))
+    listings = {corpus: list_corpus(corpus, root, seed, scheme) for corpus, root in roots.items()}
+    check_shared_audio(listings, _built(output, roots))
     builders = {
         corpus: EmoSetPlusPlus(
             config_name=corpus,

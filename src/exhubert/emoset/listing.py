@@ -1,14 +1,12 @@
 """Lists the utterances of a corpus without decoding audio: class, partition and id, with duplicates set aside."""
 
 import hashlib
-import math
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,12 +15,11 @@ import datasets
 from ..audio import AudioError, read_audio
 from ..labels import SIX_CLASSES
 from .catalog import CatalogEntry, catalog, entry, with_scheme
-from .partition import LeakageError, check_leakage, partition
+from .partition import check_leakage, partition
 from .readers import read
 from .readers.manifest import find_manifest
 from .record import Record
 
-_logger = datasets.logging.get_logger(__name__)
 _FORM = 1  # bump when unchanged recordings would yield different rows
 _SAMPLE = 4096  # bytes that distinguish most recordings
 
@@ -161,128 +158,6 @@ def list_corpus(corpus: str, root: str | Path, seed: int = 0, scheme: str | Path
     return Listing(facts, root, unique, rejected + duplicates, dict(sorted(dropped.items())), rule)
 
 
-def list_corpora(
-    roots: Mapping[str, str | Path],
-    seed: int = 0,
-    scheme: str | Path = "default",
-    built: Iterable[Mapping[str, Any]] = (),
-) -> dict[str, Listing]:
-    """Lists several corpora, and compares their recordings with each other. Decodes no audio.
-
-    Equal recordings in one partition are kept, with a warning: they count twice, but spoil no evaluation.
-
-    Args:
-        roots: Folder of each corpus, by its id.
-        seed: Seed of the partitions.
-        scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
-        built: The recordings of corpora that were built before, as `file_hashes` returned them.
-
-    Raises:
-        KeyError, FileNotFoundError, ValueError: See `list_corpus`; or two corpora read the same files.
-        LeakageError: A speaker is in two partitions of a corpus; or the same recording is in two partitions, of one
-            corpus or of two.
-    """
-    listings = {corpus: list_corpus(corpus, root, seed, scheme) for corpus, root in roots.items()}
-    shared = [*_shared(listings), *_built_before(listings, built)]
-    if leaking := [pair for pair in shared if pair.leaks]:
-        raise LeakageError(
-            f"{len(leaking)} recordings are the same in two corpora, and stand in two partitions: "
-            f"{'; '.join(map(str, leaking[:10]))}. Build only one of the corpora (delete the folder of one that was "
-            "built before), or give such recordings the same partition."
-        )
-    if twice := [pair for pair in shared if pair.same_file]:
-        raise ValueError(
-            f"{len(twice)} recordings are read from the same files by two corpora, such as {twice[0]}. "
-            "Build only one of the corpora."
-        )
-    if shared:
-        _logger.warning(
-            "%d recordings are the same in two corpora, such as %s; they count twice.", len(shared), shared[0]
-        )
-    return listings
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """The same audio in two corpora, with the id and the partition of each utterance."""
-
-    ids: tuple[str, str]
-    partitions: tuple[str, str]
-    same_file: bool = False
-
-    @property
-    def leaks(self) -> bool:
-        return self.partitions[0] != self.partitions[1]
-
-    def __str__(self) -> str:
-        first, second = (f"{name} ({part})" for name, part in zip(self.ids, self.partitions, strict=True))
-        return f"{first} and {second}"
-
-
-def _shared(listings: Mapping[str, Listing]) -> Iterator[_Shared]:
-    """Yields the utterances of two corpora that share audio, because their files are equal and their parts overlap."""
-    by_file = _by_file(listings)
-    files = [items[0] for items in by_file.values()]
-    for group in _identical(files, _FILE_KEYS) if len(listings) > 1 else []:
-        items = [item for file in group for item in by_file[file.record.file]]
-        if len({_corpus(item) for item in items}) > 1:
-            for first, item in combinations(items, 2):
-                record, other = first.record, item.record
-                if _corpus(first) != _corpus(item) and _overlap((record.start, record.end), (other.start, other.end)):
-                    ids, parts = (first.utterance_id, item.utterance_id), (first.partition, item.partition)
-                    yield _Shared(ids, parts, record.file.resolve() == other.file.resolve())
-
-
-def _built_before(listings: Mapping[str, Listing], built: Iterable[Mapping[str, Any]]) -> Iterator[_Shared]:
-    """Yields the utterances that share audio with those of corpora that were built before."""
-    known: dict[tuple[int, str], list[Mapping[str, Any]]] = {}
-    for row in built:
-        known.setdefault((row["size"], row["sha1"]), []).append(row)
-    sizes = {size for size, _ in known}
-    for items in _by_file(listings).values():
-        size = items[0].size
-        for row in known.get((size, _content(items[0])), []) if size in sizes else []:
-            for item in items:
-                if _overlap((row["start"], row["end"]), (item.record.start, item.record.end)):
-                    yield _Shared((row["utterance_id"], item.utterance_id), (row["partition"], item.partition))
-
-
-def _by_file(listings: Mapping[str, Listing]) -> dict[Path, list[Utterance]]:
-    result: dict[Path, list[Utterance]] = {}
-    for listing in listings.values():
-        for item in listing.utterances:
-            if item.size:
-                result.setdefault(item.record.file, []).append(item)
-    return result
-
-
-def _corpus(item: Utterance) -> str:
-    return item.utterance_id.partition("/")[0]
-
-
-def _overlap(first: tuple[float | None, float | None], second: tuple[float | None, float | None]) -> bool:
-    (start, end), (other_start, other_end) = first, second
-    return (start or 0.0) < (other_end or math.inf) and (other_start or 0.0) < (end or math.inf)
-
-
-def file_hashes(listing: Listing, unusable: Container[str] = ()) -> list[dict[str, Any]]:
-    """Returns the size and the hash of the file of each utterance, by which `list_corpora` knows them again.
-
-    Args:
-        listing: The corpus.
-        unusable: Source files to leave out.
-    """
-    hashes: dict[Path, str] = {}
-    rows = []
-    for item in listing.utterances:
-        if item.size and item.source_file not in unusable:
-            file = item.record.file
-            hashes[file] = hashes.get(file) or _content(item)
-            part = {"start": item.record.start, "end": item.record.end, "partition": item.partition}
-            rows.append({"utterance_id": item.utterance_id, "size": item.size, "sha1": hashes[file], **part})
-    return rows
-
-
 def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[Utterance], list[dict[str, str]]]:
     """Keeps the first of recordings that are identical byte for byte or listed twice, and rejects the others.
 
@@ -290,7 +165,7 @@ def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[U
         LeakageError: The same recording is in two partitions; dropping one of them would hide a mistake.
     """
     duplicates, rejected = set(), []
-    for first, *others in _identical(utterances, (_span, *_FILE_KEYS)):
+    for first, *others in identical(utterances, (_span, *FILE_KEYS)):
         for item in others:
             pair = f"{first.utterance_id} = {item.utterance_id}"
             check_leakage([pair] * 2, [first.partition, item.partition], "recordings with the same audio")
@@ -299,7 +174,7 @@ def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[U
     return [item for item in utterances if id(item) not in duplicates], rejected
 
 
-def _identical(utterances: list[Utterance], keys: Sequence[Callable[[Utterance], Any]]) -> list[list[Utterance]]:
+def identical(utterances: list[Utterance], keys: Sequence[Callable[[Utterance], Any]]) -> list[list[Utterance]]:
     """Groups recordings that are identical in all keys; the cheap ones come first, for most recordings differ in them.
 
     Damaged and silent files stay alone: failed downloads are often equal, and the builder rejects each of them.
@@ -347,7 +222,7 @@ def _sample(item: Utterance) -> bytes | str:
         return stream.read(_SAMPLE)
 
 
-def _content(item: Utterance) -> str:
+def content_hash(item: Utterance) -> str:
     """Returns a hash of the whole file."""
     if not item.size:
         return item.source_file
@@ -355,7 +230,7 @@ def _content(item: Utterance) -> str:
         return hashlib.file_digest(stream, "sha1").hexdigest()
 
 
-_FILE_KEYS = (_size, _sample, _content)
+FILE_KEYS = (_size, _sample, content_hash)
 
 
 def _size_and_change(file: Path) -> tuple[int | None, int | None]:
