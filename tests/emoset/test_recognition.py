@@ -1,6 +1,7 @@
 """A folder is a corpus by its recordings' names, speakers and labels: real listings are, everything like them isn't."""
 
 import csv
+import json
 from itertools import product
 
 import pytest
@@ -180,6 +181,20 @@ def test_a_part_of_a_corpus_is_recognised_and_says_how_large_it_is(tmp_path):
     assert str(match) == "40 of 40 recordings have the names, speakers and labels of EMO-DB; 40 of its 535 utterances"
     touch(tmp_path, *(f"{number}.wav" for number in range(5)))
     assert recognise(tmp_path) is None, "40 of 45 are less than nine in ten"
+
+
+@pytest.mark.parametrize("modified", [False, True])
+def test_both_releases_of_shemo_are_whole_with_three_thousand_recordings(modified, tmp_path):
+    speakers = [f"F{number:02d}" for number in range(1, 32)] + [f"M{number:02d}" for number in range(1, 57)]
+    names = []
+    for label, count in {"A": 1059, "N": 1028, "S": 449, "W": 225, "H": 201, "F": 38}.items():
+        names += [f"{speakers[number % 87]}{label}{number // 87 + 1:02d}.wav" for number in range(count)]
+    touch(tmp_path, *(f"shemo/{name}" for name in names))
+    if modified:
+        (tmp_path / "modified_shemo.json").write_text(json.dumps({name: {"emotion": "anger"} for name in names}))
+    (match,) = [match for match in matches(tmp_path) if match.fits]
+    assert (match.corpus, match.utterances, match.whole) == ("shemo", 3000, True)
+    assert str(match).endswith("3000 of its 3000 utterances")
 
 
 def test_known_values_belong_to_groups_of_the_layouts():

@@ -60,6 +60,18 @@ def test_a_copy_with_files_that_cannot_be_read_is_not_complete(small, tmp_path):
     assert found == "damaged" and "1 recordings can't be read, such as 03a01Wa.wav" in detail
 
 
+def test_enterface_as_its_archive_lays_it_out_is_complete(tmp_path):
+    emotions = {"anger": "an", "disgust": "di", "fear": "fe", "happiness": "ha", "sadness": "sa", "surprise": "su"}
+    for subject, (emotion, code) in product(range(1, 45), emotions.items()):
+        if subject == 6:  # not cut into sentences
+            touch(tmp_path, f"subject 6/{emotion}/s6_{code}.avi")
+            continue
+        for sentence in range(3 if (subject, code) == (23, "ha") else 0, 5):
+            touch(tmp_path, f"subject {subject}/{emotion}/sentence {sentence + 1}/s{subject}_{code}_{sentence + 1}.avi")
+    (finding,) = verify({"enterface": entry("enterface")}, {"enterface": tmp_path})
+    assert (finding.status, finding.detail) == ("complete", "1293 of 1293 utterances (the corpus)")
+
+
 @pytest.mark.skipif(not SHARED_CORPORA.is_dir(), reason="the real corpora are not on this machine")
 def test_the_real_copy_of_emo_db_is_shortened_and_urdu_is_complete():
     entries = {name: entry(name) for name in ("emo_db", "urdu")}
