@@ -93,7 +93,8 @@ def test_a_link_to_a_corpus_is_no_second_one_and_laryngograms_are_none(tmp_path)
     touch(tmp_path / "root/EMO-DB", *EMO_DB)
     (tmp_path / "root/again").symlink_to(tmp_path / "root/EMO-DB")
     touch(tmp_path / "root/laryngo", *EMO_DB)
-    assert set(find_corpora(tmp_path / "root").found) == {"emo_db"}
+    manifest(tmp_path / "root/lar", ["file,label"])
+    assert set(find_corpora(tmp_path / "root").found) == {"emo_db", "lar"}
 
 
 def test_a_corpus_of_several_folders_is_a_place_by_itself(tmp_path):

@@ -105,8 +105,9 @@ def _from_file(path: Path) -> Sources:
 
 def _from_folder(root: Path) -> Sources:
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    folders = [path for path in folders if not NOT_SPEECH.fullmatch(path.name) or find_manifest(path)]
     # a link beside its target is no second folder
-    folders = list({path.resolve(): path for path in reversed(folders) if not NOT_SPEECH.fullmatch(path.name)}.values())
+    folders = list({path.resolve(): path for path in reversed(folders)}.values())
     claims = {folder: _identify(folder) for folder in reversed(folders)}
     owners: dict[str, list[Path]] = {}
     for folder, claim in claims.items():
