@@ -5,6 +5,7 @@ import pytest
 from ..conftest import write_tone
 
 EMOTIONS = "WLEAFTN"
+MOVED = {"train": "test", "test": "validation", "validation": "train"}  # another partition for each
 
 
 @pytest.fixture
@@ -22,3 +23,9 @@ def manifest(root, lines):
     root.mkdir(parents=True, exist_ok=True)
     (root / "manifest.csv").write_text("\n".join(lines) + "\n")
     return root
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()

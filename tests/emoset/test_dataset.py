@@ -6,13 +6,15 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 
 from exhubert import SIX_CLASSES
 from exhubert.emoset import build, load
+from exhubert.emoset.listing import list_corpus
 from exhubert.emoset.partition import LeakageError
 
 from ..conftest import write_tone
-from .conftest import manifest
+from .conftest import MOVED, manifest
 
 
 def test_built_dataset_opens_with_plain_datasets_where_exhubert_is_missing(emo_db, tmp_path):
@@ -85,3 +87,24 @@ def test_filters_by_corpus_and_language_and_names_what_is_missing(emo_db, tmp_pa
         load(out, languages=["fr"])
     with pytest.raises(FileNotFoundError, match="holds emo_db, but not urdu"):
         load(out, corpora=["urdu"])
+
+
+def test_a_failed_check_after_the_work_leaves_the_finished_dataset_as_it_was(emo_db, tmp_path):
+    out = tmp_path / "out"
+    build({"emo_db": emo_db}, out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    # the same audio in another format: no file is equal, and only the decoded audio tells
+    parts = {item.record.speaker: item.partition for item in list_corpus("emo_db", emo_db).utterances}
+    root = tmp_path / "flac"
+    lines = ["file,label,speaker,partition"]
+    for path in sorted((emo_db / "wav").iterdir()):
+        samples, rate = soundfile.read(path, dtype="int16")
+        root.mkdir(exist_ok=True)
+        soundfile.write(root / f"{path.stem}.flac", samples, rate)
+        lines.append(f"{path.stem}.flac,joy,{path.name[:2]},{MOVED[parts[path.name[:2]]]}")
+    with pytest.raises(LeakageError, match="same audio stand in two partitions"):
+        build({"flac": manifest(root, lines)}, out)
+    assert sum(map(len, load(out).values())) == 35
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert not list(out.glob("flac*/*.parquet")), "opened with plain datasets, too, it is as it was"
+    build({"emo_db": emo_db}, out)

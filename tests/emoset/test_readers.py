@@ -7,12 +7,7 @@ import pytest
 from exhubert.emoset import entry, read
 
 from ..conftest import SHARED_CORPORA
-
-
-def touch(root, *names):
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
+from .conftest import touch
 
 
 def test_emo_db_names_give_speaker_text_emotion_and_take(tmp_path):

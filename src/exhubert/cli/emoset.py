@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..emoset.catalog import catalog, entry
 from ..emoset.scheme import SCHEMES
-from ..emoset.sources import ROOT_VARIABLE, find_corpora
+from ..emoset.sources import ROOT_VARIABLE, Sources, find_corpora
 from ..records import BuildSummary
 
 
@@ -58,19 +58,23 @@ def add_command(top_commands) -> None:
 
 def _list(options: argparse.Namespace) -> int:
     try:
-        folders = find_corpora(options.root).found
+        sources = find_corpora(options.root)
     except ValueError:
-        folders = {}
+        sources = Sources({}, [])
         print(f"(no folder was searched: give --root, or set {ROOT_VARIABLE})")
     rows = [("id", "name", "language", "kind", "utterances", "hours", "found in", "licence; access")]
     for facts in catalog().values():
         size = (facts.kind, str(facts.utterances), str(facts.hours))
         terms = f"{facts.licence}; {facts.access}"
-        where = str(folders.get(facts.id, "-"))
+        where = f"{sources.found[facts.id]} ({sources.certainty[facts.id]})" if facts.id in sources.found else "-"
         rows.append((facts.id, facts.name, ",".join(facts.languages[:3]), *size, where, terms[:80]))
     _print_table(rows)
-    for name in folders.keys() - catalog().keys():
-        print(f"{name}: a corpus of your own in {folders[name]}")
+    for name, folder in sources.found.items():
+        if name not in catalog():
+            print(f"{name}: a corpus of your own in {folder}")
+        elif sources.certainty[name] == "likely":
+            print(f"{name}: {sources.reasons[folder]}")
+    _print_unknown(sources)
     return 0
 
 
@@ -98,11 +102,12 @@ def _verify(options: argparse.Namespace) -> int:
 
     sources = find_corpora(options.root)
     corpora = {name: facts for name, facts in catalog().items() if name not in ("manifest", "demo")}
-    rows = [("corpus", "status", "detail")]
-    rows += [(item.corpus, item.status, item.detail) for item in verify(corpora, sources.found)]
-    rows += [
-        (folder.name, "unknown layout", f"{folder}: matches no layout of the catalog") for folder in sources.unknown
-    ]
+    rows = [("corpus", "status", "recognised", "detail")]
+    for item in verify(corpora, sources.found):
+        rows.append((item.corpus, item.status, sources.certainty.get(item.corpus, "-"), item.detail))
+    for folder in sources.unknown:
+        status = "doubtful" if folder in sources.doubtful else "unknown layout"
+        rows.append((folder.name, status, "-", f"{folder}: {sources.reasons[folder]}"))
     _print_table(rows)
     return 0
 
@@ -115,28 +120,42 @@ def _build(options: argparse.Namespace) -> int:
         name, separator, folder = item.partition("=")
         if not separator:
             raise ValueError(f"--corpus {item}: expected NAME=FOLDER, such as emo_db=corpora/emo_db.")
+        if name in roots:
+            raise ValueError(
+                f"--corpus {name} is given twice: {roots[name]} and {folder}. Give another name to one of them."
+            )
         roots[name] = folder
-    unknown: list[Path] = []
+    sources = Sources({}, [])
     if options.root or not roots:
-        sources = find_corpora(options.root, options.corpora)
-        roots |= sources.found
-        unknown = sources.unknown
+        wanted = options.corpora and [corpus for corpus in options.corpora if corpus not in roots]
+        sources = find_corpora(options.root, wanted).without(roots)
+    roots |= sources.found
     if not roots:
-        raise ValueError(f"No corpus was recognised; unknown folders: {', '.join(map(str, unknown)) or 'none'}.")
+        _print_unknown(sources)
+        raise ValueError(
+            f"No corpus was recognised; unknown folders: {', '.join(map(str, sources.unknown)) or 'none'}."
+        )
+    if options.strict and not options.corpora and sources.doubtful:
+        folder = sources.doubtful[0]
+        raise ValueError(
+            f"{len(sources.doubtful)} folders are set aside, and --strict makes that an error. The first: {folder}: "
+            f"{sources.reasons[folder]}."
+        )
     settings = {"seed": options.seed, "num_proc": options.num_proc, "scheme": options.scheme, "strict": options.strict}
     settings["encoding"] = _encodings(options.encoding, roots)
-    for facts in build(roots, options.output, **settings).values():
+    for corpus, facts in build(roots, options.output, **settings).items():
         parts = ", ".join(f"{part['utterances']} {name}" for name, part in facts.partitions.items())
         size = f"{facts.utterances} utterances, {facts.hours} h"
         print(f"{facts.name}: {size}; {parts}; by {facts.partition_rule}")
+        if sources.certainty.get(corpus) == "likely":
+            print(f"  likely {facts.name}: in {roots[corpus]}, {sources.reasons[Path(roots[corpus])]}")
         for note in _notes(facts):
             print(f"  {note}")
         if facts.dropped_labels:
             print(f"  labels that map to no class, dropped: {facts.dropped_labels}")
         if facts.rejected:
             print(f"  {facts.rejected} recordings set aside, each with its reason in rejected.jsonl")
-    for folder in unknown:
-        print(f"{folder}: no known layout; to use it, put a manifest.csv there (file,label,speaker)")
+    _print_unknown(sources)
     print(f"dataset in {options.output}")
     return 0
 
@@ -184,6 +203,11 @@ def _push(options: argparse.Namespace) -> int:
 
     print(push(options.dataset, options.repository, private=not options.public))
     return 0
+
+
+def _print_unknown(sources: Sources) -> None:
+    for folder in sources.unknown:
+        print(f"{folder}: {sources.reasons[folder]}")
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:

@@ -18,9 +18,11 @@ from ..audio import AudioError, encode_flac, read_audio, resample, sound_frames
 from ..labels import SIX_CLASSES, arousal_valence
 from .listing import FEATURES, Listing, Utterance, list_corpora, rejection
 from .partition import PARTITIONS
+from .shared_audio import check_shared_audio
 from .sources import find_corpora
 from .writing import failures_raised
 
+_logger = datasets.logging.get_logger(__name__)
 # In seconds: 25 ms is one HuBERT frame; a recording over half an hour was probably never cut.
 SHORTEST, LONGEST = 0.025, 1800.0
 _SILENCE = 1e-4  # far below what prediction calls silent, so that quiet recordings stay in a dataset
@@ -84,10 +86,16 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         **kwargs,
     ):
         if config_name == "all" or "," in config_name:
-            folders = find_corpora(root, None if config_name == "all" else config_name.split(",")).found
+            sources = find_corpora(root, None if config_name == "all" else config_name.split(","))
+            folders = sources.found
+            for folder in sources.doubtful if config_name == "all" else []:
+                _logger.warning("%s: %s", folder, sources.reasons[folder])
         else:
             folders = {config_name: Path(root)}
-        self.listings = dict(listings or list_corpora(folders, seed, scheme, encoding=encoding))
+        if listings is None:
+            listings = list_corpora(folders, seed, scheme, encoding=encoding)
+            check_shared_audio(listings)
+        self.listings = dict(listings)
         # the cache key of `datasets` covers neither code nor files; the fingerprints cover both
         content = "".join(listing.fingerprint for listing in self.listings.values())
         kwargs.setdefault("hash", hashlib.sha256(content.encode()).hexdigest())

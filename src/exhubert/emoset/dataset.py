@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,16 @@ import pyarrow.parquet as pq
 import soundfile
 from filelock import FileLock, Timeout
 
+from ..files import read_json
 from ..labels import SIX_CLASSES
 from ..records import BuildSummary
 from .builder import EmoSetPlusPlus
 from .listing import FEATURES, Listing, list_corpora
 from .partition import PARTITIONS, check_leakage
+from .shared_audio import check_shared_audio, file_hashes
 from .writing import room_required
 
+HASHES = "files.json"
 _REJECTED = "rejected.jsonl"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -40,9 +43,11 @@ def build(
 ) -> dict[str, BuildSummary]:
     """Builds corpora into `output`, one folder each, and returns their summaries.
 
-    A corpus that was already built from the same files with the same labels and partitions is kept. While a corpus is
-    being built, its folder ends in `.incomplete`, which `load` never reads. Unusable recordings are listed with the
-    reason in the corpus's `rejected.jsonl`, and the build continues.
+    A corpus that was already built from the same files with the same labels and partitions is kept. While corpora are
+    being built, their folders end in `.incomplete`, which `load` never reads; they replace those of an earlier build
+    when all are built and checked, and not if a check fails. Unusable recordings are listed with the reason in the
+    corpus's `rejected.jsonl`, and the build continues. Recordings that two corpora hold in the same partition are kept,
+    with a warning.
 
     Args:
         roots: Folder of each corpus, by its id in the catalog; any other name for a folder with a manifest.
@@ -59,8 +64,9 @@ def build(
 
     Raises:
         KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.listing.list_corpora`;
-            none of its recordings is usable; or, with `strict`, one of them isn't.
-        LeakageError: A speaker, or the same audio, is in two partitions.
+            none of its recordings is usable; or, with `strict`, one of them isn't; or two corpora read the same files.
+        LeakageError: A speaker, or the same audio, is in two partitions. Identical files are found before any work,
+            other files with the same audio after it.
         OSError: The disk is full, or the output can't be written.
         TimeoutError: Another build is writing to the same folder.
     """
@@ -69,6 +75,7 @@ def build(
         if not _NAME.fullmatch(corpus):
             raise ValueError(f"{corpus!r} can't name a corpus; use letters, digits, _ and -.")
     listings = list_corpora(roots, seed, scheme, encoding=encoding)
+    check_shared_audio(listings, _built(output, roots))
     builders = {
         corpus: EmoSetPlusPlus(
             config_name=corpus,
@@ -92,12 +99,19 @@ def build(
 def _build_all(
     builders: Mapping[str, EmoSetPlusPlus], output: Path, num_proc: int | None, strict: bool
 ) -> dict[str, BuildSummary]:
-    # `load` requires the summary, so it is written only after all checks
-    (output / BuildSummary.file).unlink(missing_ok=True)
-    for corpus, builder in builders.items():
-        _build_corpus(builder, builder.listings[corpus], output / corpus, num_proc, strict)
+    folders = {
+        corpus: _build_corpus(builder, builder.listings[corpus], output / corpus, num_proc, strict)
+        for corpus, builder in builders.items()
+    }
     shutil.rmtree(output / ".cache", ignore_errors=True)
-    _check_content(output)
+    _check_content([*folders.values(), *_others(output, folders)])
+    # `load` requires the summary, so there is none while corpora are replaced
+    (output / BuildSummary.file).unlink(missing_ok=True)
+    for corpus, folder in folders.items():
+        if folder != output / corpus:
+            shutil.rmtree(output / corpus, ignore_errors=True)
+            folder.rename(output / corpus)
+        shutil.rmtree(output / f"{corpus}.incomplete", ignore_errors=True)
     names = sorted(path.parent.name for path in output.glob(f"*/{BuildSummary.file}"))
     summaries = {corpus: BuildSummary.load(output / corpus) for corpus in names}
     BuildSummary.save_all(summaries, output)
@@ -138,35 +152,52 @@ def load(
     return result
 
 
-def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_proc: int | None, strict: bool) -> None:
+def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_proc: int | None, strict: bool) -> Path:
+    """Builds a corpus, unless that is done, and returns the folder that holds it: `target`, or one that replaces it."""
     work = target.with_name(target.name + ".incomplete")
+    result = work / target.name
+    for folder in (target, result):
+        if (folder / BuildSummary.file).is_file():
+            summary = BuildSummary.load(folder)
+            if summary.fingerprint == listing.fingerprint and not (strict and summary.rejected):
+                return folder
     shutil.rmtree(work, ignore_errors=True)
-    if (target / BuildSummary.file).is_file():
-        summary = BuildSummary.load(target)
-        if summary.fingerprint == listing.fingerprint and not (strict and summary.rejected):
-            return
-    work.mkdir(parents=True)
+    result.mkdir(parents=True)
     builder.download_and_prepare(str(work / "parquet"), file_format="parquet", num_proc=num_proc)
     for shard in (work / "parquet").glob("*.parquet"):
         if pq.read_metadata(shard).num_rows:
-            shard.rename(work / shard.name)
+            shard.rename(result / shard.name)
     shutil.rmtree(work / "parquet")
     failures = [line for path in sorted(work.glob("*.jsonl")) for line in path.read_text("utf-8").splitlines()]
     for path in [*work.glob("*.jsonl"), *work.glob("*.lock")]:
         path.unlink()
     rejected = sorted(listing.rejected + [json.loads(line) for line in failures], key=lambda line: line["file"])
     lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in rejected)
-    (work / _REJECTED).write_text(lines, encoding="utf-8")
+    (result / _REJECTED).write_text(lines, encoding="utf-8")
     if strict and rejected:
         raise ValueError(
             f"{listing.entry.name}: {len(rejected)} recordings can't be used, and --strict makes that an error. "
-            f"The first: {rejected[0]['file']}: {rejected[0]['reason']} All are in {work / _REJECTED}."
+            f"The first: {rejected[0]['file']}: {rejected[0]['reason']} All are in {result / _REJECTED}."
         )
-    if not list(work.glob("*.parquet")):
-        raise ValueError(f"{listing.entry.name}: no recording can be used; the reasons are in {work / _REJECTED}.")
-    _summary(listing, work, rejected).save(work)
-    shutil.rmtree(target, ignore_errors=True)
-    work.rename(target)
+    if not list(result.glob("*.parquet")):
+        raise ValueError(f"{listing.entry.name}: no recording can be used; the reasons are in {result / _REJECTED}.")
+    hashes = file_hashes(listing, {line["file"] for line in rejected})
+    (result / HASHES).write_text(json.dumps(hashes, indent=0), encoding="utf-8")
+    _summary(listing, result, rejected).save(result)
+    return result
+
+
+def _others(output: Path, corpora: Iterable[str]) -> set[Path]:
+    """Returns the folders of the corpora in `output` that are none of `corpora`."""
+    folders = {path.parent for path in output.glob("*/*.parquet")}
+    return {path for path in folders if path.name not in corpora and not path.name.endswith(".incomplete")}
+
+
+def _built(output: Path, corpora: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yields the files of the corpora that an earlier build left in `output`; an old version stored none."""
+    for folder in sorted(_others(output, corpora)):
+        if (folder / HASHES).is_file():
+            yield from read_json(folder / HASHES)
 
 
 def _summary(listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> BuildSummary:
@@ -207,20 +238,18 @@ def _summary(listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> 
     )
 
 
-def _check_content(folder: Path) -> None:
+def _check_content(folders: Iterable[Path]) -> None:
     """Raises `LeakageError` if the same audio is in two partitions, within a corpus or across corpora."""
     keys, parts = [], []
-    for path in sorted(folder.glob("*/*.parquet")):
-        if path.parent.name.endswith(".incomplete"):
-            continue
+    for path in sorted(path for folder in folders for path in folder.glob("*.parquet")):
         for batch in pq.ParquetFile(path).iter_batches(64, columns=["audio", "partition"]):
             for row in batch.to_pylist():
                 keys.append((hashlib.sha1(row["audio"]["bytes"]).hexdigest(), row["audio"]["path"]))
                 parts.append(row["partition"])
-    names: dict[str, str] = {}
+    names: dict[str, list[str]] = {}
     for digest, name in keys:
-        names.setdefault(digest, name)
-    check_leakage([names[digest] for digest, _ in keys], parts, "recordings with the same audio")
+        names.setdefault(digest, []).append(name)
+    check_leakage([" = ".join(names[digest][:2]) for digest, _ in keys], parts, "recordings with the same audio")
 
 
 def decode(audio: Mapping[str, Any]) -> np.ndarray:

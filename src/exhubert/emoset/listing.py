@@ -12,6 +12,7 @@ from typing import Any
 
 import datasets
 
+from ..audio import AudioError, read_audio
 from ..labels import SIX_CLASSES
 from .catalog import CatalogEntry, catalog, entry, with_scheme
 from .partition import FEW_SPEAKERS, check_leakage, partition
@@ -258,18 +259,37 @@ def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[U
         LeakageError: The same recording is in two partitions under two names or by the author's choice; dropping one of
             them would hide a mistake.
     """
-    groups = [utterances]
-    for key in (_span, _sample, _content):  # cheap keys first: most recordings differ in these
-        groups = [part for group in groups for part in _group_by(group, key)]
     duplicates, rejected = set(), []
-    for first, *others in groups:
+    for first, *others in identical(utterances, (_span, *FILE_KEYS)):
         for item in others:
             if (first.record.speaker, first.record.partition) != (item.record.speaker, item.record.partition):
-                parts = [first.partition, item.partition]
-                check_leakage([first.utterance_id] * 2, parts, "recordings with the same audio")
+                pair = f"{first.utterance_id} = {item.utterance_id}"
+                check_leakage([pair] * 2, [first.partition, item.partition], "recordings with the same audio")
             duplicates.add(id(item))
             rejected.append(rejection(root, item.record, f"the same recording as {first.utterance_id}"))
     return [item for item in utterances if id(item) not in duplicates], rejected
+
+
+def identical(utterances: list[Utterance], keys: Sequence[Callable[[Utterance], Any]]) -> list[list[Utterance]]:
+    """Groups recordings that are identical in all keys; the cheap ones come first, for most recordings differ in them.
+
+    Damaged and silent files stay alone: failed downloads are often equal, and the builder rejects each of them.
+    """
+    groups = [utterances]
+    for key in keys:
+        groups = [part for group in groups for part in _group_by(group, key)]
+    alone = [[item] for group in groups if len(group) > 1 and not _holds_sound(group[0]) for item in group]
+    known = {id(item) for (item,) in alone}
+    return [group for group in groups if id(group[0]) not in known] + alone
+
+
+def _holds_sound(item: Utterance) -> bool:
+    record = item.record
+    try:
+        samples, _ = read_audio(record.file, record.start, record.end, record.channel)
+    except (AudioError, OSError):
+        return False
+    return bool(samples.any())
 
 
 def _group_by(items: list[Utterance], key: Callable[[Utterance], Any]) -> list[list[Utterance]]:
@@ -282,7 +302,11 @@ def _group_by(items: list[Utterance], key: Callable[[Utterance], Any]) -> list[l
 
 
 def _span(item: Utterance) -> tuple:
-    return item.size or item.source_file, item.record.start, item.record.end, item.record.channel
+    return _size(item), item.record.start, item.record.end, item.record.channel
+
+
+def _size(item: Utterance) -> int | str:
+    return item.size or item.source_file
 
 
 def _sample(item: Utterance) -> bytes | str:
@@ -294,12 +318,15 @@ def _sample(item: Utterance) -> bytes | str:
         return stream.read(_SAMPLE)
 
 
-def _content(item: Utterance) -> str:
+def content_hash(item: Utterance) -> str:
     """Returns a hash of the whole file."""
     if not item.size:
         return item.source_file
     with item.record.file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha1").hexdigest()
+
+
+FILE_KEYS = (_size, _sample, content_hash)
 
 
 def _size_and_change(file: Path) -> tuple[int | None, int | None]:

@@ -3,16 +3,23 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
 from .catalog import catalog, entry
-from .readers import recognise
+from .readers import Match, matches
+from .readers.by_name import NOT_SPEECH
 from .readers.manifest import find_manifest
+from .readers.recognition import recordings
 
 ROOT_VARIABLE = "EXHUBERT_CORPORA"
+
+
+_NAMED_FIT = 0.25  # share of the recordings that must fit in a folder that bears the name of the corpus
+_NAMELESS = "its name has no letter that could name a corpus; rename it, or name it with --corpus NAME=FOLDER"
+_UNKNOWN = "no known layout; to use it, put a manifest.csv there (file,label,speaker)"
 
 
 @dataclass(frozen=True)
@@ -21,19 +28,41 @@ class Sources:
 
     Attributes:
         found: Folder of each corpus, by id.
-        unknown: Folders in which no layout was recognised.
+        unknown: Folders that weren't taken for any corpus.
+        certainty: How sure each corpus is, by id: `named` in a YAML file; `manifest`, if its folder has one; `certain`,
+            if its recordings fit the corpus, and their number or the folder's name does, too; `likely` otherwise, such
+            as a part of a corpus under a strange name.
+        reasons: For each folder, found or unknown, the sentence that tells why.
     """
 
     found: dict[str, Path]
     unknown: list[Path]
+    certainty: dict[str, str] = field(default_factory=dict)
+    reasons: dict[Path, str] = field(default_factory=dict)
+
+    @property
+    def doubtful(self) -> list[Path]:
+        """The unknown folders that may be a corpus, by their name or contents."""
+        return [folder for folder in self.unknown if self.reasons[folder] != _UNKNOWN]
+
+    def without(self, named: Mapping[str, str | Path]) -> "Sources":
+        """Returns the sources without the corpora and folders that a user has named otherwise."""
+        taken = {Path(folder).resolve() for folder in named.values()}
+        found = {
+            corpus: folder
+            for corpus, folder in self.found.items()
+            if corpus not in named and folder.resolve() not in taken
+        }
+        return replace(self, found=found, unknown=[path for path in self.unknown if path.resolve() not in taken])
 
 
 def find_corpora(place: str | Path | None = None, corpora: Sequence[str] | None = None) -> Sources:
     """Finds corpora on disk.
 
-    In a folder, a sub-folder is a corpus if its name is an id or name of the catalog (`emo_db`, `EMO-DB`,
-    `CREMA-D`), if it holds a manifest (your own corpus, named after the folder), or if its files have the layout of
-    exactly one corpus. The folder may also be a single corpus itself.
+    In a folder, a sub-folder is a corpus if it holds a manifest (your own corpus, named after the folder, or one of the
+    catalog), or if nine in ten of its recordings have the names, speakers and labels of exactly one corpus; a quarter
+    are enough if the folder's name is an id or name of the catalog (`emo_db`, `EMO-DB`, `CREMA-D`). The folder may also
+    be a single corpus itself. Two folders that hold the same corpus are both set aside.
 
     Args:
         place: A folder; or a YAML file with `corpus id: folder` lines, relative to the file. Defaults to the
@@ -41,7 +70,7 @@ def find_corpora(place: str | Path | None = None, corpora: Sequence[str] | None 
         corpora: Return only these corpora; a missing one is an error.
 
     Raises:
-        ValueError: No place is given, two folders are the same corpus, or the YAML isn't a map of ids to folders.
+        ValueError: No place is given, or the YAML isn't a map of ids to folders.
         FileNotFoundError: The place or a requested corpus doesn't exist.
         KeyError: A requested corpus is neither in the catalog nor among the folders.
     """
@@ -61,38 +90,119 @@ def find_corpora(place: str | Path | None = None, corpora: Sequence[str] | None 
         return sources
     for corpus in corpora:
         if corpus not in sources.found:
-            entry(corpus)  # raises `UnknownCorpusError` for an unknown id
+            facts = entry(corpus)  # raises `UnknownCorpusError` for an unknown id
             names = ", ".join(sources.found) or "no corpus"
-            raise FileNotFoundError(f"{place} holds {names}, but not {corpus}.")
-    return Sources({corpus: sources.found[corpus] for corpus in corpora}, sources.unknown)
+            reasons = {folder: sources.reasons[folder] for folder in sources.unknown}
+            near = [f"{folder}: {reason}" for folder, reason in reasons.items() if facts.name in reason]
+            raise FileNotFoundError("\n".join([f"{place} holds {names}, but not {corpus}.", *near]))
+    found = {corpus: sources.found[corpus] for corpus in corpora}
+    return replace(sources, found=found)
 
 
 def _from_file(path: Path) -> Sources:
     content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     if not isinstance(content, Mapping) or not all(isinstance(folder, str) for folder in content.values()):
         raise ValueError(f"{path}: expected `corpus id: folder` lines.")
-    return Sources({str(corpus): path.parent / Path(folder).expanduser() for corpus, folder in content.items()}, [])
+    found = {str(corpus): path.parent / Path(folder).expanduser() for corpus, folder in content.items()}
+    reasons = dict.fromkeys(found.values(), f"named in {path}")
+    return Sources(found, [], dict.fromkeys(found, "named"), reasons)
 
 
 def _from_folder(root: Path) -> Sources:
-    by_name = {_plain(text): facts.id for facts in catalog().values() for text in (facts.id, facts.name)}
-    folders: dict[str, Path] = {}
-    unknown = []
-    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        corpus = by_name.get(_plain(folder.name))
-        if corpus is None and find_manifest(folder):
-            corpus = re.sub(r"[^A-Za-z0-9_-]+", "_", folder.name).strip("_-") or None
-        corpus = corpus or recognise(folder)
-        if corpus is None:
-            unknown.append(folder)
-        elif corpus in folders:
-            raise ValueError(
-                f"{folders[corpus]} and {folder} are both {corpus}; keep one, or name them in a YAML file."
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    folders = [path for path in folders if not NOT_SPEECH.fullmatch(path.name) or find_manifest(path)]
+    # a link beside its target is no second folder
+    folders = list({path.resolve(): path for path in reversed(folders)}.values())
+    claims = {folder: _identify(folder) for folder in reversed(folders)}
+    owners: dict[str, list[Path]] = {}
+    for folder, claim in claims.items():
+        if claim.corpus:
+            owners.setdefault(claim.corpus, []).append(folder)
+    several = {corpus: claimants for corpus, claimants in owners.items() if len(claimants) > 1}
+    parts = [corpus for corpus, claimants in several.items() if _are_parts(corpus, claimants)]
+    misnamed = any(_named(folder) and not claim.corpus for folder, claim in claims.items())
+    if list(owners) == parts and not misnamed:
+        itself = _identify(root)
+        if itself.corpus and itself.corpus in (parts or [itself.corpus]):
+            return Sources({itself.corpus: root}, [], {itself.corpus: itself.certainty}, {root: itself.reason})
+        if not owners and itself.reason != _UNKNOWN:
+            claims[root] = itself
+    found = {corpus: claimants[0] for corpus, claimants in owners.items() if corpus not in several}
+    reasons = {folder: claim.reason for folder, claim in claims.items()}
+    for corpus, claimants in several.items():
+        for folder in claimants:
+            others = " and ".join(str(other) for other in claimants if other != folder)
+            what = f"set aside, because it and {others} are {'parts of' if corpus in parts else 'both'} {_name(corpus)}"
+            how = (
+                "put them into one folder" if corpus in parts else f"keep one, or name one: --corpus {corpus}={folder}"
             )
-        else:
-            folders[corpus] = folder
-    root_corpus = by_name.get(_plain(root.name)) or (None if folders else recognise(root))
-    return Sources({root_corpus: root}, []) if root_corpus and not folders else Sources(folders, unknown)
+            reasons[folder] = f"{what} ({claims[folder].reason}); {how}"
+    taken = set(found.values())
+    return Sources(
+        found,
+        [folder for folder in claims if folder not in taken],
+        {corpus: claims[folder].certainty for corpus, folder in found.items()},
+        reasons,
+    )
+
+
+def _are_parts(corpus: str, folders: Sequence[Path]) -> bool:
+    """Whether folders hold different recordings of one corpus, such as its speakers or labels, not copies of it."""
+    names = [path.name for folder in folders for path in recordings(folder)]
+    return len(set(names)) == len(names) and not any(map(find_manifest, folders))
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """What one folder holds; `corpus` is empty if that can't be told."""
+
+    corpus: str
+    certainty: str
+    reason: str
+
+
+def _identify(folder: Path) -> _Claim:
+    named = _named(folder)
+    if find_manifest(folder):
+        corpus = named or re.sub(r"[^A-Za-z0-9_-]+", "_", folder.name or folder.resolve().name).strip("_-")
+        return _Claim(corpus, "manifest", "it has a manifest" if corpus else f"has a manifest, but {_NAMELESS}")
+    if named and not entry(named).has_own_layout:  # such names are everyday words: demo, ad, abc
+        named = None
+    results = matches(folder)
+    fitting = [match for match in results if match.fits]
+    if len(fitting) == 1 and named in (None, fitting[0].corpus):
+        match = fitting[0]
+        return _Claim(match.corpus, "certain" if named or match.whole else "likely", str(match))
+    own = next((match for match in results if match.corpus == named), None)
+    if own and not fitting and own.share >= _NAMED_FIT and own.utterances:
+        return _Claim(own.corpus, "likely", f"{own}, and the folder has its name")
+    return _Claim("", "", _doubt(folder, named, results))
+
+
+def _doubt(folder: Path, named: str | None, results: Sequence[Match]) -> str:
+    """Tells why a folder is taken for no corpus, and what to do."""
+    if not results and not named:
+        return _UNKNOWN
+    lines = [str(match) for match in results[:2] if match.fitting or match is results[0]]
+    if named and all(match.corpus != named for match in results):
+        lines.insert(0, f"is named {folder.name}, but nothing in it has the layout {entry(named).layout}")
+    elif named:
+        lines.insert(0, f"is named {folder.name}, which isn't enough")
+    corpus = results[0].corpus if results else str(named)
+    how = f"if it is {_name(corpus)}, name it: --corpus {corpus}={folder}, or `{corpus}: {folder}` in a YAML file"
+    if len(results) > 1 and results[1].utterances:
+        how = f"if it holds several corpora, give --root {folder}; {how}"
+    return f"{'; '.join(lines)}. No guess is made: {how}; otherwise put a manifest.csv there (file,label,speaker)"
+
+
+def _named(folder: Path) -> str | None:
+    """Returns the corpus whose id or name a folder bears, or the folder that it is a link to."""
+    names = {_plain(text): facts.id for facts in catalog().values() for text in (facts.id, facts.name)}
+    return names.get(_plain(folder.name), names.get(_plain(folder.resolve().name)))
+
+
+def _name(corpus: str) -> str:
+    return catalog()[corpus].name if corpus in catalog() else corpus
 
 
 def _is_archive(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..emoset.card import write_statistics
+from ..emoset.dataset import HASHES
 from ..records import BuildSummary
 
 
@@ -36,5 +37,5 @@ def push(folder: str | Path, repository: str, private: bool = True) -> str:
     refuse_unless_allowed(folder)
     api = HfApi()
     api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
-    ignored = ["*.incomplete/*", ".cache/*", ".lock"]
+    ignored = ["*.incomplete/*", ".cache/*", ".lock", f"*/{HASHES}"]
     return str(api.upload_folder(repo_id=repository, repo_type="dataset", folder_path=folder, ignore_patterns=ignored))

@@ -5,7 +5,7 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 
-from ..catalog import CatalogEntry, catalog, entry
+from ..catalog import CatalogEntry, entry
 from ..record import Record
 from .by_annotation import (
     read_emofilm,
@@ -18,6 +18,7 @@ from .by_annotation import (
 )
 from .by_name import LAYOUTS, read_by_name
 from .manifest import find_manifest, read_manifest
+from .recognition import Match, matches, recognise
 from .text import check_encoding
 
 # Allowed values of `CatalogEntry.reader`.
@@ -66,15 +67,4 @@ def read(corpus: str, root: str | PathLike[str], encoding: str | None = None) ->
     yield from records
 
 
-def recognise(folder: Path) -> str | None:
-    """Returns the corpus whose layout a folder has; None if no layout fits, or several fit equally well."""
-    counts = {}
-    for corpus, facts in catalog().items():
-        if facts.has_own_layout:
-            counts[corpus] = sum(1 for _ in reader_of(facts)(folder, None))
-    best = max(counts.values())
-    names = [corpus for corpus, count in counts.items() if count == best]
-    return names[0] if best and len(names) == 1 else None
-
-
-__all__ = ["LAYOUTS", "READERS", "read", "reader_of", "recognise"]
+__all__ = ["LAYOUTS", "READERS", "Match", "matches", "read", "reader_of", "recognise"]

@@ -106,7 +106,8 @@ def read_meld(root: Path, encoding: str | None = None) -> Iterator[Record]:
 def read_shemo(root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads ShEMO: `female/F01A01.wav`; F is female as the first letter and fear as the fourth.
 
-    If the modified release's `modified_shemo.json` exists, its labels, transcripts and selection of files are used.
+    If the modified release's `modified_shemo.json` exists, its labels and transcripts are used. It has an entry for
+    each of the 3,000 recordings; a recording without one is left out.
     The original release has its own transcripts, `transcript/final text/F01A01.ort`.
     """
     texts = {path.stem.upper(): path for path in files(root, (".ort",))}

@@ -11,6 +11,8 @@ from ..record import Record
 
 Fields = dict[str, Any]
 GENDERS = {"f": "female", "m": "male", "c": "child", "female": "female", "male": "male"}
+# Folders of laryngograph signals, which corpora ship under the names of their recordings: EMO-DB 2.0 has `laryngo`.
+NOT_SPEECH = re.compile(r"laryngo(?:graph|gram)?s?|lar|egg|lx|electroglottogra(?:ph|m)s?", re.IGNORECASE)
 _RECORD_FIELDS = set(Record.__dataclass_fields__)
 
 
@@ -24,12 +26,28 @@ class Layout:
         suffixes: Suffixes of the files to read, in lower case.
         finish: Completes the fields if a pattern is not enough; returns None if the file isn't part of the corpus.
         fixed: Fields with the same value for every utterance.
+        known: Regular expressions for values of groups in the published corpus. They tell whether a folder that nobody
+            named is this corpus; a folder that was named is read without them.
+        others: Regular expression for the end of the paths of the release's other recordings, which are no utterances.
+        fewest_labels: Number of different labels below which a folder that nobody named isn't taken for this corpus,
+            because its paths hold nothing of its own but labels.
     """
 
     pattern: str
     suffixes: tuple[str, ...] = (".wav",)
     finish: Callable[[Fields, Path], Fields | None] = lambda fields, path: fields
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    known: Mapping[str, str] = field(default_factory=dict)
+    others: str = ""
+    fewest_labels: int = 1
+
+    def match(self, path: str) -> re.Match[str] | None:
+        """Matches a path below the root, with `/` between its parts."""
+        return re.fullmatch(rf"(?:.*/)?{self.pattern}", path, re.IGNORECASE)
+
+    def has_known(self, match: re.Match[str]) -> bool:
+        """Whether the groups of a match have the speakers, texts and codes of the published corpus."""
+        return all(re.fullmatch(values, match[group] or "", re.IGNORECASE) for group, values in self.known.items())
 
 
 def _emo_db(fields: Fields, path: Path) -> Fields | None:
@@ -87,20 +105,33 @@ def _lower_label(fields: Fields, path: Path) -> Fields:
 
 
 _EU_EMOTION = (
-    "afraid|angry|ashamed|bored|disappointed|disgusted|excited|frustrated|happy|hurt|interested|jealous|joking|kind|"
-    "neutral|proud|sad|sneaky|surprised|unfriendly|worried"
+    "(?:afraid|angry|ashamed|bored|disappointed|disgusted|excited|frustrated|happy|hurt|interested|jealous|joking|kind|"
+    "neutral|proud|sad|sneaky|surprised|unfriendly|worried)"
+    "(?:[ _]low[ _]intensity)?"
 )
 
 LAYOUTS = {
-    "casia": Layout(r"(?P<speaker>[^/]+)/(?P<raw_label>angry|fear|happy|neutral|sad|surprise)/(?P<text>\d+)\.wav"),
-    "crema_d": Layout(r"(?P<speaker>\d{4})_(?P<text>[A-Z]{3})_(?P<raw_label>[A-Z]{3})_(?P<intensity>[A-Z]{1,2})\.wav"),
+    "casia": Layout(
+        r"(?P<speaker>[^/]+)/(?P<raw_label>angry|fear|happy|neutral|sad|surprise)/(?P<text>\d+)\.wav",
+        known={"speaker": "liuchanhg|wangzhe|zhaoquanyin|zhaozuoxiang"},
+    ),
+    "crema_d": Layout(
+        r"(?P<speaker>\d{4})_(?P<text>[A-Z]{3})_(?P<raw_label>[A-Z]{3})_(?P<intensity>[A-Z]{1,2})\.wav",
+        known={
+            "speaker": r"10(?:0[1-9]|[1-8]\d|9[01])",
+            "text": "IEO|TIE|IOM|IWW|TAI|MTI|IWL|ITH|DFA|ITS|TSI|WSI",
+            "intensity": "LO|MD|HI|XX?",
+        },
+    ),
     "demos": Layout(
-        r"(?:(?P<intensity>PR|NP)_)?(?P<gender>[fm])_(?P<speaker>\d\d)_(?P<raw_label>[a-z]{3})(?P<text>\d\d)(?P<take>[a-z])\.wav"
+        r"(?:(?P<intensity>PR|NP)_)?(?P<gender>[fm])_(?P<speaker>\d\d)_(?P<raw_label>[a-z]{3})(?P<text>\d\d)(?P<take>[a-z])\.wav",
+        known={"speaker": r"0[1-9]|[1-6]\d"},
     ),
     "emo_db": Layout(
         r"(?P<speaker>\d\d)(?P<text>[ab]\d\d)(?P<raw_label>[A-Z])(?P<take>[a-z])(?P<raw>xx)?\.wav",
         finish=_emo_db,
         fixed={"language": "de"},
+        known={"speaker": "03|08|09|1[0-6]", "text": "a0[12457]|b0[1239]|b10"},
     ),
     "emofilm": Layout(
         r"(?P<gender>[fm])_(?P<raw_label>[a-z]{3})(?P<clip>\d+)(?P<take>[a-z])(?P<language>en|es|it)(?:_16k)?\.wav",
@@ -110,36 +141,61 @@ LAYOUTS = {
         r"(?P<partition>Train|Val|Test)_AFEW/(?P<raw_label>[A-Za-z]+)/(?P<film>\d{3})\d{6}\.(?:avi|wav)",
         (".avi", ".wav"),
         _emotiw,
+        others=r"Test_AFEW/\d{9}\.(?:avi|wav)",  # its labels were withheld
     ),
-    "emovo": Layout(r"(?P<raw_label>[a-z]{3})-(?P<speaker>(?P<gender>[fm])\d)-(?P<text>[a-z]\d)\.wav"),
+    "emovo": Layout(
+        r"(?P<raw_label>[a-z]{3})-(?P<speaker>(?P<gender>[fm])\d)-(?P<text>[a-z]\d)\.wav",
+        known={"speaker": "[fm][1-3]", "text": "b[1-3]|l[1-4]|n[1-5]|d[12]"},
+    ),
     # the folder names the speaker: files of subject 11 are called s12_*, and numbering varies (s_3_su_1, s16_su_3avi)
     "enterface": Layout(
         r"(?P<speaker>subject ?\d+)/[^/]+/(?:[^/]+/)?s_?\d+_(?P<raw_label>[a-z]{2})(?:_(?P<text>\d+)(?:avi)?)?\.avi",
         (".avi",),
+        known={"speaker": r"subject ?(?:[1-9]|[1-3]\d|4[0-4])"},
     ),
     "esd": Layout(
         r"(?P<speaker>\d{4})/(?P<raw_label>Neutral|Angry|Happy|Sad|Surprise)/"
         r"(?:(?P<partition>train|evaluation|test)/)?\d{4}_(?P<text>\d{6})\.wav",
         finish=_esd,
+        known={"speaker": r"00(?:0[1-9]|1\d|20)"},
     ),
     "eu_emoss": Layout(
-        rf"EDITED/(?P<raw_label>(?:{_EU_EMOTION})(?:[ _]low[ _]intensity)?)/[^/]+\.mp4", (".mp4",), _lower_label
+        rf"EDITED/(?P<raw_label>{_EU_EMOTION})/[^/]+\.mp4",
+        (".mp4",),
+        _lower_label,
+        others=rf"(?:Original/(?:{_EU_EMOTION})/[^/]+\.mov|UK Voices/.+\.mp3)",
+        fewest_labels=12,
     ),
     "eu_ev": Layout(
-        rf"Original/(?P<raw_label>(?:{_EU_EMOTION})(?:[ _]low[ _]intensity)?)/[^/]+\.mp3", (".mp3",), _lower_label
+        rf"Original/(?P<raw_label>{_EU_EMOTION})/[^/]+\.mp3",
+        (".mp3",),
+        _lower_label,
+        others=rf"Fixed - amplified volume/(?:{_EU_EMOTION})/[^/]+\.mp3",
+        fewest_labels=12,
     ),
     "mesd": Layout(r"(?P<raw_label>[A-Z][a-z]+)_(?P<gender>[FMC])_(?P<text>[AB]_[^/]+)\.wav"),
     "ravdess": Layout(
         r"(?P<modality>\d\d)-(?P<channel_kind>\d\d)-(?P<raw_label>\d\d)-(?P<intensity>\d\d)-(?P<text>\d\d)-(?P<take>\d\d)-"
         r"(?P<speaker>\d\d)\.wav",
         finish=_ravdess,
+        known={
+            "modality": "0[1-3]",
+            "channel_kind": "0[12]",
+            "intensity": "0[12]",
+            "text": "0[12]",
+            "take": "0[12]",
+            "speaker": r"0[1-9]|1\d|2[0-4]",
+        },
     ),
     "savee": Layout(
-        r"(?P<speaker>DC|JE|JK|KL)[/_](?P<raw_label>[a-z]{1,2})(?P<text>\d\d)\.wav", fixed={"gender": "male"}
+        r"(?P<speaker>DC|JE|JK|KL)[/_](?P<raw_label>[a-z]{1,2})(?P<text>\d\d)\.wav",
+        fixed={"gender": "male"},
+        known={"text": r"0[1-9]|[12]\d|30"},
     ),
     "subesco": Layout(
         # one published file name has a stray bracket: F_02_MONIKA_S_2_SURPRISE_3].wav
-        r"(?P<speaker>(?P<gender>[FM])_\d\d_[A-Z]+)_S_(?P<text>\d+)_(?P<raw_label>[A-Z]+)_(?P<take>\d+)\]?\.wav"
+        r"(?P<speaker>(?P<gender>[FM])_\d\d_[A-Z]+)_S_(?P<text>\d+)_(?P<raw_label>[A-Z]+)_(?P<take>\d+)\]?\.wav",
+        known={"speaker": r"[FM]_(?:0[1-9]|10)_[A-Z]+", "text": "[1-9]|10", "take": "[1-5]"},
     ),
     "tess": Layout(
         r"(?P<speaker>OAF|YAF|OA|YA)_(?P<text>[^/]+)_(?P<raw_label>[a-z]+)\.wav",
@@ -161,9 +217,8 @@ def read_by_name(corpus: str, root: Path, encoding: str | None = None) -> Iterat
     keeps the first of identical recordings.
     """
     layout = LAYOUTS[corpus]
-    pattern = re.compile(rf"(?:.*/)?{layout.pattern}", re.IGNORECASE)
     for path in files(root, layout.suffixes):
-        match = pattern.fullmatch(path.relative_to(root).as_posix())
+        match = layout.match(path.relative_to(root).as_posix())
         if match is None:
             continue
         fields = layout.finish(match.groupdict() | dict(layout.fixed), path)
@@ -175,5 +230,17 @@ def read_by_name(corpus: str, root: Path, encoding: str | None = None) -> Iterat
 
 
 def files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Lists files below `root` with one of the suffixes, in a stable order, see [`exhubert.search.files_in`]."""
-    return (path for path in files_in(root) if path.name.lower().endswith(suffixes))
+    """Lists files below `root` with one of the suffixes, in a stable order, see [`exhubert.search.files_in`].
+
+    Leaves out folders of signals that are no speech (see `NOT_SPEECH`).
+    """
+    return (path for path in files_in(root) if path.name.lower().endswith(suffixes) and not _is_beside(path, root))
+
+
+def signals_beside(root: Path) -> list[Path]:
+    """Lists the files that `files` leaves out as signals that are no speech."""
+    return [path for path in files_in(root) if _is_beside(path, root)]
+
+
+def _is_beside(path: Path, root: Path) -> bool:
+    return any(map(NOT_SPEECH.fullmatch, path.relative_to(root).parts[:-1]))

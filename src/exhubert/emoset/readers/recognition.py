@@ -1,0 +1,154 @@
+"""Compares the contents of a folder with every layout of the catalog, to tell which corpus it holds. Reads no audio."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...search import SUFFIXES
+from ..catalog import CatalogEntry, catalog, entry
+from ..record import Record
+from .by_name import LAYOUTS, Layout, files
+
+_FIT = 0.9  # share of the recordings that must fit, so that a few strange files are forgiven
+_FEWEST = 3  # one file can have any name by chance
+_MOST = 2.2  # times the size of the corpus: some copies hold the whole set twice, and none holds it more often
+_NEAR = 0.1  # relative distance to the size of a release at which a copy counts as whole
+# Speakers of the corpora whose readers need annotation files.
+_SPEAKERS = {
+    "fau_aibo": r"(?:Ohm|Mont)_\d\d",
+    "iemocap": r"Ses0[1-5][FM]",
+    "shemo": r"F(?:0[1-9]|[12]\d|3[01])|M(?:0[1-9]|[1-4]\d|5[0-6])",
+    "smartkom": r"[A-Z]{3}",
+}
+
+
+@dataclass(frozen=True)
+class Match:
+    """The agreement of a folder's contents with one corpus.
+
+    Attributes:
+        corpus: Id of the corpus.
+        total: Number of recordings in the folder.
+        alike: Number of those whose names have the pattern of the corpus.
+        fitting: Number of those that have its speakers, texts and labels, too.
+        utterances: Number of the fitting ones that are utterances, not songs, videos or other versions of them.
+        labels: Number of different labels of the utterances.
+    """
+
+    corpus: str
+    total: int
+    alike: int
+    fitting: int
+    utterances: int
+    labels: int
+
+    @property
+    def share(self) -> float:
+        """Share of the recordings that fit, from 0 to 1."""
+        return self.fitting / self.total if self.total else 0.0
+
+    @property
+    def fits(self) -> bool:
+        """Whether names alone make the folder this corpus, or a part of it."""
+        most = _MOST * max(_sizes(entry(self.corpus)), default=float("inf"))
+        return self.share >= _FIT and _FEWEST <= self.utterances <= most and self.labels >= self._fewest_labels
+
+    @property
+    def _fewest_labels(self) -> int:
+        layout = LAYOUTS.get(self.corpus)
+        return layout.fewest_labels if layout else 1
+
+    @property
+    def whole(self) -> bool:
+        """Whether there are about as many utterances as in a release of the corpus."""
+        return any(abs(self.utterances / size - 1) <= _NEAR for size in _sizes(entry(self.corpus)))
+
+    def __str__(self) -> str:
+        facts = entry(self.corpus)
+        text = f"{self.fitting} of {self.total} recordings have the names, speakers and labels of {facts.name}"
+        if self.alike > self.fitting:
+            text += f" ({self.alike} have its names)"
+        if 0 < self.labels < self._fewest_labels:
+            text += f", but only {self.labels} of its {len(facts.labels)} labels"
+        if self.fitting and not self.utterances:
+            return f"{text}; none of them is one of its utterances, {facts.layout}"
+        sizes = _sizes(facts)
+        if not sizes:
+            return text
+        size = min(sizes, key=lambda size: abs(size - self.utterances))
+        return f"{text}; {self.utterances} of its {size} utterances"
+
+
+def matches(folder: Path) -> list[Match]:
+    """Returns the corpora that any recording or annotation file in a folder points to, the best match first."""
+    from . import reader_of
+
+    paths = {path: path.relative_to(folder).as_posix() for path in recordings(folder)}
+    results = []
+    for corpus, facts in catalog().items():
+        if corpus in LAYOUTS:
+            results.append(_by_name(facts, LAYOUTS[corpus], paths))
+        elif facts.has_own_layout:
+            try:
+                records = list(reader_of(facts)(folder, None))
+            except (
+                AttributeError,
+                LookupError,
+                OSError,
+                TypeError,
+                ValueError,
+            ):  # a file with the name of an annotation, and other contents
+                continue
+            results.append(_by_annotation(facts, records, paths))
+    return sorted((match for match in results if match.alike), key=lambda match: (-match.share, -match.utterances))
+
+
+def recordings(folder: Path) -> list[Path]:
+    """Returns the recordings below a folder by their endings, without laryngograph signals."""
+    return list(files(folder, SUFFIXES))  # of any format: podcasts with one WAV are podcasts
+
+
+def recognise(folder: Path) -> str | None:
+    """Returns the corpus whose layout, speakers and labels the recordings of a folder have.
+
+    Returns:
+        The id of the corpus; None if less than nine in ten recordings fit, or they fit several corpora.
+    """
+    fitting = [match for match in matches(folder) if match.fits]
+    return fitting[0].corpus if len(fitting) == 1 else None
+
+
+def _by_name(facts: CatalogEntry, layout: Layout, paths: dict[Path, str]) -> Match:
+    known = {raw.casefold() for raw in facts.labels}
+    alike, fitting, labels = 0, 0, []
+    for path, name in paths.items():
+        if layout.others and re.search(rf"(?:^|/){layout.others}$", name, re.IGNORECASE):
+            alike += 1
+            fitting += 1
+            continue
+        # other formats of an utterance, such as CREMA-D's mp3 and flv, belong to the release
+        match = layout.match(f"{name.removesuffix(path.suffix)}{layout.suffixes[0]}")
+        if match is None:
+            continue
+        alike += 1
+        label = match["raw_label"].replace("_", " ").casefold()
+        if label not in known or not layout.has_known(match):
+            continue
+        fitting += 1
+        fields = match.groupdict() | dict(layout.fixed)
+        if name.lower().endswith(layout.suffixes) and layout.finish(fields, path) is not None:
+            labels.append(label)
+    return Match(facts.id, len(paths), alike, fitting, len(labels), len(set(labels)))
+
+
+def _by_annotation(facts: CatalogEntry, records: list[Record], paths: dict[Path, str]) -> Match:
+    pattern = re.compile(_SPEAKERS.get(facts.id, ".*"), re.IGNORECASE)
+    fitting = [item for item in records if item.raw_label in facts.labels and pattern.fullmatch(item.speaker or "")]
+    present = [item.raw_label for item in fitting if item.file in paths]
+    # ShEMO's labels are in its names; elsewhere the annotation, not the recordings, tells what belongs to the corpus
+    total = len(paths) if facts.id == "shemo" else len(records)
+    return Match(facts.id, total, len(records), len(fitting), len(present), len(set(present)))
+
+
+def _sizes(facts: CatalogEntry) -> list[int]:
+    return list(facts.releases.values()) or ([facts.utterances] if isinstance(facts.utterances, int) else [])

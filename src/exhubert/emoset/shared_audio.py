@@ -1,0 +1,138 @@
+"""Finds the same audio in two corpora by comparing their files, before any of it is decoded."""
+
+import math
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from .listing import FILE_KEYS, Listing, Utterance, content_hash, identical
+from .partition import LeakageError
+from .record import Record
+
+_logger = datasets.logging.get_logger(__name__)
+_Part = tuple[float | None, float | None, int | None]  # start and end in seconds, channel
+
+
+def check_shared_audio(listings: Mapping[str, Listing], built: Iterable[Mapping[str, Any]] = ()) -> None:
+    """Compares the files of several corpora with each other.
+
+    Equal recordings in one partition are allowed, with a warning: they count twice, but spoil no evaluation.
+
+    Args:
+        listings: The listing of each corpus.
+        built: The recordings of corpora that were built before, as `file_hashes` returned them.
+
+    Raises:
+        LeakageError: The same recording, or overlapping parts of it, are in two partitions.
+        ValueError: Two corpora read the same files.
+    """
+    shared = [*_shared(listings), *_built_before(listings, built)]
+    if leaking := [pair for pair in shared if pair.leaks]:
+        raise LeakageError(
+            f"{len(leaking)} recordings are the same in two corpora, and stand in two partitions: "
+            f"{'; '.join(map(str, leaking[:10]))}. Build only one of the corpora (delete the folder of one that was "
+            "built before), or give such recordings the same partition."
+        )
+    if twice := [pair for pair in shared if pair.same_file]:
+        raise ValueError(
+            f"{len(twice)} recordings are read from the same files by two corpora, such as {twice[0]}. "
+            "Build only one of the corpora."
+        )
+    if shared:
+        _logger.warning(
+            "%d recordings are the same in two corpora, such as %s; they count twice.", len(shared), shared[0]
+        )
+
+
+def file_hashes(listing: Listing, unusable: Container[str] = ()) -> list[dict[str, Any]]:
+    """Returns the size and the hash of the file of each utterance, by which `check_shared_audio` knows them again.
+
+    Args:
+        listing: The corpus.
+        unusable: Source files to leave out.
+    """
+    hashes: dict[Path, str] = {}
+    rows = []
+    for item in listing.utterances:
+        if item.size and item.source_file not in unusable:
+            record = item.record
+            hashes[record.file] = hashes.get(record.file) or content_hash(item)
+            row = {"utterance_id": item.utterance_id, "partition": item.partition, "size": item.size}
+            row |= {"sha1": hashes[record.file], "start": record.start, "end": record.end, "channel": record.channel}
+            rows.append(row)
+    return rows
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """The same audio in two corpora, with the id and the partition of each utterance."""
+
+    ids: tuple[str, str]
+    partitions: tuple[str, str]
+    same_file: bool = False
+
+    @property
+    def leaks(self) -> bool:
+        return self.partitions[0] != self.partitions[1]
+
+    def __str__(self) -> str:
+        first, second = (f"{name} ({part})" for name, part in zip(self.ids, self.partitions, strict=True))
+        return f"{first} and {second}"
+
+
+def _shared(listings: Mapping[str, Listing]) -> Iterator[_Shared]:
+    """Yields the utterances of two corpora that share audio, because their files are equal and their parts overlap."""
+    by_file = _by_file(listings)
+    files = [items[0] for items in by_file.values()]
+    for group in identical(files, FILE_KEYS) if len(listings) > 1 else []:
+        items = [item for file in group for item in by_file[file.record.file]]
+        if len({_corpus(item) for item in items}) > 1:
+            for first, item in combinations(items, 2):
+                if _corpus(first) != _corpus(item) and _overlap(_part(first.record), _part(item.record)):
+                    ids, parts = (first.utterance_id, item.utterance_id), (first.partition, item.partition)
+                    yield _Shared(ids, parts, first.record.file.resolve() == item.record.file.resolve())
+
+
+def _built_before(listings: Mapping[str, Listing], built: Iterable[Mapping[str, Any]]) -> Iterator[_Shared]:
+    """Yields the utterances that share audio with those of corpora that were built before."""
+    known: dict[tuple[int, str], list[Mapping[str, Any]]] = {}
+    for row in built:
+        known.setdefault((row["size"], row["sha1"]), []).append(row)
+    sizes = {size for size, _ in known}
+    for items in _by_file(listings).values():
+        size = items[0].size
+        if size not in sizes:
+            continue
+        for row in known.get((size, content_hash(items[0])), []):
+            for item in items:
+                if _overlap((row["start"], row["end"], row["channel"]), _part(item.record)):
+                    yield _Shared((row["utterance_id"], item.utterance_id), (row["partition"], item.partition))
+
+
+def _by_file(listings: Mapping[str, Listing]) -> dict[Path, list[Utterance]]:
+    result: dict[Path, list[Utterance]] = {}
+    for listing in listings.values():
+        for item in listing.utterances:
+            if item.size:
+                result.setdefault(item.record.file, []).append(item)
+    return result
+
+
+def _corpus(item: Utterance) -> str:
+    return item.utterance_id.partition("/")[0]
+
+
+def _part(record: Record) -> _Part:
+    return record.start, record.end, record.channel
+
+
+def _overlap(first: _Part, second: _Part) -> bool:
+    """Whether two parts of one recording share sound; the mix of all channels, None, shares it with each of them."""
+    (start, end, channel), (other_start, other_end, other_channel) = first, second
+    if channel is not None and other_channel is not None and channel != other_channel:
+        return False
+    return (start or 0.0) < (other_end or math.inf) and (other_start or 0.0) < (end or math.inf)
