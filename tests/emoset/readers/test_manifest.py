@@ -92,6 +92,13 @@ def test_a_column_with_exactly_the_name_is_preferred_and_one_without_values_igno
     assert record.raw_label == "joy"
 
 
+def test_a_set_that_is_no_partition_is_listed_and_one_that_is_must_be_so_in_all_rows(tmp_path, caplog):
+    found = records(tmp_path, "file,label,set\na.wav,joy,A\nb.wav,joy,B\n")
+    assert [record.partition for record in found] == [None, None] and "aren't used: set" in caplog.text
+    with pytest.raises(ValueError, match="line 3: partition is 'B'"):
+        records(tmp_path, "file,label,set\na.wav,joy,train\nb.wav,joy,B\n")
+
+
 @pytest.mark.parametrize(("beside", "meaning"), [("test", "validation"), ("dev", "test")])
 def test_evaluation_is_the_partition_that_the_others_leave_over(tmp_path, beside, meaning):
     found = records(tmp_path, f"file,label,split\na.wav,joy,train\nb.wav,joy,evaluation\nc.wav,joy,{beside}\n")
