@@ -233,9 +233,9 @@ def test_a_name_that_two_files_have_but_for_case_stays_missing(tmp_path):
     assert record.file == tmp_path / "A.wav"
 
 
-CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf"]), max_size=20) | st.sampled_from(
-    ["a\nb", "a,b;c|d\te"]
-)
+# Excel takes a text that begins with = for a formula
+CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf"]), max_size=20).filter(lambda text: text[:1] != "=")
+CELLS |= st.sampled_from(["a\nb", "a,b;c|d\te", '"quoted"'])
 
 
 @settings(max_examples=100, deadline=None)
