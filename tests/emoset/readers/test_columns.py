@@ -22,7 +22,7 @@ def test_the_table_of_the_readme_is_true(columns, others):
     for column, aliases in zip(names, [group for group in groups if group], strict=False):
         for alias in (column, *aliases):
             header = [alias, *(name for name in ("file", "label") if name != column)]
-            table = Table("table.csv", header, [("line 2", ["x"] * len(header))])
+            table = Table("table.csv", header, [("line 2", ["test"] * len(header))])
             assert columns_of(table)[column] == 0, alias
 
 

@@ -7,11 +7,13 @@ import unicodedata
 from pathlib import Path
 
 import openpyxl
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exhubert.emoset import read
+from exhubert.emoset.readers.columns import UNKNOWN
 
 
 def records(root, content, name="manifest.csv", files=(), encoding=None):
@@ -90,6 +92,13 @@ def test_a_column_with_exactly_the_name_is_preferred_and_one_without_values_igno
     assert record.file.name == "a.wav" and "aren't used: path" in caplog.text
     (record,) = records(tmp_path / "empty", "file,label,emotion\na.wav,,joy\n")
     assert record.raw_label == "joy"
+
+
+def test_a_set_that_is_no_partition_is_listed_and_one_that_is_must_be_so_in_all_rows(tmp_path, caplog):
+    found = records(tmp_path, "file,label,set\na.wav,joy,A\nb.wav,joy,B\n")
+    assert [record.partition for record in found] == [None, None] and "aren't used: set" in caplog.text
+    with pytest.raises(ValueError, match="line 3: partition is 'B'"):
+        records(tmp_path, "file,label,set\na.wav,joy,train\nb.wav,joy,B\n")
 
 
 @pytest.mark.parametrize(("beside", "meaning"), [("test", "validation"), ("dev", "test")])
@@ -222,6 +231,37 @@ def test_names_are_found_as_they_are_written_on_disk(tmp_path, cell, file):
 def test_a_name_that_two_files_have_but_for_case_stays_missing(tmp_path):
     (record,) = records(tmp_path, "file,label\nA.wav,joy\n", files=["a.wav", "a.WAV"])
     assert record.file == tmp_path / "A.wav"
+
+
+# Excel takes a text that begins with = for a formula
+CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf"]), max_size=20).filter(lambda text: text[:1] != "=")
+CELLS |= st.sampled_from(["a\nb", "a,b;c|d\te", '"quoted"'])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=4),
+    delimiter=st.sampled_from([",", ";", "\t", "|"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    form=st.sampled_from(["csv", "xlsx", "json", "jsonl"]),
+)
+def test_whatever_pandas_writes_is_read_back(rows, delimiter, encoding, form):
+    table = pd.DataFrame([(f"{number}.wav", "joy", *row) for number, row in enumerate(rows)])
+    table.columns = ["File", "Emotion", "Speaker", "Transcript"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"manifest.{form}")
+        if form == "csv":
+            table.to_csv(path, sep=delimiter, index=False, encoding=encoding)
+        elif form == "xlsx":
+            table.to_excel(path, index=False)
+        else:
+            table.to_json(path, orient="records", lines=form == "jsonl", force_ascii=False)
+        found = list(read("manifest", folder))
+    expected = [
+        (f"{number}.wav", None if speaker.strip() in UNKNOWN else speaker.strip(), text.strip() or None)
+        for number, (speaker, text) in enumerate(rows)
+    ]
+    assert [(record.file.name, record.speaker, record.text) for record in found] == expected
 
 
 LETTERS = {

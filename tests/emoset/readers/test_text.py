@@ -77,6 +77,13 @@ def test_a_stray_byte_in_a_utf_8_text_is_refused_with_its_line_or_replaced(caplo
     assert "line 3" in caplog.text
 
 
+def test_a_text_of_which_a_smaller_part_is_utf_8_is_refused_too():
+    content = "a,Jürgen\nb,Zoë\nc,Jürgen\n".encode("cp1252") + "d,Jürgen\n".encode()
+    with pytest.raises(ValueError, match="table.csv: line 4 is UTF-8, but others are not, and seem to be cp1252"):
+        decode_text(content, "table.csv")
+    assert decode_text(content, "table.csv", "cp1252").endswith("JÃ¼rgen\n")
+
+
 def test_what_is_no_text_or_no_encoding_is_a_sentence():
     with pytest.raises(ValueError, match="table.csv holds NUL bytes"):
         decode_text(b"a\0\xff\x01b", "table.csv")

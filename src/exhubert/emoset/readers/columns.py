@@ -35,17 +35,15 @@ _MEANING = {name: column for column, names in _COLUMNS.items() for name in names
 _TIMES = ("start", "end", "offset", "duration")
 _TIME_UNIT = re.compile(r"(?:in)?(?:s|sec|secs|second|seconds)$")
 TEXTS = ("gender", "language", "text", "session", "dialogue", "intensity", "take", "valence", "group")
-COLUMNS_READ = (
-    "file",
-    "label",
-    "speaker",
-    "start",
-    "end",
-    "duration",
-    "channel",
-    "partition",
-    *TEXTS,
-)  # what `_record` takes
+# what `_record` takes
+COLUMNS_READ = ("file", "label", "speaker", "start", "end", "duration", "channel", "partition", *TEXTS)
+# Words for partitions, without `eval`: it means validation beside a test partition, and test beside a validation one.
+PARTITIONS = {
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("validation", "validate", "valid", "val", "dev", "devel", "development"), "validation"),
+    **dict.fromkeys(("test", "testing", "tst"), "test"),
+}
+EVALUATION = ("eval", "evaluation")
 # What pandas, R and databases write for an unknown value. `Na` is a name, and a transcript may be any word.
 UNKNOWN = ("", "nan", "NaN", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "none")
 _UNKNOWN = {"file": ("",), "label": ("",), "text": ("", "nan", "NaN", "#N/A", "<NA>")}
@@ -90,6 +88,8 @@ def columns_of(table: Table) -> dict[str, int]:
         result.pop("duration", None)  # of the whole recording
     if "valence" in result and any(map(is_number, _values(table, result["valence"]))):
         del result["valence"]  # a rating, while `Record.valence` is a class
+    if "partition" in result and not _holds_partitions(table, result["partition"]):
+        del result["partition"]
     return {meaning: index for meaning, index in result.items() if meaning in COLUMNS_READ}
 
 
@@ -112,6 +112,12 @@ def _settle_offset(table: Table, result: dict[str, int]) -> None:
         result["start"] = offset
     elif not {"start", "end"} <= result.keys():
         raise ValueError(f"{table.source}: the column offset may mean start or end; call it start or end.")
+
+
+def _holds_partitions(table: Table, index: int) -> bool:
+    """Whether a column is for partitions: a `set` may also be one of recordings, such as A and B."""
+    words = {value.lower() for value in _values(table, index)}
+    return "set" not in _plain(table.columns[index]) or bool(words & {*PARTITIONS, *EVALUATION})
 
 
 def _values(table: Table, index: int) -> set[str]:

@@ -13,19 +13,12 @@ from typing import Any
 from ...labels import VALENCES, class_of_word, word_languages
 from ..record import Record
 from .by_name import GENDERS
-from .columns import TEXTS, columns_of, is_header, is_number, unused_columns, values_of
+from .columns import EVALUATION, PARTITIONS, TEXTS, columns_of, is_header, is_number, unused_columns, values_of
 from .table import Table, read_tables
 
 logger = logging.getLogger(__name__)
 
 _CHANNELS = {"left": "0", "l": "0", "right": "1", "r": "1"}
-# Words for partitions, without `eval`: it means validation beside a test partition, and test beside a validation one.
-PARTITIONS = {
-    **dict.fromkeys(("train", "training", "trn"), "train"),
-    **dict.fromkeys(("validation", "validate", "valid", "val", "dev", "devel", "development"), "validation"),
-    **dict.fromkeys(("test", "testing", "tst"), "test"),
-}
-_EVALUATION = ("eval", "evaluation")
 _NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl", "manifest.xlsx", "manifest.json", "manifest.txt")
 _EMONET = ("train", "val", "test")
 
@@ -104,7 +97,7 @@ def _evaluation(words: Iterable[str]) -> dict[str, str]:
     """Returns what `eval` means beside the other words for partitions; empty if nothing tells."""
     others = {PARTITIONS.get(word) for word in words}
     rest = {"validation", "test"} - others
-    return dict.fromkeys(_EVALUATION, rest.pop()) if len(rest) == 1 else {}
+    return dict.fromkeys(EVALUATION, rest.pop()) if len(rest) == 1 else {}
 
 
 def _record(recordings: "_Recordings", cells: Mapping[str, str], partitions: Mapping[str, str], where: str) -> Record:
@@ -112,7 +105,7 @@ def _record(recordings: "_Recordings", cells: Mapping[str, str], partitions: Map
         raise ValueError(f"{where}: file and label must not be empty.")
     partition = cells.get("partition")
     if partition and partition.lower() not in partitions:
-        doubt = " (here it may mean validation or test)" if partition.lower() in _EVALUATION else ""
+        doubt = " (here it may mean validation or test)" if partition.lower() in EVALUATION else ""
         raise ValueError(f"{where}: partition is {partition!r}{doubt}, expected train, validation or test, or nothing.")
     start = _seconds(cells.get("start"), "start", where)
     end = _seconds(cells.get("end"), "end", where)

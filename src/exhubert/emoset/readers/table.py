@@ -59,11 +59,11 @@ def read_tables(
 
     def fit_of_text(text: str) -> float:
         try:
-            return fit(parse(path, text, is_header)) if fit else 1.0
+            return fit(parse(path, text, is_header)) if fit else 0.5
         except ValueError:
             return 0.0
 
-    return [parse(path, read_text(path, encoding, fit=fit_of_text), is_header)]
+    return [parse(path, read_text(path, encoding, fit=fit_of_text if fit else None), is_header)]
 
 
 def _delimited(path: Path, text: str, is_header: Header) -> Table:

@@ -22,6 +22,7 @@ _ENCODINGS = (
     *("cp1257", "cp874", "big5hkscs", "koi8-r", "koi8-u", "euc-jp", "iso8859-2", "iso8859-5", "iso8859-7", "iso8859-9"),
     *("iso8859-15", "mac-roman", "mac-cyrillic", "cp437", "cp850", "cp852", "cp866"),
 )
+_SEVERAL_BYTES = ("gb18030", "cp932", "big5", "cp949", "big5hkscs", "euc_jp", "utf-16-le", "utf-16-be")
 # A few words don't tell these Latin encodings from cp1252, by far the most common one, which is chosen if it is at
 # least so many times as likely. The numbers give the fewest mistakes over tables of 1 to 40 rows in 14 languages.
 _MARGINS = {
@@ -73,13 +74,12 @@ def decode_text(
         content: The bytes.
         source: Name of the file, for messages.
         encoding: Encoding of the text, if known. A byte order mark takes precedence.
-        fit: Share of what is right in a decoded text, such as names of files that exist, 0 to 1. The encoding with
-            the largest share is chosen.
+        fit: Share of what is right in a decoded text, such as names of files that exist, 0 to 1; a half if nothing
+            tells. The encoding with the largest share is chosen.
         errors: What to do with stray bytes in a text that is UTF-8 otherwise: `strict`, or `replace` by U+FFFD.
 
     Raises:
-        ValueError: A byte doesn't fit the encoding, or isn't UTF-8 in a text that is UTF-8 otherwise; the message
-            names the line.
+        ValueError: A byte doesn't fit the encoding, or only a part of the text is UTF-8; the message names the line.
     """
     mark = next((mark for mark in _MARKS if content.startswith(mark)), b"")
     content = content.removeprefix(mark)
@@ -89,11 +89,13 @@ def decode_text(
     sample = _sample(content)
     best, largest = "", -1.0
     for name in _candidates(content, source):
-        share = fit(sample.decode(name, "replace")) if fit else 1.0
+        share = fit(sample.decode(name, "replace")) if fit else 0.5
         if share > largest:
             best, largest = name, share
-        if share == 1 or (name == "utf-8" and _is_valid(content) and (share or len(content) > _NO_CHANCE)):
+        if not fit or share == 1 or (name == "utf-8" and _is_valid(content) and (share or len(content) > _NO_CHANCE)):
             break
+    if errors == "strict" and largest < 1 and best not in (*_SEVERAL_BYTES, "utf-8"):
+        _refuse_mixture(content, source, best)
     text = _decode(content, source, best, errors)
     if best != "utf-8":
         example = next((cell.strip() for cell in re.split(r'[,;\t\r\n"]+', text) if not cell.isascii()), "")
@@ -118,6 +120,18 @@ def _decode(content: bytes, source: str | Path, encoding: str, errors: str) -> s
         raise ValueError(
             f"{fault}. Correct the line, save the whole file as UTF-8, or give its encoding (--encoding)."
         ) from error
+
+
+def _refuse_mixture(content: bytes, source: str | Path, encoding: str) -> None:
+    """Raises `ValueError` if some lines of a text are UTF-8, which is hardly so by chance in a one-byte encoding."""
+    lines = [
+        number for number, line in enumerate(content.split(b"\n"), start=1) if not line.isascii() and _is_valid(line)
+    ]
+    if lines:
+        raise ValueError(
+            f"{source}: line {lines[0]} is UTF-8, but others are not, and seem to be {encoding}. Save the whole file "
+            "as UTF-8, or give its encoding (--encoding)."
+        )
 
 
 def _candidates(content: bytes, source: str | Path) -> Iterator[str]:
