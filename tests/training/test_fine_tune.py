@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 
 from exhubert.audio import cut_windows
 from exhubert.conversion.folding import added_shares
+from exhubert.emoset import build
 from exhubert.records import Run
 from exhubert.training import (
     DataArguments,
@@ -24,7 +25,7 @@ from exhubert.training import (
 from exhubert.training.callbacks import DisjointSpeakersCallback, gate_norms
 from exhubert.training.model import base_hubert
 
-from ..conftest import new_model, new_trainer, real_batch, tiny_hubert
+from ..conftest import new_model, new_trainer, real_batch, tiny_hubert, write_tone
 from .conftest import LABELS, settings
 
 NAMES = ["low_negative", "low_neutral", "low_positive", "high_negative", "high_neutral", "high_positive"]
@@ -59,6 +60,18 @@ def test_a_run_with_other_kernels_has_the_same_losses_and_passes_the_same_checks
         assert checks["ZeroInitIdentityCallback"]["identical"] and checks["FrozenWeightsCallback"]["unchanged"]
     np.testing.assert_allclose(losses[1], losses[0], rtol=0, atol=1e-5)
     assert len(losses[0]) == 3 and states[0].keys() == states[1].keys()
+
+
+def test_a_corpus_of_one_speaker_trains_and_the_record_says_who_is_in_train_and_validation(hubert_folder, tmp_path):
+    lines = ["file,label,speaker"]
+    for index in range(16):
+        write_tone(tmp_path / f"own/{index}.wav", 0.4, frequency=200.0 + 50 * index)
+        lines.append(f"{index}.wav,{('joy', 'anger')[index % 2]},anna")
+    (tmp_path / "own/manifest.csv").write_text("\n".join(lines) + "\n")
+    build({"own": tmp_path / "own"}, tmp_path / "data")
+    run = fine_tune(*settings(hubert_folder, tmp_path / "data", tmp_path / "run", max_steps=1))
+    assert run.utterances == {"train": 12, "validation": 4}
+    assert run.invariants["DisjointSpeakersCallback"] == {"speakers": 1, "unnamed": 0, "divided": ["own/anna"]}
 
 
 def test_rare_classes_are_not_made_to_count_twice():

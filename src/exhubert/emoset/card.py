@@ -109,11 +109,7 @@ def _doubt(facts: BuildSummary) -> str:
     """Says what is not speaker-independent."""
     if facts.speaker_independent:
         return ""
-    return (
-        " (not speaker-independent)"
-        if facts.independent_on("test") is False
-        else " (validation not speaker-independent)"
-    )
+    return " (validation not speaker-independent)" if facts.independent_on("test") else " (not speaker-independent)"
 
 
 def plot_class_table(counts: pd.DataFrame, path: Path, title: str) -> None:

@@ -117,7 +117,8 @@ class Ties:
     def _name(self, index: int) -> str:
         """Names an utterance from its content, so that the order of records doesn't matter."""
         record, scope = self.records[index], self.scopes[index]
-        name = record.speaker or record.group or f"{record.file}#{record.start}#{record.channel}"
+        # files last, so that the place of the corpus doesn't decide what comes before them
+        name = record.speaker or record.group or f"\uffff{record.file}#{record.start}#{record.channel}"
         return f"{scope}/{name}" if scope else name
 
     def connecting(self, kinds: Sequence[str]) -> set[str]:
