@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TextIO
 
-from ..files import write_whole
+from ..files import named_in_errors, write_whole
 from ..inference.formats import PER_RECORDING, csv_lines
 from ..inference.prediction import Prediction
 from ..search import SUFFIXES
@@ -144,6 +144,10 @@ class _Writer:
         return self
 
     def write(self, file: str, result) -> None:
+        with named_in_errors(self.options.output or Path("standard output")):
+            self._write(file, result)
+
+    def _write(self, file: str, result) -> None:
         kind, timeline = self.options.format, self.options.timeline
         failed = not isinstance(result, Prediction)
         if kind in ("json", "jsonl"):
@@ -175,7 +179,8 @@ class _Writer:
             else:
                 self.stream.write(text)
         if self.stream is not sys.stdout:
-            self.stream.close()
+            with named_in_errors(self.options.output):  # what couldn't be written is tried again
+                self.stream.close()
 
 
 def _plot(options: argparse.Namespace, file: str, prediction) -> list[str]:

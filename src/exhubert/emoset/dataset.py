@@ -122,6 +122,8 @@ def load(
         for part in PARTITIONS
     }
     data_files = {part: paths for part, paths in files.items() if paths}
+    if not data_files:
+        raise FileNotFoundError(f"{folder} lacks the shards of {', '.join(corpora or names)}; build it again.")
     result = datasets.load_dataset("parquet", data_files=data_files)
     if languages:
         wanted = set(languages)
