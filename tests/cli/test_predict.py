@@ -82,7 +82,7 @@ def test_a_stopped_run_goes_on_where_it_was(folder, recordings, tmp_path, capsys
 def test_a_full_disk_is_named_and_not_a_traceback(folder, tmp_path, capsys, form):
     tone = str(write_tone(tmp_path / "tone.wav"))
     assert main(["predict", tone, "--model", folder, "--format", form, "--output", "/dev/full"]) == 1
-    message = "exhubert: /dev/full: the disk is full. Make room, and run the command again.\n"
+    message = "exhubert: /dev/full: No space left on device. Make room, and run the command again.\n"
     assert capsys.readouterr().err.endswith(message)
 
 

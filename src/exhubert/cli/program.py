@@ -40,11 +40,10 @@ def _expected() -> tuple[type[Exception], ...]:
 
 
 def _sentence(error: Exception) -> str:
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if not full and "(os error 28)" not in str(error):
-        return str(error)
-    place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-    return f"{place}the disk is full. Make room, and run the command again."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}. Make room, and run the command again."
+    return str(error)
 
 
 def run_program(run: Callable[[], int | None], name: str | None = None) -> NoReturn:
