@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from exhubert.cli.main import main
 from exhubert.records import BuildSummary, Results, Run, Settings
 
 
@@ -31,6 +32,42 @@ def test_a_missing_or_broken_record_says_which_file_and_what_writes_it(tmp_path)
     (tmp_path / "run.json").write_text("[]")
     with pytest.raises(ValueError, match=r"run.json: expected an object .* found list"):
         Run.load(tmp_path)
+
+
+SUMMARY = {
+    "name": "EMO-DB", "licence": "CC0", "redistribution": "allowed", "kind": "acted", "utterances": 1, "hours": 1,
+    "partition_rule": "r", "speaker_independent": True, "rejected": 0, "dropped_labels": {}, "label_map": {},
+    "partitions": {"train": {"utterances": 1, "speakers": [], "classes": {}}}, "fingerprint": "f",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"fingerprint": None}, "fingerprint is None"),
+        ({"hours": "1"}, "hours is '1'"),
+        ({"utterances": True}, "utterances is True"),
+        ({"partitions": []}, r"partitions is \[\]"),
+        ({"partitions": {"train": 3}}, "partitions is {'train': 3}"),
+        ({"partitions": {"train": {"utterances": 1}}}, "lacks speakers, classes of train"),
+        ({"label_map": None}, "label_map is None"),
+    ],
+)
+def test_a_summary_with_values_of_another_kind_says_which(tmp_path, changed, message):
+    (tmp_path / "summary.json").write_text(json.dumps({"emo_db": SUMMARY}), encoding="utf-8-sig")
+    assert BuildSummary.load_all(tmp_path)["emo_db"].to_dict() == SUMMARY
+    (tmp_path / "summary.json").write_text(json.dumps({"emo_db": SUMMARY | changed}))
+    with pytest.raises(ValueError, match=f"summary.json, emo_db:? {message}"):
+        BuildSummary.load_all(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "null", "3", '{"emo_db"', '{"emo_db": null}', '{"emo_db": {}}'])
+def test_a_dataset_with_a_broken_summary_is_refused_in_a_sentence(tmp_path, capsys, content):
+    for command in (["stats", str(tmp_path)], ["push", str(tmp_path), "owner/name"]):
+        (tmp_path / "summary.json").write_text(content)
+        assert main(["emoset", *command]) == 1
+        message = capsys.readouterr().err
+        assert message.startswith(f"exhubert: {tmp_path / 'summary.json'}") and message.count("\n") == 1
 
 
 def test_settings_are_compared_field_by_field_in_groups_and_lists(tmp_path):

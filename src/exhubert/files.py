@@ -1,7 +1,8 @@
 """How the project writes: files that are complete or absent, JSON, Markdown tables, and figures in one style."""
 
+import contextlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,21 @@ def write_whole(path: Path, text: str) -> None:
     """Writes text as UTF-8 beside `path` and puts it in place when it is complete."""
     part = path.with_name(path.name + ".incomplete")
     try:
-        part.write_text(text, encoding="utf-8", newline="")
+        with named_in_errors(path):
+            part.write_text(text, encoding="utf-8", newline="")
         part.replace(path)
     except OSError:  # on a full disk, what was written would take up what is left
         part.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def named_in_errors(path: Path) -> Iterator[None]:
+    """Adds the name of a file to errors of writing it, such as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
         raise
 
 
@@ -38,7 +50,7 @@ def read_json(path: Path, remedy: str = "") -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; {remedy}." if remedy else f"{path} is missing.")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"{path} isn't valid JSON ({error}); it may have been cut off or edited.") from error
 

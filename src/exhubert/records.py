@@ -13,7 +13,8 @@ Each loads files of earlier versions: fields they lack get their defaults, field
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from types import UnionType
+from typing import Any, ClassVar, Self, get_args, get_origin
 
 from .files import read_json, write_json
 
@@ -42,14 +43,22 @@ class _Record:
         """The record in a JSON value; `source` is the file that error messages name."""
         known = {item.name: item for item in fields(cls)}  # type: ignore[arg-type]
         if not isinstance(values, dict):
-            raise ValueError(f"{source}: expected an object with {', '.join(known)}; found {type(values).__name__}.")
+            names = ", ".join(list(known)[:3])
+            raise ValueError(f"{source}: expected an object with {names} and more; found {type(values).__name__}.")
         required = (name for name, item in known.items() if item.default is item.default_factory is MISSING)
         if missing := [name for name in required if name not in values]:
             raise ValueError(
                 f"{source} lacks {', '.join(missing[:3])}{' and more' * (len(missing) > 3)}, so it isn't what "
                 f"{cls.written_by} writes. Write it again, or restore the file."
             )
-        return cls(**{name: value for name, value in values.items() if name in known})
+        values = {name: value for name, value in values.items() if name in known}
+        for name, value in values.items():
+            if not _fits(value, known[name].type):
+                raise ValueError(
+                    f"{source}: {name} is {_short(value)}, so it isn't what {cls.written_by} writes. Write it "
+                    "again, or restore the file."
+                )
+        return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
         """The record as a JSON value."""
@@ -58,6 +67,26 @@ class _Record:
     def save(self, folder: str | Path) -> None:
         """Writes the record into a folder, complete or not at all."""
         write_json(Path(folder) / self.file, self.to_dict())
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a JSON value has the type of a field. Of what lists and objects contain, only objects are checked."""
+    if isinstance(kind, UnionType):
+        return any(_fits(value, choice) for choice in get_args(kind))
+    if get_origin(kind) is dict:
+        inner = get_args(kind)[1]
+        return isinstance(value, dict) and (
+            get_origin(inner) is not dict or all(_fits(item, inner) for item in value.values())
+        )
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if kind in (int, float):
+        return number or (kind is float and isinstance(value, float))
+    return isinstance(value, get_origin(kind) or kind)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 40 else f"{text[:40]}..."
 
 
 @dataclass
@@ -223,6 +252,14 @@ class BuildSummary(_Record):
             return self.speaker_independent
         return not set(self.divided_speakers) & set(self.partitions.get(partition, {}).get("speakers", ()))
 
+    @classmethod
+    def from_dict(cls, values: Any, source: str | Path) -> Self:
+        summary = super().from_dict(values, source)
+        for part, facts in summary.partitions.items():
+            if missing := [name for name in ("utterances", "speakers", "classes") if name not in facts]:
+                raise ValueError(f"{source} lacks {', '.join(missing)} of {part}. Build again, or restore the file.")
+        return summary
+
     def save(self, folder: str | Path) -> None:
         write_json(Path(folder) / self.file, self.to_dict(), ensure_ascii=False)
 
@@ -240,8 +277,10 @@ class BuildSummary(_Record):
                 f"{dataset} holds no finished dataset; build it, or resume the build, with `exhubert emoset build`."
             )
         values = read_json(path)
-        if not isinstance(values, dict):
-            raise ValueError(f"{path}: expected an object with a summary for each corpus.")
+        if not isinstance(values, dict) or not values:
+            raise ValueError(
+                f"{path}: expected an object with a summary for each corpus. Build again; that keeps finished corpora."
+            )
         return {corpus: cls.from_dict(facts, f"{path}, {corpus}") for corpus, facts in values.items()}
 
     @classmethod

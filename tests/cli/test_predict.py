@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +75,15 @@ def test_a_stopped_run_goes_on_where_it_was(folder, recordings, tmp_path, capsys
         assert all(
             sum(float(row[name]) for name in ("calm", "angry", "glad")) == pytest.approx(1, abs=2e-4) for row in rows
         )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+@pytest.mark.parametrize("form", ["jsonl", "csv", "table"])
+def test_a_full_disk_is_named_and_not_a_traceback(folder, tmp_path, capsys, form):
+    tone = str(write_tone(tmp_path / "tone.wav"))
+    assert main(["predict", tone, "--model", folder, "--format", form, "--output", "/dev/full"]) == 1
+    message = "exhubert: /dev/full: No space left on device. Make room, and run the command again.\n"
+    assert capsys.readouterr().err.endswith(message)
 
 
 def test_command_line_says_what_is_wrong_with_the_model(layout, tmp_path, capsys):

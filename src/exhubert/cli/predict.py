@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..audio import AudioError, count_channels
-from ..files import write_whole
+from ..files import named_in_errors, write_whole
 from ..inference.formats import PER_RECORDING, csv_lines
 from ..inference.prediction import SILENT, Prediction
 from ..search import SUFFIXES
@@ -157,15 +157,14 @@ class _Writer:
 
     def write(self, file: str, results: list[Prediction | AudioError]) -> None:
         """Writes the results for the channels of a file, or the one for its mix."""
-        if self.options.format in PER_RECORDING:
-            made = [result for result in results if isinstance(result, Prediction)]
-            if made:
+        with named_in_errors(self.options.output or Path("standard output")):
+            if self.options.format not in PER_RECORDING:
+                for result in results:
+                    self._write(file, result)
+                self.stream.flush()
+            elif made := [result for result in results if isinstance(result, Prediction)]:
                 text = PER_RECORDING[self.options.format][0](*made)
                 write_whole(_annotation_file(self.options, file), text)
-            return
-        for result in results:
-            self._write(file, result)
-        self.stream.flush()
 
     def _write(self, file: str, result: Prediction | AudioError) -> None:
         kind, timeline = self.options.format, self.options.timeline
@@ -208,7 +207,8 @@ class _Writer:
             else:
                 self.stream.write(text)
         if self.stream is not sys.stdout:
-            self.stream.close()
+            with named_in_errors(self.options.output):  # what couldn't be written is tried again
+                self.stream.close()
 
 
 def _plot(options: argparse.Namespace, file: str, prediction) -> list[str]:

@@ -1,5 +1,6 @@
 """Runs every command and recipe: errors become a sentence on standard error and an exit code, not a traceback."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -22,14 +23,27 @@ def exit_code(run: Callable[[], int | None], name: str) -> int:
     """
     try:
         return run() or 0
-    except (ValueError, RuntimeError, OSError, LookupError) as error:
+    except _expected() as error:
         if (isinstance(error, LookupError) and not _is_ours(error)) or os.environ.get(TRACEBACK_VARIABLE):
             raise
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{name}: {_sentence(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{name}: stopped.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """Errors that users can act on. If safetensors is loaded, its own is one: models are saved on full disks too."""
+    safetensors = sys.modules.get("safetensors")
+    return (ValueError, RuntimeError, OSError, LookupError, *([safetensors.SafetensorError] if safetensors else []))
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}. Make room, and run the command again."
+    return str(error)
 
 
 def run_program(run: Callable[[], int | None], name: str | None = None) -> NoReturn:

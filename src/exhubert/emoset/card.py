@@ -23,11 +23,10 @@ def write_statistics(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     summary = BuildSummary.load_all(folder)
-    rows = pd.concat(
-        pq.read_table(path, columns=_COLUMNS).to_pandas()
-        for corpus in summary
-        for path in sorted((folder / corpus).glob("*.parquet"))
-    )
+    shards = [path for corpus in summary for path in sorted((folder / corpus).glob("*.parquet"))]
+    if not shards:
+        raise FileNotFoundError(f"{folder} lacks the shards of {', '.join(summary)}; build it again.")
+    rows = pd.concat(pq.read_table(path, columns=_COLUMNS).to_pandas() for path in shards)
     rows["class"] = [SIX_CLASSES[label] for label in rows["label"]]
     counts = pd.crosstab(rows["corpus"], rows["class"]).reindex(columns=list(SIX_CLASSES), fill_value=0)
     counts.to_csv(folder / "statistics.csv")

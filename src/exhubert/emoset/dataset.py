@@ -141,6 +141,8 @@ def load(
         for part in PARTITIONS
     }
     data_files = {part: paths for part, paths in files.items() if paths}
+    if not data_files:
+        raise FileNotFoundError(f"{folder} lacks the shards of {', '.join(corpora or names)}; build it again.")
     # corpora built by an earlier version may lack columns, which are then null
     result = datasets.load_dataset("parquet", data_files=data_files, features=FEATURES)
     if languages:

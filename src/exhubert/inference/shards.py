@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from ..audio import AudioError
-from ..files import write_whole
+from ..files import named_in_errors, write_whole
 from ..labels import AROUSALS, VALENCES
 from ..pipeline_exhubert import ExHuBERTPipeline
 from ..records import Settings
@@ -182,7 +182,10 @@ def read_settings(folder: Path) -> dict[str, Any]:
     path = folder / SETTINGS
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file. Expected the --output of exhubert.annotate.")
-    return dict(Settings.load(path).values)
+    settings = dict(Settings.load(path).values)
+    if missing := [name for name in ("format", "timeline", "classes", "shards") if name not in settings]:
+        raise ValueError(f"{path} lacks {', '.join(missing)}; restore the file, or choose another folder.")
+    return settings
 
 
 def shards_of(folder: Path, settings: dict[str, Any], files: Iterable[str] = ()) -> list[Shard]:
@@ -243,7 +246,8 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _write(stream: BinaryIO, row: dict[str, Any]) -> None:
-    stream.write(_line(row).encode())
+    with named_in_errors(Path(stream.name)):
+        stream.write(_line(row).encode())
     stream.flush()
 
 
