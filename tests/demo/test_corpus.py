@@ -122,7 +122,7 @@ def test_an_interrupted_corpus_is_completed_to_identical_bytes(corpus, copied):
     (copied / "manifest.csv").unlink()
     (copied / "corpus.json").unlink()
     (copied / "nl.incomplete").mkdir()
-    (copied / "nl.incomplete" / "half.wav").write_bytes(b"RIFF")
+    (copied / "nl.incomplete" / "nl_01_joy_01.wav").write_bytes(b"RIFF")
     untouched = (copied / "de" / "language.json").stat().st_mtime_ns
     synthesise(copied, **SETTINGS)
     assert contents(copied) == contents(corpus)

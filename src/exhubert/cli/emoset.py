@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from ..emoset.dataset import build
+    from ..emoset.dataset import build, check_output
 
     roots: dict[str, str | Path] = {}
     for item in options.corpus:
@@ -108,6 +109,8 @@ def _build(options: argparse.Namespace) -> int:
         roots[name] = folder
     unknown: list[Path] = []
     if options.root or not roots:
+        if place := options.root or os.environ.get(ROOT_VARIABLE):
+            check_output(options.output, [Path(place).expanduser()])
         sources = find_corpora(options.root, options.corpora)
         roots |= sources.found
         unknown = sources.unknown

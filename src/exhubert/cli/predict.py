@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from ..files import write_whole
-from ..inference.formats import PER_RECORDING, csv_lines
+from ..files import is_own_picture, write_whole
+from ..inference.formats import PER_RECORDING, csv_lines, is_result
 from ..inference.prediction import Prediction
+from ..targets import TargetError, check_target, is_unchanged, recorded, refuse_foreign, write_recorded
 from .options import (
     SUFFIXES,
     UNUSABLE_FILES,
@@ -70,6 +71,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"No recordings in {', '.join(options.paths)}; known endings are {' '.join(SUFFIXES)}.")
     if options.plot and _is_picture(options.plot) and len(files) > 1:
         raise ValueError(f"--plot {options.plot} is one picture, but there are {len(files)} recordings: give a folder.")
+    _check_targets(options, files)
     done = _done(options) if options.resume else set()
     waiting = [file for file in files if file not in done]
     failures = _classify(options, waiting) if waiting else []
@@ -82,6 +84,32 @@ def run(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return UNUSABLE_FILES if failures else 0
+
+
+def _check_targets(options: argparse.Namespace, files: list[str]) -> None:
+    """Raises `TargetError` if --output or --plot would replace a source, or a file that this command didn't write."""
+    output, kind = options.output, options.format
+    sources = [*files, *options.paths, options.model]
+    if output and options.plot and output.resolve() == options.plot.resolve() and kind not in PER_RECORDING:
+        raise TargetError(f"--output and --plot are both {output}; give them different names.")
+    if output and kind in PER_RECORDING:
+        check_target("--output", output, sources, own=lambda folder: True, folder=True)  # each file is checked
+        known = recorded(output)
+        for file in files:
+            path = _annotation_file(options, file)
+            own = options.resume or is_unchanged(path, known)
+            remedy = "It may have been corrected by hand: keep it with --resume, or give another folder."
+            refuse_foreign("--output", path, own, remedy)
+    elif output:
+        kinds = [kind] if options.resume else ["table", "json", "jsonl", "csv"]
+        check_target("--output", output, sources, own=lambda path: any(is_result(path, each) for each in kinds))
+    if options.plot and _is_picture(options.plot):
+        check_target("--plot", options.plot, sources, own=is_own_picture)
+    elif options.plot:
+        check_target("--plot", options.plot, sources, own=lambda folder: True, folder=True)
+        for file in files:
+            path = _plot_file(options, file)
+            refuse_foreign("--plot", path, is_own_picture(path))
 
 
 def _classify(options: argparse.Namespace, files: list[str]) -> list[str]:
@@ -160,7 +188,7 @@ class _Writer:
                 span = f"{result.seconds:7.2f}" if step is None else f"{step.start:7.2f} to {step.end:.2f}"
                 print(f"{file:{self.width}}  {label:13}  {share:11.2f}  {span}", file=self.stream)
         else:
-            write_whole(_annotation_file(self.options, file), PER_RECORDING[kind][0](result))
+            write_recorded(_annotation_file(self.options, file), PER_RECORDING[kind][0](result))
         self.stream.flush()
 
     def __exit__(self, *error):
@@ -179,13 +207,18 @@ def _plot(options: argparse.Namespace, file: str, prediction) -> list[str]:
     from ..audio import AudioError
     from ..inference.plot import plot_timeline
 
-    path = options.plot if _is_picture(options.plot) else options.plot / _output_name(file, ".png")
+    path = _plot_file(options, file)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         plot_timeline(prediction, file, path)
     except (AudioError, OSError) as error:  # the recording has vanished, or the disk is full
         return [f"{path}: the plot couldn't be made ({error})."]
     return []
+
+
+def _plot_file(options: argparse.Namespace, file: str) -> Path:
+    """Path of a recording's plot."""
+    return options.plot if _is_picture(options.plot) else options.plot / _output_name(file, ".png")
 
 
 def _is_picture(path: Path) -> bool:

@@ -5,8 +5,9 @@ import io
 import json
 import re
 import shutil
+import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,18 @@ from filelock import FileLock, Timeout
 
 from ..labels import SIX_CLASSES
 from ..records import BuildSummary
+from ..targets import check_target, entries, has_keys, refuse_foreign
 from .builder import EmoSetPlusPlus
 from .listing import Listing
 from .partition import PARTITIONS, check_leakage
 
 _REJECTED = "rejected.jsonl"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_LOCK = ".lock"
+_CORPUS_FILES = re.compile(r"emoset_plus_plus-[\w-]+\.(parquet|arrow)|rejected\.jsonl|summary\.json")
+_WORK_FILES = re.compile(
+    rf"{_CORPUS_FILES.pattern}|(train|validation|test)-\d+\.jsonl|parquet[\w.]*\.lock|dataset_info\.json"
+)
 
 
 def build(
@@ -56,6 +63,8 @@ def build(
     Raises:
         KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.listing.list_corpus`;
             none of its recordings is usable; or, with `strict`, one of them isn't.
+        TargetError: The output is, contains or lies inside a source, or holds something that `build` didn't write at a
+            place that it would write to.
         LeakageError: A speaker, or the same audio, is in two partitions.
         TimeoutError: Another build is writing to the same folder.
     """
@@ -63,23 +72,79 @@ def build(
     for corpus in roots:
         if not _NAME.fullmatch(corpus):
             raise ValueError(f"{corpus!r} can't name a corpus; use letters, digits, _ and -.")
-    builders = {
-        corpus: EmoSetPlusPlus(
-            config_name=corpus,
-            root=root,
-            seed=seed,
-            scheme=scheme,
-            cache_dir=str(output / ".cache"),
-            rejected_dir=str(output / f"{corpus}.incomplete"),
-        )
-        for corpus, root in roots.items()
-    }
-    output.mkdir(parents=True, exist_ok=True)
+    check_output(output, [*roots.values(), scheme], roots)
+    # datasets only keeps locks in its cache, since the shards are written to the output
+    with tempfile.TemporaryDirectory(prefix="exhubert-", ignore_cleanup_errors=True) as cache:
+        builders = {
+            corpus: EmoSetPlusPlus(
+                config_name=corpus,
+                root=root,
+                seed=seed,
+                scheme=scheme,
+                cache_dir=cache,
+                rejected_dir=str(output / f"{corpus}.incomplete"),
+            )
+            for corpus, root in roots.items()
+        }
+        listings = [builder.listings[corpus] for corpus, builder in builders.items()]
+        # a manifest may name recordings outside of its folder
+        check_output(output, {item.record.file for listing in listings for item in listing.utterances})
+        output.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(output / _LOCK, timeout=1):
+                return _build_all(builders, output, num_proc, strict)
+        except Timeout as error:
+            raise TimeoutError(
+                f"Another build is writing to {output}; wait for it, or choose another folder."
+            ) from error
+
+
+def check_output(output: str | Path, sources: Iterable[str | Path], corpora: Iterable[str] = ()) -> None:
+    """Raises `TargetError` unless `build` can write `corpora` into a folder without loss; writes nothing.
+
+    Args:
+        output: Folder of the dataset.
+        sources: What is read: folders of corpora, the place they were found in, files.
+        corpora: Ids of the corpora that will be built.
+    """
+    output = check_target("--output", output, sources, own=_is_dataset, folder=True)
+    refuse_foreign("--output", output / _LOCK, own=False)
+    for corpus in corpora:
+        for folder, own in ((output / corpus, _is_corpus), (output / f"{corpus}.incomplete", _is_work)):
+            refuse_foreign("--output", folder, own(folder))
+
+
+def _is_dataset(folder: Path) -> bool:
+    if (folder / BuildSummary.file).exists():
+        return _is_summary(folder / BuildSummary.file)
+    parts = [path for path in entries(folder) if path.name not in (_LOCK, ".cache")]
+    # stopped before there was a summary
+    return not parts or any(map(_is_corpus, parts)) or any(map(_is_work, folder.glob("*.incomplete")))
+
+
+def _is_summary(path: Path) -> bool:
     try:
-        with FileLock(output / ".lock", timeout=1):
-            return _build_all(builders, output, num_proc, strict)
-    except Timeout as error:
-        raise TimeoutError(f"Another build is writing to {output}; wait for it, or choose another folder.") from error
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and all(
+        isinstance(facts, dict) and "partitions" in facts for facts in content.values()
+    )
+
+
+def _is_corpus(folder: Path) -> bool:
+    """Whether a folder holds a built corpus and nothing else."""
+    return has_keys(folder / BuildSummary.file, "partitions", "label_map") and all(
+        _CORPUS_FILES.fullmatch(path.name) and path.is_file() for path in entries(folder)
+    )
+
+
+def _is_work(folder: Path) -> bool:
+    """Whether a folder holds what an interrupted build leaves and nothing else."""
+    return folder.is_dir() and all(
+        _WORK_FILES.fullmatch(path.name) or (path.is_dir() and path.name in ("parquet", "parquet.incomplete"))
+        for path in folder.rglob("*")
+    )
 
 
 def _build_all(
@@ -89,7 +154,6 @@ def _build_all(
     (output / BuildSummary.file).unlink(missing_ok=True)
     for corpus, builder in builders.items():
         _build_corpus(builder, builder.listings[corpus], output / corpus, num_proc, strict)
-    shutil.rmtree(output / ".cache", ignore_errors=True)
     _check_content(output)
     names = sorted(path.parent.name for path in output.glob(f"*/{BuildSummary.file}"))
     summaries = {corpus: BuildSummary.load(output / corpus) for corpus in names}

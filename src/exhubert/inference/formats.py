@@ -2,9 +2,13 @@
 
 import csv
 import io
+import json
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from .prediction import Prediction, Window
 
@@ -105,3 +109,50 @@ PER_RECORDING: dict[str, tuple[Callable[[Prediction], str], str]] = {
     "audacity": (audacity, ".txt"),
     "elan": (elan, ".eaf"),
 }
+
+
+def is_result(path: Path, kind: str) -> bool:
+    """Whether a file is what `exhubert predict` writes in the format `table`, `json`, `jsonl` or `csv`.
+
+    A last line that was cut off when the program was stopped doesn't matter.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            if kind == "json":
+                content = json.load(stream)
+                return isinstance(content, list) and bool(content) and all(map(_is_row, content))
+            lines = list(islice(stream, 2))
+    except (OSError, ValueError):  # not text, or not JSON
+        return False
+    if kind == "table":
+        return re.fullmatch(r"file +class +probability +seconds\n", lines[0]) is not None
+    if kind == "jsonl":
+        return _is_json_line(lines[0])
+    header, *row = csv.reader(lines)
+    if not lines[0].endswith("\n"):
+        return _CSV_START.startswith(lines[0]) or lines[0].startswith(_CSV_START)
+    if not lines[0].startswith(_CSV_START):
+        return False
+    # a table of somebody's own has no probabilities
+    return len(header) > 4 and (not row or not lines[1].endswith("\n") or all(map(_is_number_or_empty, row[0][4:])))
+
+
+_CSV_START = "file,start,end,label,"
+_JSON_START = '{"file": "'
+
+
+def _is_json_line(line: str) -> bool:
+    if not line.endswith("\n"):
+        return line.startswith(_JSON_START) or _JSON_START.startswith(line)
+    try:
+        return _is_row(json.loads(line))
+    except ValueError:
+        return False
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and "file" in row and ("error" in row or {"seconds", "windows"} <= row.keys())
+
+
+def _is_number_or_empty(text: str) -> bool:
+    return re.fullmatch(r"|-?[0-9.]+(e-?[0-9]+)?", text) is not None

@@ -24,7 +24,9 @@ from ..evaluation.predictions import KEPT, predict_rows
 from ..evaluation.protocols import apply_protocol, folds, table_of
 from ..files import write_json, write_whole
 from ..records import BuildSummary, Settings
+from ..targets import check_target, has_keys, refuse_foreign
 from .arguments import Arguments, parse_arguments
+from .checkpoints import check_run_folder
 from .fine_tune import fine_tune
 
 _QUIET = {"report_to": "none", "disable_tqdm": "true", "logging_steps": 1000000, "save_total_limit": 1}
@@ -85,6 +87,7 @@ def run_experiment(experiment: Experiment) -> str:
 
     Raises:
         ValueError: The arms, the data and the protocol are incompatible, or the folder holds other runs.
+        TargetError: The folder holds something else than a comparison, or touches the data, a model or a configuration.
         RuntimeError: A model is incomplete, or an invariant of the method is broken.
         OSError: The data or a model can't be read, or the folder can't be written.
     """
@@ -93,15 +96,41 @@ def run_experiment(experiment: Experiment) -> str:
     languages = parsed[0][1].languages
     if any((arm.languages, arm.corpora) != (languages, experiment.corpora) for _, arm, _ in parsed):
         raise ValueError("The arms name different `corpora` or `languages`; give them all the same data.")
+    _check_output(experiment, [arm[0].model for arm in parsed])
     data = load(experiment.data, experiment.corpora, languages)
     number = len(folds(experiment.protocol, table_of(data), experiment.folds))
     jobs = [(seed, fold) for seed in range(experiment.seeds) for fold in range(number)]
+    for config in experiment.configs:
+        for job in jobs:
+            check_run_folder("--output", experiment.folder(config, *job), [])
     for config, arm in zip(experiment.configs, parsed, strict=True):
         _keep_settings(experiment, config, arm)
         if not all((experiment.folder(config, *job) / "predictions.csv").is_file() for job in jobs):
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 pool.submit(_run_arm, experiment, config, jobs).result()
     return _report(experiment, data, number, jobs)
+
+
+def _check_output(experiment: Experiment, models: Sequence[str]) -> None:
+    """Raises `TargetError` unless the output is new, or holds a comparison, with nothing else where files will be."""
+    output, results = experiment.output, experiment.output / "results.json"
+    check_target("--output", output, [experiment.data, *experiment.configs, *models], own=_is_comparison, folder=True)
+    for name in ("results.json", "table.md", "comparison.png"):
+        refuse_foreign("--output", output / name, _is_results(results))
+    for config in experiment.configs:
+        refuse_foreign("--output", output / config.stem, _is_arm(output / config.stem))
+
+
+def _is_comparison(folder: Path) -> bool:
+    return _is_results(folder / "results.json") or any(map(_is_arm, folder.iterdir()))
+
+
+def _is_results(path: Path) -> bool:
+    return has_keys(path, "protocol", "folds", "seeds", "arms")
+
+
+def _is_arm(folder: Path) -> bool:
+    return has_keys(folder / "settings.json", "data", "arm")
 
 
 def _keep_settings(experiment: Experiment, config: Path, arm: Arguments) -> None:

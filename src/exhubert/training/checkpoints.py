@@ -1,13 +1,17 @@
 """Checkpoints of a training run: finds the one to resume from, and keeps runs from sharing a folder."""
 
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from transformers.utils import logging
 
 from ..files import read_json, write_json
+from ..records import Run
+from ..targets import check_target, entries, has_keys
 
+_LOGS = (".log", ".out", ".err")
 logger = logging.get_logger(__name__)
 
 
@@ -31,6 +35,23 @@ def refuse_used_folder(folder: str | Path) -> None:
             f"{folder} holds {len(checkpoints)} checkpoints of an earlier run. Continue it with --resume true, choose "
             "another --output_dir, or delete that folder."
         )
+
+
+def check_run_folder(option: str, folder: str | Path, sources: Iterable[str | Path]) -> None:
+    """Raises `TargetError` unless a run can write into a folder without loss: a new or empty one, or that of a run.
+
+    Logs may be there already, since shells open them before the program starts.
+    """
+    check_target(option, folder, sources, own=is_run_folder, folder=True)
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Whether a folder holds a run of ours, finished or not, or nothing but logs."""
+    return (
+        has_keys(folder / "settings.json", "model", "data", "training")
+        or has_keys(folder / Run.file, "model", "data")
+        or all(path.suffix in _LOGS and path.is_file() for path in entries(folder))
+    )
 
 
 def _checkpoints(folder: str | Path) -> list[Path]:
