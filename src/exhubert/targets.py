@@ -151,7 +151,7 @@ def is_own_text(path: Path, phrase: str) -> bool:
 
 
 def check_model_target(option: str, target: str | Path, sources: Iterable[str | Path]) -> Path:
-    """[`check_target`] for a folder that [`model_folder`] will fill; it replaces only what it wrote and nobody changed."""
+    """[`check_target`] for a folder that [`model_folder`] will fill; it replaces only its own, unchanged files."""
     return check_target(option, target, sources, own=_is_recorded_model, folder=True)
 
 
@@ -238,9 +238,9 @@ def _folders_of(source: Path) -> set[Path]:
     return {source.parent, source.resolve().parent} if source.is_symlink() else {source.parent}
 
 
-def _source_text(option: str, target: Path, relation: str, source: str) -> str:
+def _source_text(option: str, target: Path, relation: str, source: Path) -> str:
     return (
-        f"{option} {target} {relation} {'a source' if str(target) == source else source}, which this command reads; "
+        f"{option} {target} {relation} {'a source' if target == source else source}, which this command reads; "
         "nothing was written. Choose another place."
     )
 

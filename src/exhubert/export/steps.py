@@ -173,7 +173,7 @@ class _Judge:
 
 
 def _check(
-    output: Path, sources: Iterable[str | Path], format: str, folded: bool, prune: float | None, int8: bool, clips
+    output: Path, sources: Sequence[str | Path], format: str, folded: bool, prune: float | None, int8: bool, clips
 ) -> None:
     if format not in FORMATS:
         raise ValueError(f"The format is {format!r}; expected {' or '.join(FORMATS)}.")
