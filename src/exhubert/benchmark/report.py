@@ -79,7 +79,7 @@ def write_into(readme: str | Path, report: Mapping[str, Any]) -> None:
     with Path(readme).open(encoding="utf-8", newline="") as stream:
         text = stream.read()
     if not (text.count(BEGIN) == text.count(END) == 1 and text.index(BEGIN) < text.index(END)):
-        raise ValueError(f"{readme} needs one section to write into: a line {BEGIN}, and below it a line {END}.")
+        raise ValueError(f"{readme} has no section to write into; add one line {BEGIN} and below it one line {END}.")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     write_whole(Path(readme), f"{before}{BEGIN}\n\n{markdown(report)}\n\n{END}{after}")
 
