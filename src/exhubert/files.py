@@ -13,6 +13,7 @@ INK, ACCENT, PALE, CHANCE = "#1f2933", "#2364aa", "#9fb3c8", "#c0392b"  # text, 
 
 TEMPORARY = re.compile(r"\.exhubert-\w+\.incomplete")  # names of files and folders that are being written
 _MARK = "exhubert"  # in the metadata of pictures, which have it in these bytes: PNG, SVG, PDF, JPEG
+_LARGEST_PICTURE = 100_000_000  # bytes; larger files aren't ours
 _MARKS_IN_FILES = (
     b"tEXtSoftware\0exhubert",
     b"<dc:title>exhubert</dc:title>",
@@ -96,7 +97,7 @@ def save_figure(figure: Any, path: str | Path) -> None:
 def is_own_picture(path: Path) -> bool:
     """Whether `save_figure` wrote an image file."""
     try:
-        content = path.read_bytes()
+        content = path.read_bytes() if path.stat().st_size < _LARGEST_PICTURE else b""
     except OSError:
         return False
     return any(mark in content for mark in _MARKS_IN_FILES)

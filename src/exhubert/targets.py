@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -79,6 +80,12 @@ def refuse_foreign(option: str, path: Path, own: bool, remedy: str = "Move it, o
         )
 
 
+def remove_own(option: str, folder: Path, own: Callable[[Path], bool]) -> None:
+    """Deletes a folder if it is there and its own, or empty; raises `TargetError` otherwise."""
+    refuse_foreign(option, folder, own(folder))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def never(path: Path) -> bool:
     """The `own` of a writer that only takes new or empty targets."""
     return False
@@ -100,15 +107,15 @@ def entries(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.name not in _IGNORED and not TEMPORARY.fullmatch(path.name))
 
 
-def record(path: Path, sha256: str) -> None:
-    """Notes beside a file the hash of the content that this program is about to give it."""
-    if sha256 in recorded(path.parent).get(path.name, ()):
+def record(path: Path, sha256: str, known: dict[str, set[str]]) -> None:
+    """Notes beside a file, and in `known`, the hash of the content that this program is about to give it."""
+    hashes = known.setdefault(path.name, set())
+    if sha256 in hashes:
         return
-    book = path.parent / RECORD
-    # a program that was stopped may have left half a line
-    start = b"" if not book.is_file() or book.read_bytes().endswith(b"\n") else b"\n"
-    with book.open("ab") as stream:
-        stream.write(start + json.dumps({"file": path.name, "sha256": sha256}).encode() + b"\n")
+    hashes.add(sha256)
+    with (path.parent / RECORD).open("ab") as stream:
+        # begins with a newline, as a program that was stopped may have left half a line
+        stream.write(b"\n" + json.dumps({"file": path.name, "sha256": sha256}).encode())
 
 
 def recorded(folder: Path) -> dict[str, set[str]]:
@@ -133,9 +140,15 @@ def is_unchanged(path: Path, known: dict[str, set[str]] | None = None) -> bool:
     return digests is not None and path.is_file() and not path.is_symlink() and _sha256(path) in digests
 
 
-def write_recorded(path: Path, text: str) -> None:
-    """Writes text like `write_whole`, and records it, so that a later edit is noticed."""
-    record(path, hashlib.sha256(text.encode()).hexdigest())
+def write_recorded(path: Path, text: str, known: dict[str, set[str]] | None = None) -> None:
+    """Writes text like `write_whole`, and records it, so that a later edit is noticed.
+
+    Args:
+        path: Of the file.
+        text: Its content.
+        known: From `recorded`, so that a folder of many files is read once.
+    """
+    record(path, hashlib.sha256(text.encode()).hexdigest(), recorded(path.parent) if known is None else known)
     write_whole(path, text)
 
 
@@ -187,7 +200,7 @@ def _put_in_place(files: list[Path], target: Path) -> None:
     for name in own - {path.name for path in files}:
         (target / name).unlink(missing_ok=True)
     for path in files:
-        record(target / path.name, _sha256(path))
+        record(target / path.name, _sha256(path), known)
         path.replace(target / path.name)
 
 

@@ -144,6 +144,7 @@ class _Writer:
         self.options, self.files = options, files
         self.stream: TextIO = sys.stdout
         self.collected: list[dict] = []
+        self.known: dict[str, set[str]] = {}
 
     def __enter__(self):
         if isinstance(sys.stdout, io.TextIOWrapper):
@@ -151,6 +152,7 @@ class _Writer:
         output, kind = self.options.output, self.options.format
         if kind in PER_RECORDING:
             output.mkdir(parents=True, exist_ok=True)
+            self.known = recorded(output)
         elif output:
             output.parent.mkdir(parents=True, exist_ok=True)
         if output and kind not in ("json", *PER_RECORDING):
@@ -188,7 +190,7 @@ class _Writer:
                 span = f"{result.seconds:7.2f}" if step is None else f"{step.start:7.2f} to {step.end:.2f}"
                 print(f"{file:{self.width}}  {label:13}  {share:11.2f}  {span}", file=self.stream)
         else:
-            write_recorded(_annotation_file(self.options, file), PER_RECORDING[kind][0](result))
+            write_recorded(_annotation_file(self.options, file), PER_RECORDING[kind][0](result), self.known)
         self.stream.flush()
 
     def __exit__(self, *error):

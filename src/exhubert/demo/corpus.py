@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import shutil
 import wave
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from tqdm import tqdm
 
 from .. import records
 from ..files import read_json, write_json
-from ..targets import check_target, entries, has_keys, is_own_text, refuse_foreign, write_recorded
+from ..targets import check_target, entries, has_keys, is_own_text, refuse_foreign, remove_own, write_recorded
 from . import LANGUAGES
 from .channel import SAMPLE_RATE, record
 from .engine import SpeechEngine
@@ -133,8 +132,7 @@ def _read_language(folder: Path, settings: Settings) -> dict | None:
 def _make_language(output: Path, language: str, sentences: list[str], settings: Settings, bar: tqdm) -> dict:
     """Synthesise all clips of a language with a fresh engine and return its record."""
     part = _part(output, language)
-    if part.exists():
-        shutil.rmtree(part)
+    remove_own("OUTPUT", part, lambda folder: _is_part(folder, language))
     part.mkdir(parents=True)
     group = LANGUAGES[language]
     rows, samples = [], 0

@@ -20,8 +20,9 @@ from filelock import FileLock, Timeout
 
 from ..labels import SIX_CLASSES
 from ..records import BuildSummary
-from ..targets import check_target, entries, has_keys, refuse_foreign
+from ..targets import check_target, entries, has_keys, refuse_foreign, remove_own
 from .builder import EmoSetPlusPlus
+from .catalog import SCHEMES
 from .listing import Listing
 from .partition import PARTITIONS, check_leakage
 
@@ -72,7 +73,7 @@ def build(
     for corpus in roots:
         if not _NAME.fullmatch(corpus):
             raise ValueError(f"{corpus!r} can't name a corpus; use letters, digits, _ and -.")
-    check_output(output, [*roots.values(), scheme], roots)
+    check_output(output, [*roots.values(), *([scheme] if scheme not in SCHEMES else [])], roots)
     # datasets only keeps locks in its cache, since the shards are written to the output
     with tempfile.TemporaryDirectory(prefix="exhubert-", ignore_cleanup_errors=True) as cache:
         builders = {
@@ -132,6 +133,11 @@ def _is_summary(path: Path) -> bool:
     )
 
 
+def _corpora(folder: Path) -> list[str]:
+    """Names of the corpora in a dataset, whatever else lies there."""
+    return [path.name for path in entries(folder) if not path.name.endswith(".incomplete") and _is_corpus(path)]
+
+
 def _is_corpus(folder: Path) -> bool:
     """Whether a folder holds a built corpus and nothing else."""
     return has_keys(folder / BuildSummary.file, "partitions", "label_map") and all(
@@ -155,7 +161,7 @@ def _build_all(
     for corpus, builder in builders.items():
         _build_corpus(builder, builder.listings[corpus], output / corpus, num_proc, strict)
     _check_content(output)
-    names = sorted(path.parent.name for path in output.glob(f"*/{BuildSummary.file}"))
+    names = _corpora(output)
     summaries = {corpus: BuildSummary.load(output / corpus) for corpus in names}
     BuildSummary.save_all(summaries, output)
     return {corpus: summaries[corpus] for corpus in builders}
@@ -196,7 +202,7 @@ def load(
 
 def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_proc: int | None, strict: bool) -> None:
     work = target.with_name(target.name + ".incomplete")
-    shutil.rmtree(work, ignore_errors=True)
+    remove_own("--output", work, _is_work)
     if (target / BuildSummary.file).is_file():
         summary = BuildSummary.load(target)
         if summary.fingerprint == listing.fingerprint and not (strict and summary.rejected):
@@ -221,7 +227,7 @@ def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_p
     if not list(work.glob("*.parquet")):
         raise ValueError(f"{listing.entry.name}: no recording can be used; the reasons are in {work / _REJECTED}.")
     _summary(listing, work, rejected).save(work)
-    shutil.rmtree(target, ignore_errors=True)
+    remove_own("--output", target, _is_corpus)
     work.rename(target)
 
 
@@ -260,9 +266,7 @@ def _summary(listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> 
 def _check_content(folder: Path) -> None:
     """Raises `LeakageError` if the same audio is in two partitions, within a corpus or across corpora."""
     keys, parts = [], []
-    for path in sorted(folder.glob("*/*.parquet")):
-        if path.parent.name.endswith(".incomplete"):
-            continue
+    for path in (path for corpus in _corpora(folder) for path in sorted((folder / corpus).glob("*.parquet"))):
         for batch in pq.ParquetFile(path).iter_batches(64, columns=["audio", "partition"]):
             for row in batch.to_pylist():
                 keys.append((hashlib.sha1(row["audio"]["bytes"]).hexdigest(), row["audio"]["path"]))

@@ -94,7 +94,7 @@ def export(
         network = fold(network, also=_nearly_closed(network, judge, prune))
         judge.add(f"pruned below {prune:g}", network)
     output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output, prefix=".incomplete-") as work:
+    with tempfile.TemporaryDirectory(dir=output, prefix=".exhubert-", suffix=".incomplete") as work:
         extractor.save_pretrained(work)
         if format == "safetensors":
             network.save_pretrained(work)

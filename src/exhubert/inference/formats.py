@@ -119,6 +119,9 @@ def is_result(path: Path, kind: str) -> bool:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             if kind == "json":
+                if stream.read(1) != "[":
+                    return False
+                stream.seek(0)
                 content = json.load(stream)
                 return isinstance(content, list) and bool(content) and all(map(_is_row, content))
             lines = list(islice(stream, 2))

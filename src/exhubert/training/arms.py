@@ -1,7 +1,6 @@
 """Compares training configurations (arms), each trained on the same utterances, folds and seeds."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -26,7 +25,7 @@ from ..files import write_json, write_whole
 from ..records import BuildSummary, Settings
 from ..targets import check_target, has_keys, refuse_foreign
 from .arguments import Arguments, parse_arguments
-from .checkpoints import check_run_folder
+from .checkpoints import check_run_folder, remove_checkpoints
 from .fine_tune import fine_tune
 
 _QUIET = {"report_to": "none", "disable_tqdm": "true", "logging_steps": 1000000, "save_total_limit": 1}
@@ -160,7 +159,8 @@ def _train_and_test(experiment: Experiment, config: Path, seed: int, fold: int) 
     folder = experiment.folder(config, seed, fold)
     if (folder / "predictions.csv").is_file():
         return
-    shutil.rmtree(folder, ignore_errors=True)
+    check_run_folder("--output", folder, [])
+    remove_checkpoints(folder)  # of a run that was stopped
     model_args, data_args, args = experiment.arguments(config, output_dir=folder, fold=fold, seed=seed, **_QUIET)
     fine_tune(model_args, data_args, args)
     data = load(data_args.data, data_args.corpora, data_args.languages)
@@ -168,8 +168,9 @@ def _train_and_test(experiment: Experiment, config: Path, seed: int, fold: int) 
     model = load_classifier(folder)
     use_kernels(model)
     table = predict_rows(model, feature_extractor_of(folder, model.config), data["test"], data_args.max_seconds)
-    for path in (*folder.glob("checkpoint-*"), *folder.glob("*.safetensors"), *folder.glob("training_args.bin")):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    remove_checkpoints(folder)
+    for path in (*folder.glob("model*.safetensors"), *folder.glob("training_args.bin")):
+        path.unlink()
     write_whole(folder / "predictions.csv", table.to_csv(index=False))
 
 

@@ -1,5 +1,6 @@
 """Checkpoints of a training run: finds the one to resume from, and keeps runs from sharing a folder."""
 
+import shutil
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,16 +43,22 @@ def check_run_folder(option: str, folder: str | Path, sources: Iterable[str | Pa
 
     Logs may be there already, since shells open them before the program starts.
     """
-    check_target(option, folder, sources, own=is_run_folder, folder=True)
+    check_target(option, folder, sources, own=_is_run, folder=True)
 
 
-def is_run_folder(folder: Path) -> bool:
+def _is_run(folder: Path) -> bool:
     """Whether a folder holds a run of ours, finished or not, or nothing but logs."""
     return (
         has_keys(folder / "settings.json", "model", "data", "training")
         or has_keys(folder / Run.file, "model", "data")
         or all(path.suffix in _LOGS and path.is_file() for path in entries(folder))
     )
+
+
+def remove_checkpoints(folder: str | Path) -> None:
+    """Deletes the checkpoints of a run, and nothing else in its folder."""
+    for path in _checkpoints(folder):
+        shutil.rmtree(path)
 
 
 def _checkpoints(folder: str | Path) -> list[Path]:
