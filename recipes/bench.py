@@ -26,7 +26,8 @@ from exhubert.benchmark.models import fit_head, random_model, recordings
 from exhubert.benchmark.parts import PARTS, BenchmarkOptions
 from exhubert.benchmark.report import markdown, plot, write_into
 from exhubert.cli.program import run_program
-from exhubert.files import read_json, write_json
+from exhubert.files import is_own_picture, read_json, write_json
+from exhubert.targets import check_model_target, check_target, has_keys, model_folder
 
 ALL = ("predict", "train", "memory", "load", "data")
 
@@ -52,8 +53,11 @@ def main(arguments: list[str]) -> None:
         return
     torch.set_num_threads(benchmark.threads)
     if options.keep_model:
-        made_up_model(benchmark.size, options, options.keep_model)
+        check_model_target("--keep_model", options.keep_model, [options.data] if options.data else [])
+        with model_folder(options.keep_model) as folder:
+            made_up_model(benchmark.size, options, folder)
         return
+    check_results(benchmark, options)
     report: dict = {"machine": machine(), "parts": {}}
     if options.json and options.json.is_file():
         report["parts"] = read_json(options.json)["parts"]
@@ -73,6 +77,17 @@ def main(arguments: list[str]) -> None:
                 write_json(options.json, report)
     if options.json:
         plot(report, options.json.with_suffix(".png"))
+
+
+def check_results(benchmark: BenchmarkOptions, options: argparse.Namespace) -> None:
+    """Refuses a --json, and the plot next to it, that would replace a source or something else than results."""
+    if not options.json:
+        return
+    corpora = [item.split("=", 1)[-1] for item in benchmark.corpus or ()]
+    sources = [path for path in (options.model, *benchmark.onnx, options.data, *corpora) if path]
+    check_target("--json", options.json, sources, own=lambda path: has_keys(path, "machine", "parts"))
+    plot = options.json.with_suffix(".png")
+    check_target("--json", plot, sources, own=lambda path: options.json.is_file() or is_own_picture(path))
 
 
 def made_up_model(size: str, options: argparse.Namespace, folder: Path) -> Path:

@@ -17,6 +17,7 @@ from exhubert.conversion.identity import signal_like_speech
 from exhubert.conversion.loading import feature_extractor_of
 from exhubert.conversion.published import published_logits
 from exhubert.hub.card import write_converted_card
+from exhubert.targets import check_model_target, model_folder
 
 TOLERANCE = 2e-5
 
@@ -29,20 +30,21 @@ def main(arguments: list[str]) -> None:
         "--drop_identity_gates", action="store_true", help="leave out frozen gates that are exactly the identity"
     )
     options = parser.parse_args(arguments)
+    check_model_target("TARGET", options.target, [options.source])
     model = ExHuBERTForSequenceClassification.from_published(
         options.source, drop_identity_gates=options.drop_identity_gates, window_seconds=3.0
     )
     kept = sum(block.frozen_gate is not None for block in model.blocks)
-    model.save_pretrained(options.target)
-    feature_extractor_of(options.source, model.config).save_pretrained(options.target)
-
-    signal = signal_like_speech()
-    del model
-    converted = ExHuBERTForSequenceClassification.from_pretrained(options.target)
-    with torch.inference_mode():
-        difference = (converted(signal).logits - published_logits(options.source, signal)).abs().max().item()
-    template = Path(__file__).resolve().parents[1] / "model_card" / "converted.md"
-    write_converted_card(options.target, template, converted.config, str(options.source), difference)
+    signal = signal_like_speech().to(model.dtype)
+    with model_folder(options.target) as folder:
+        model.save_pretrained(folder)
+        feature_extractor_of(options.source, model.config).save_pretrained(folder)
+        del model
+        converted = ExHuBERTForSequenceClassification.from_pretrained(folder)
+        with torch.inference_mode():
+            difference = (converted(signal).logits - published_logits(options.source, signal)).abs().max().item()
+        template = Path(__file__).resolve().parents[1] / "model_card" / "converted.md"
+        write_converted_card(folder, template, converted.config, str(options.source), difference)
     names = ", ".join(converted.config.id2label.values())
     print(f"{len(converted.blocks)} blocks, {kept} of them with a frozen gate; classes {names}")
     print(f"largest logit difference between source and target on a test signal: {difference:.2g}")

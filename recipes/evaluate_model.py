@@ -15,7 +15,7 @@ from exhubert.cpu import KERNELS
 from exhubert.evaluation.comparison import paired_table
 from exhubert.evaluation.evaluate_model import PARTITION_CHOICES, evaluate_model, groups_of
 from exhubert.evaluation.report import figures_table
-from exhubert.hub.card import write_card
+from exhubert.hub.card import check_card, write_card
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "model_card" / "template.md"
 
@@ -46,6 +46,8 @@ def main(arguments: list[str]) -> None:
     if wrong := [item for item in compare if "=" not in item]:
         raise ValueError(f"--compare {wrong[0]}: expected NAME=FOLDER, such as plain=runs/plain/evaluation.")
     comparisons = dict(item.split("=", 1) for item in compare)
+    if card:
+        check_card(options["model"])
     results = evaluate_model(**options, comparisons=comparisons)
     print(figures_table(groups_of(results), "on"))
     if results.paired:

@@ -11,6 +11,7 @@ from exhubert.conversion.identity import identity_report, signal_like_speech
 from exhubert.conversion.loading import feature_extractor_of, load_hubert
 from exhubert.labels import SIX_CLASSES
 from exhubert.modeling_exhubert import ExHuBERTForSequenceClassification
+from exhubert.targets import check_model_target, model_folder
 
 
 def main(arguments: list[str]) -> None:
@@ -19,11 +20,13 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("output", help="folder for the ExHuBERT")
     parser.add_argument("--labels", nargs="+", default=list(SIX_CLASSES), help="class names in logit order")
     options = parser.parse_args(arguments)
+    check_model_target("OUTPUT", options.output, [options.base])
     hubert = load_hubert(options.base)
     model = ExHuBERTForSequenceClassification.from_hubert(hubert, options.labels)
     report = identity_report(model, hubert, {"input_values": signal_like_speech()})
-    model.save_pretrained(options.output)
-    feature_extractor_of(options.base, model.config).save_pretrained(options.output)
+    with model_folder(options.output) as folder:
+        model.save_pretrained(folder)
+        feature_extractor_of(options.base, model.config).save_pretrained(folder)
     total, trainable = model.num_parameters(), model.num_parameters(only_trainable=True)
     print(f"{len(model.blocks)} blocks, {total:,} parameters, {trainable:,} of them trainable")
     print(f"difference to the HuBERT: {report.hidden_states:g} in hidden states, {report.logits:g} in logits")

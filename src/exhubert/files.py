@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import re
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,16 +11,32 @@ from typing import Any
 INK, ACCENT, PALE, CHANCE = "#1f2933", "#2364aa", "#9fb3c8", "#c0392b"  # text, data, data in the background, chance
 
 
+TEMPORARY = re.compile(r"\.exhubert-\w+\.incomplete")  # names of files and folders that are being written
+_MARK = "exhubert"  # in the metadata of pictures, which have it in these bytes: PNG, SVG, PDF, JPEG
+_LARGEST_PICTURE = 100_000_000  # bytes; larger files aren't ours
+_MARKS_IN_FILES = (
+    b"tEXtSoftware\0exhubert",
+    b"<dc:title>exhubert</dc:title>",
+    b"/Creator (exhubert)",
+    b"\xff\xfe\0\x0aexhubert",
+)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a new name beside `path` to write to; the file takes the place of `path` if the block succeeds."""
+    part = path.with_name(f".exhubert-{secrets.token_hex(8)}.incomplete")  # never a name that exists
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Writes text as UTF-8 beside `path` and puts it in place when it is complete."""
-    part = path.with_name(path.name + ".incomplete")
-    try:
-        with named_in_errors(path):
-            part.write_text(text, encoding="utf-8", newline="")
-        part.replace(path)
-    except OSError:  # on a full disk, what was written would take up what is left
-        part.unlink(missing_ok=True)
-        raise
+    with named_in_errors(path), replacing(path) as part:
+        part.write_text(text, encoding="utf-8", newline="")
 
 
 @contextlib.contextmanager
@@ -75,6 +93,21 @@ def save_figure(figure: Any, path: str | Path) -> None:
     """Writes a matplotlib figure; the file's ending decides on the format. Makes the folder if need be."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # no version of matplotlib in PNGs, so that the same figures give the same bytes
-    metadata = {"Software": None} if path.suffix.lower() == ".png" else None
-    figure.savefig(path, dpi=130, metadata=metadata)
+    # a mark that says who made the picture; no version or date, so that the same figures give the same bytes
+    options: dict[str, Any] = {
+        ".png": {"metadata": {"Software": _MARK}},
+        ".svg": {"metadata": {"Creator": _MARK, "Date": None}},
+        ".pdf": {"metadata": {"Creator": _MARK, "CreationDate": None}},
+        ".jpg": {"pil_kwargs": {"comment": _MARK}},
+        ".jpeg": {"pil_kwargs": {"comment": _MARK}},
+    }
+    figure.savefig(path, dpi=130, **options.get(path.suffix.lower(), {}))
+
+
+def is_own_picture(path: Path) -> bool:
+    """Whether `save_figure` wrote an image file."""
+    try:
+        content = path.read_bytes() if path.stat().st_size < _LARGEST_PICTURE else b""
+    except OSError:
+        return False
+    return any(mark in content for mark in _MARKS_IN_FILES)

@@ -238,6 +238,7 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
         self.config.__dict__.pop("custom_pipelines", None)
         code = [self._pipeline_file(name) for name in _PIPELINE_CODE]
         if all(code):
+            _refuse_foreign_code(Path(save_directory), code)
             self.config.custom_pipelines = _PIPELINE
             Path(save_directory).mkdir(parents=True, exist_ok=True)
             for path in filter(None, code):
@@ -482,6 +483,20 @@ def _refuse_hubert(source, kwargs):
         raise ValueError(
             f"{name} is not an ExHuBERT but a checkpoint of type {values.get('model_type') or 'unknown'!r}{advice}."
         )
+
+
+def _refuse_foreign_code(folder, code):
+    """Raises if the code of the model would replace a file of somebody else, such as an audio.py in a project."""
+    config = folder / "config.json"
+    if config.is_file() and f'"model_type": "{ExHuBERTConfig.model_type}"' in config.read_text(encoding="utf-8"):
+        return  # code of an earlier version
+    for path in code:
+        existing = folder / path.name
+        if existing.is_file() and existing.read_bytes() != path.read_bytes():
+            raise ValueError(
+                f"{existing} exists and isn't the code of this model, which is saved under that name; nothing was "
+                "written. Save the model in a folder of its own."
+            )
 
 
 def _some(names, limit=6):

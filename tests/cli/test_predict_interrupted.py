@@ -100,7 +100,7 @@ def test_a_file_that_is_cut_while_it_is_read_ends_or_is_refused(tmp_path, ending
 def test_an_output_that_can_not_be_written_is_a_sentence(folder, tmp_path, capsys):
     command = ["predict", str(write_tone(tmp_path / "tone.wav")), "--model", folder, "--format", "jsonl", "--output"]
     assert main([*command, str(tmp_path)]) == 1
-    assert f"exhubert: [Errno 21] Is a directory: '{tmp_path}'" in capsys.readouterr().err
+    assert f"exhubert: --output {tmp_path} is a folder; give the name of a file" in capsys.readouterr().err
     assert main([*command, str(tmp_path / "tone.wav" / "out.jsonl")]) == 1
     assert "tone.wav" in capsys.readouterr().err
     if Path("/dev/full").exists():

@@ -122,7 +122,7 @@ def test_an_interrupted_corpus_is_completed_to_identical_bytes(corpus, copied):
     (copied / "manifest.csv").unlink()
     (copied / "corpus.json").unlink()
     (copied / "nl.incomplete").mkdir()
-    (copied / "nl.incomplete" / "half.wav").write_bytes(b"RIFF")
+    (copied / "nl.incomplete" / "nl_01_joy_01.wav").write_bytes(b"RIFF")
     untouched = (copied / "de" / "language.json").stat().st_mtime_ns
     synthesise(copied, **SETTINGS)
     assert contents(copied) == contents(corpus)
@@ -158,7 +158,7 @@ def test_languages_of_two_engines_are_not_mixed(copied):
 def test_a_folder_of_something_else_is_not_overwritten(tmp_path):
     (tmp_path / "de").mkdir()
     (tmp_path / "de" / "thesis.txt").write_text("irreplaceable")
-    with pytest.raises(ValueError, match="is not a language of a demo corpus and will not be overwritten"):
+    with pytest.raises(ValueError, match="wasn.t written by this command .it holds de.; nothing was written"):
         synthesise(tmp_path, **SETTINGS)
     assert (tmp_path / "de" / "thesis.txt").read_text() == "irreplaceable"
 

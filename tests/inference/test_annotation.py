@@ -151,7 +151,7 @@ def test_other_settings_another_model_or_other_contents_are_refused(model, recor
         assert message in capsys.readouterr().err
     assert main([*command, saved_model(tmp_path / "copy"), "--hop_s", "0.5", "--batch_size", "2"]) == 0
     assert main([str(recordings), "--model", model, "--output", str(recordings)]) == 1
-    assert "it holds other files" in capsys.readouterr().err
+    assert "is a source, which this command reads" in capsys.readouterr().err
     assert main([str(recordings), "--model", model, "--output", str(tmp_path / "new"), "--hop_s", "7"]) == 1
     assert "hop_s is 7 s" in capsys.readouterr().err and not (tmp_path / "new").exists()
     with pytest.raises(FileNotFoundError, match="settings.json: there is no such file"):

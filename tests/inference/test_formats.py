@@ -31,13 +31,13 @@ def test_annotation_formats_are_read_by_their_tools_libraries(folder, recordings
             str(tmp_path / form),
         ]
         assert main(command) == 0
-    [found] = (tmp_path / "textgrid").iterdir()
+    [found] = (tmp_path / "textgrid").glob("[!.]*")
     tier = textgrid.openTextgrid(str(found), includeEmptyIntervals=False).getTier("emotion")
     assert [tuple(entry) for entry in tier.entries] == steps
-    [found] = (tmp_path / "elan").iterdir()
+    [found] = (tmp_path / "elan").glob("[!.]*")
     annotations = pympi.Eaf(str(found)).get_annotation_data_for_tier("emotion")
     assert sorted(annotations) == [(round(1000 * start), round(1000 * end), label) for start, end, label in steps]
-    [found] = (tmp_path / "audacity").iterdir()
+    [found] = (tmp_path / "audacity").glob("[!.]*")
     lines = [line.split("\t") for line in found.read_text().splitlines()]
     assert [(float(start), float(end), label) for start, end, label in lines] == steps
 

@@ -74,11 +74,12 @@ def write_into(readme: str | Path, report: Mapping[str, Any]) -> None:
     """Writes the report between the two marks of a README, `BEGIN` and `END`.
 
     Raises:
-        ValueError: A mark is missing.
+        ValueError: A mark is missing, or there twice.
     """
-    text = Path(readme).read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"{readme} has no section to write into; add a line {BEGIN} and a line {END}.")
+    with Path(readme).open(encoding="utf-8", newline="") as stream:
+        text = stream.read()
+    if not (text.count(BEGIN) == text.count(END) == 1 and text.index(BEGIN) < text.index(END)):
+        raise ValueError(f"{readme} has no section to write into; add one line {BEGIN} and below it one line {END}.")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     write_whole(Path(readme), f"{before}{BEGIN}\n\n{markdown(report)}\n\n{END}{after}")
 

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     from transformers.utils import logging
 
     from ..inference.annotation import AnnotationOptions, annotate
-    from ..inference.shards import ERRORS, RESULTS
+    from ..inference.shards import ERRORS, RESULTS, check_folder
 
     skipped = Counter[str]()
     files = list(dict.fromkeys([*find_recordings(options.paths, skipped), *_listed(options.list, options.null)]))
@@ -64,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
     if not files:
         places = [*options.paths, *([f"--list {options.list}"] if options.list else [])]
         raise ValueError(f"No recordings in {', '.join(places) or 'PATH'}; known endings are {' '.join(SUFFIXES)}.")
+    check_folder(options.output, [*options.paths, *([options.list] if options.list else [])])
     logging.disable_progress_bar()
     values = {name: getattr(options, name) for name in AnnotationOptions.__dataclass_fields__}
     report = annotate(files, options.model, options.output, AnnotationOptions(**values))

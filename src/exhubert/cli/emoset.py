@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -113,7 +114,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from ..emoset.dataset import build
+    from ..emoset.dataset import build, check_output
 
     roots: dict[str, str | Path] = {}
     for item in options.corpus:
@@ -127,6 +128,8 @@ def _build(options: argparse.Namespace) -> int:
         roots[name] = folder
     sources = Sources({}, [])
     if options.root or not roots:
+        if place := options.root or os.environ.get(ROOT_VARIABLE):
+            check_output(options.output, [Path(place).expanduser()])
         wanted = options.corpora and [corpus for corpus in options.corpora if corpus not in roots]
         sources = find_corpora(options.root, wanted).without(roots)
     roots |= sources.found

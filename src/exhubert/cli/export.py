@@ -43,15 +43,19 @@ def run(options: argparse.Namespace) -> int:
 
     from ..audio import AudioError, load_audio
     from ..export.steps import export, table
+    from ..targets import check_target, never
     from .options import find_recordings, report_skipped
 
     logging.disable_progress_bar()
     if options.check and options.data:
         raise ValueError("--check and --data both say what to compare on; give one of them.")
     clips, labels = [], None
+    skipped = Counter[str]()
+    files = list(find_recordings(options.check, skipped))
+    sources = [*files, *options.check, *([options.data] if options.data else [])]
+    check_target("OUT", options.output, [options.model, *sources], own=never, folder=True)
     if options.check:
-        skipped = Counter[str]()
-        for file in find_recordings(options.check, skipped):
+        for file in files:
             try:
                 clips.append(load_audio(file))
             except AudioError as error:
@@ -76,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
         options.int8,
         clips,
         labels,
+        sources,
     )
     print(table(report))
     print(f"in {options.output}")

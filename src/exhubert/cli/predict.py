@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import glob
 import hashlib
 import io
 import json
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..audio import AudioError, count_channels
-from ..files import named_in_errors, write_whole
-from ..inference.formats import PER_RECORDING, csv_lines
+from ..files import is_own_picture, named_in_errors, write_whole
+from ..inference.formats import PER_RECORDING, csv_lines, is_result
 from ..inference.prediction import SILENT, Prediction
 from ..search import SUFFIXES
+from ..targets import TargetError, check_target, is_unchanged, recorded, refuse_foreign, write_recorded
 from .options import (
     UNUSABLE_FILES,
     add_channel_option,
@@ -80,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"--plot {options.plot} is one picture, but there are {len(files)} recordings: give a folder.")
     if options.plot and _is_picture(options.plot) and options.channel == "each":
         raise ValueError(f"--plot {options.plot} is one picture, but each channel has its own: give a folder.")
+    _check_targets(options, files)
     done = _done(options, files) if options.resume else set()
     waiting = [file for file in files if file not in done]
     failures = _classify(options, waiting) if waiting else []
@@ -93,6 +96,33 @@ def run(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return UNUSABLE_FILES if failures else 0
+
+
+def _check_targets(options: argparse.Namespace, files: list[str]) -> None:
+    """Raises `TargetError` if --output or --plot would replace a source, or a file that this command didn't write."""
+    output, kind = options.output, options.format
+    sources = [*files, *options.paths, options.model]
+    if output and options.plot and output.resolve() == options.plot.resolve() and kind not in PER_RECORDING:
+        raise TargetError(f"--output and --plot are both {output}; give them different names.")
+    if output and kind in PER_RECORDING:
+        check_target("--output", output, sources, own=lambda folder: True, folder=True)  # each file is checked
+        known = recorded(output)
+        for file in files:
+            path = _annotation_file(options, file)
+            own = options.resume or is_unchanged(path, known)
+            remedy = "It may have been corrected by hand: keep it with --resume, or give another folder."
+            refuse_foreign("--output", path, own, remedy)
+    elif output:
+        kinds = [kind] if options.resume else ["table", "json", "jsonl", "csv"]
+        check_target("--output", output, sources, own=lambda path: any(is_result(path, each) for each in kinds))
+    if options.plot and _is_picture(options.plot):
+        check_target("--plot", options.plot, sources, own=is_own_picture)
+    elif options.plot:
+        check_target("--plot", options.plot, sources, own=lambda folder: True, folder=True)
+        for file in files:
+            plot = _plot_file(options, file, options.channel)
+            for path in options.plot.glob(plot.name) if options.channel == "each" else [plot]:
+                refuse_foreign("--plot", path, is_own_picture(path))
 
 
 def _classify(options: argparse.Namespace, files: list[str]) -> list[tuple[str, str]]:
@@ -132,6 +162,7 @@ class _Writer:
         self.options, self.files, self.columns = options, files, columns
         self.stream: TextIO = sys.stdout
         self.collected: list[dict] = []
+        self.known: dict[str, set[str]] = {}
 
     def __enter__(self):
         if isinstance(sys.stdout, io.TextIOWrapper):
@@ -139,6 +170,7 @@ class _Writer:
         output, kind = self.options.output, self.options.format
         if kind in PER_RECORDING:
             output.mkdir(parents=True, exist_ok=True)
+            self.known = recorded(output)
         elif output:
             output.parent.mkdir(parents=True, exist_ok=True)
         if output and kind not in ("json", *PER_RECORDING):
@@ -164,7 +196,7 @@ class _Writer:
                 self.stream.flush()
             elif made := [result for result in results if isinstance(result, Prediction)]:
                 text = PER_RECORDING[self.options.format][0](*made)
-                write_whole(_annotation_file(self.options, file), text)
+                write_recorded(_annotation_file(self.options, file), text, self.known)
 
     def _write(self, file: str, result: Prediction | AudioError) -> None:
         kind, timeline = self.options.format, self.options.timeline
@@ -215,14 +247,22 @@ def _plot(options: argparse.Namespace, file: str, prediction) -> list[str]:
     """Plots the timeline; returns the reason as a list of one sentence if that fails."""
     from ..inference.plot import plot_timeline
 
-    name = _output_name(file, f"{_mark(prediction.channel)}.png")
-    path = options.plot if _is_picture(options.plot) else options.plot / name
+    path = _plot_file(options, file, prediction.channel)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         plot_timeline(prediction, file, path)
     except (AudioError, OSError) as error:  # the recording has vanished, or the disk is full
         return [f"{path}: the plot couldn't be made ({error})."]
     return []
+
+
+def _plot_file(options: argparse.Namespace, file: str, channel: int | str | None) -> Path:
+    """Path of the plot of a recording or of one of its channels; for `each` a pattern for the plots of all."""
+    if _is_picture(options.plot):
+        return options.plot
+    if channel == "each":
+        return options.plot / (glob.escape(_output_name(file, _mark(0))).removesuffix("0") + "*.png")
+    return options.plot / _output_name(file, f"{_mark(channel)}.png")
 
 
 def _is_picture(path: Path) -> bool:

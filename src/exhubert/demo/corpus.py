@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
+import re
 import wave
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +16,8 @@ import yaml
 from tqdm import tqdm
 
 from .. import records
-from ..files import read_json, write_json, write_whole
+from ..files import read_json, write_json
+from ..targets import check_target, entries, has_keys, is_own_text, refuse_foreign, remove_own, write_recorded
 from . import LANGUAGES
 from .channel import SAMPLE_RATE, record
 from .engine import SpeechEngine
@@ -130,9 +131,8 @@ def _read_language(folder: Path, settings: Settings) -> dict | None:
 
 def _make_language(output: Path, language: str, sentences: list[str], settings: Settings, bar: tqdm) -> dict:
     """Synthesise all clips of a language with a fresh engine and return its record."""
-    part = output / f"{language}.incomplete"
-    if part.exists():
-        shutil.rmtree(part)
+    part = _part(output, language)
+    remove_own("OUTPUT", part, lambda folder: _is_part(folder, language))
     part.mkdir(parents=True)
     group = LANGUAGES[language]
     rows, samples = [], 0
@@ -180,13 +180,47 @@ def _require_one_engine(output: Path, records: dict[str, dict]) -> dict:
     return next(iter(records.values()))["engine"]
 
 
+def _check_output(output: Path, languages: tuple[str, ...]) -> None:
+    """Raises `TargetError` if a file or folder that will be written exists and isn't part of a demo corpus."""
+    check_target("OUTPUT", output, own=_is_demo, folder=True)
+    for path, own in (
+        (output / "manifest.csv", is_own_text(output / "manifest.csv", "file,label,speaker,gender,language")),
+        (output / "corpus.json", _is_summary(output / "corpus.json")),
+        *((_part(output, language), _is_part(_part(output, language), language)) for language in languages),
+    ):
+        refuse_foreign("OUTPUT", path, own)
+
+
+def _is_demo(output: Path) -> bool:
+    return _is_summary(output / "corpus.json") or any(
+        has_keys(output / language / _RECORD, "settings", "engine") or _is_part(_part(output, language), language)
+        for language in LANGUAGES
+    )
+
+
+def _is_summary(path: Path) -> bool:
+    return has_keys(path, "synthetic", "settings", "engine")
+
+
+def _part(output: Path, language: str) -> Path:
+    """Folder of a language that is being made."""
+    return output / f"{language}.incomplete"
+
+
+def _is_part(folder: Path, language: str) -> bool:
+    ours = re.compile(rf"{language}_\d+_[a-z]+_\d+\.wav|{re.escape(_RECORD)}")
+    return folder.is_dir() and all(ours.fullmatch(path.name) and path.is_file() for path in entries(folder))
+
+
 def write_corpus(output: Path, languages: tuple[str, ...], settings: Settings, progress: bool) -> Path:
     """Make the missing parts of the corpus below ``output`` and return the path of its manifest.
 
     Raises:
+        TargetError: ``output`` holds something else than a demo corpus, or its manifest was edited.
         ValueError: ``output`` holds a corpus with other settings or from another engine.
         RuntimeError: a language is missing and no speech engine is installed.
     """
+    _check_output(output, languages)
     summary = output / "corpus.json"
     recorded = {**asdict(settings), "languages": list(languages)}
     if summary.exists():
@@ -210,7 +244,7 @@ def write_corpus(output: Path, languages: tuple[str, ...], settings: Settings, p
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(output / "manifest.csv", table.getvalue())
+    write_recorded(output / "manifest.csv", table.getvalue())
     write_json(
         summary,
         {

@@ -8,10 +8,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
-from ..files import ACCENT, INK, PALE, markdown_table, save_figure
+from ..files import ACCENT, INK, PALE, is_own_picture, markdown_table, save_figure
 from ..labels import SIX_CLASSES
 from ..records import BuildSummary
+from ..targets import is_own_text, refuse_foreign, write_recorded
 
+_PLOTS = ("classes.png", "languages.png", "durations.png")
 _COLUMNS = ["corpus", "label", "language", "duration"]
 
 
@@ -20,23 +22,36 @@ def write_statistics(folder: str | Path) -> Path:
 
     Raises:
         FileNotFoundError: The folder contains no finished dataset.
+        TargetError: One of these files exists and isn't ours, or the card was edited.
     """
     folder = Path(folder)
     summary = BuildSummary.load_all(folder)
+    _check_files(folder)
     shards = [path for corpus in summary for path in sorted((folder / corpus).glob("*.parquet"))]
     if not shards:
         raise FileNotFoundError(f"{folder} lacks the shards of {', '.join(summary)}; build it again.")
     rows = pd.concat(pq.read_table(path, columns=_COLUMNS).to_pandas() for path in shards)
     rows["class"] = [SIX_CLASSES[label] for label in rows["label"]]
     counts = pd.crosstab(rows["corpus"], rows["class"]).reindex(columns=list(SIX_CLASSES), fill_value=0)
-    counts.to_csv(folder / "statistics.csv")
+    write_recorded(folder / "statistics.csv", counts.to_csv(lineterminator="\n"))
     plots = folder / "plots"
-    plot_class_table(counts, plots / "classes.png", "Utterances by corpus and class")
-    plot_hours(rows.groupby("language")["duration"].sum() / 3600, plots / "languages.png", "Hours by language")
-    plot_durations(rows["duration"], plots / "durations.png", "Duration of utterances")
+    plot_class_table(counts, plots / _PLOTS[0], "Utterances by corpus and class")
+    plot_hours(rows.groupby("language")["duration"].sum() / 3600, plots / _PLOTS[1], "Hours by language")
+    plot_durations(rows["duration"], plots / _PLOTS[2], "Duration of utterances")
     card = folder / "README.md"
-    card.write_text(_card(summary, counts), encoding="utf-8")
+    write_recorded(card, _card(summary, counts))
     return card
+
+
+def _check_files(folder: Path) -> None:
+    """Raises `TargetError` if the card was edited, or if a file of its name or a picture isn't ours."""
+    card, remedy = folder / "README.md", "Move it, or delete it."
+    refuse_foreign("The card of the dataset", card, is_own_text(card, "pretty_name: EmoSet++ build"), remedy)
+    table = folder / "statistics.csv"
+    refuse_foreign("The table of the dataset", table, is_own_text(table, f"corpus,{SIX_CLASSES[0]},"), remedy)
+    for path in (folder / "plots" / name for name in _PLOTS):
+        # pictures from before there was a mark belong to the card
+        refuse_foreign("The plots of the dataset", path, card.exists() or is_own_picture(path), remedy)
 
 
 def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame) -> str:

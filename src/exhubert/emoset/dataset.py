@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -20,15 +21,22 @@ from filelock import FileLock, Timeout
 from ..files import read_json
 from ..labels import SIX_CLASSES
 from ..records import BuildSummary
+from ..targets import check_target, entries, has_keys, refuse_foreign, remove_own
 from .builder import EmoSetPlusPlus
 from .listing import FEATURES, Listing, list_corpora
 from .partition import PARTITIONS, check_leakage
+from .scheme import SCHEMES
 from .shared_audio import check_shared_audio, file_hashes
 from .writing import room_required
 
 HASHES = "files.json"
 _REJECTED = "rejected.jsonl"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_LOCK = ".lock"
+_CORPUS_FILES = re.compile(r"emoset_plus_plus-[\w-]+\.(parquet|arrow)|(files|summary)\.json|rejected\.jsonl")
+_WORK_FILES = re.compile(
+    rf"{_CORPUS_FILES.pattern}|(train|validation|test)-\d+\.jsonl|parquet[\w.]*\.lock|dataset_info\.json"
+)
 
 
 def build(
@@ -65,6 +73,8 @@ def build(
     Raises:
         KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.listing.list_corpora`;
             none of its recordings is usable; or, with `strict`, one of them isn't; or two corpora read the same files.
+        TargetError: The output is, contains or lies inside a source, or holds something that `build` didn't write at a
+            place that it would write to.
         LeakageError: A speaker, or the same audio, is in two partitions. Identical files are found before any work,
             other files with the same audio after it.
         OSError: The disk is full, or the output can't be written.
@@ -74,26 +84,83 @@ def build(
     for corpus in roots:
         if not _NAME.fullmatch(corpus):
             raise ValueError(f"{corpus!r} can't name a corpus; use letters, digits, _ and -.")
+    check_output(output, [*roots.values(), *([scheme] if scheme not in SCHEMES else [])], roots)
     listings = list_corpora(roots, seed, scheme, encoding=encoding)
+    # a manifest may name recordings outside of its folder
+    check_output(output, {item.record.file for listing in listings.values() for item in listing.utterances})
     check_shared_audio(listings, _built(output, roots))
-    builders = {
-        corpus: EmoSetPlusPlus(
-            config_name=corpus,
-            root=root,
-            seed=seed,
-            scheme=scheme,
-            listings={corpus: listings[corpus]},
-            cache_dir=str(output / ".cache"),
-            rejected_dir=str(output / f"{corpus}.incomplete"),
-        )
-        for corpus, root in roots.items()
-    }
-    output.mkdir(parents=True, exist_ok=True)
+    # datasets only keeps locks in its cache, since the shards are written to the output
+    with tempfile.TemporaryDirectory(prefix="exhubert-", ignore_cleanup_errors=True) as cache:
+        builders = {
+            corpus: EmoSetPlusPlus(
+                config_name=corpus,
+                root=root,
+                seed=seed,
+                scheme=scheme,
+                listings={corpus: listings[corpus]},
+                cache_dir=cache,
+                rejected_dir=str(output / f"{corpus}.incomplete"),
+            )
+            for corpus, root in roots.items()
+        }
+        output.mkdir(parents=True, exist_ok=True)
+        try:
+            with room_required(output), FileLock(output / _LOCK, timeout=1):
+                return _build_all(builders, output, num_proc, strict)
+        except Timeout as error:
+            raise TimeoutError(
+                f"Another build is writing to {output}; wait for it, or choose another folder."
+            ) from error
+
+
+def check_output(output: str | Path, sources: Iterable[str | Path], corpora: Iterable[str] = ()) -> None:
+    """Raises `TargetError` unless `build` can write `corpora` into a folder without loss; writes nothing.
+
+    Args:
+        output: Folder of the dataset.
+        sources: What is read: folders of corpora, the place they were found in, files.
+        corpora: Ids of the corpora that will be built.
+    """
+    output = check_target("--output", output, sources, own=_is_dataset, folder=True)
+    refuse_foreign("--output", output / _LOCK, own=False)
+    for corpus in corpora:
+        for folder, own in ((output / corpus, _is_corpus), (output / f"{corpus}.incomplete", _is_work)):
+            refuse_foreign("--output", folder, own(folder))
+
+
+def _is_dataset(folder: Path) -> bool:
+    if (folder / BuildSummary.file).exists():
+        return _is_summary(folder / BuildSummary.file)
+    parts = [path for path in entries(folder) if path.name not in (_LOCK, ".cache")]
+    # stopped before there was a summary
+    return not parts or any(map(_is_corpus, parts)) or any(map(_is_work, folder.glob("*.incomplete")))
+
+
+def _is_summary(path: Path) -> bool:
     try:
-        with room_required(output), FileLock(output / ".lock", timeout=1):
-            return _build_all(builders, output, num_proc, strict)
-    except Timeout as error:
-        raise TimeoutError(f"Another build is writing to {output}; wait for it, or choose another folder.") from error
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and all(
+        isinstance(facts, dict) and "partitions" in facts for facts in content.values()
+    )
+
+
+def _is_built(folder: Path) -> bool:
+    return has_keys(folder / BuildSummary.file, "partitions", "label_map")
+
+
+def _is_corpus(folder: Path) -> bool:
+    """Whether a folder holds a built corpus and nothing else."""
+    return _is_built(folder) and all(_CORPUS_FILES.fullmatch(path.name) and path.is_file() for path in entries(folder))
+
+
+def _is_work(folder: Path) -> bool:
+    """Whether a folder holds what an interrupted build leaves and nothing else."""
+    parts = ("parquet", "parquet.incomplete", folder.name.removesuffix(".incomplete"))
+    return folder.is_dir() and all(
+        _WORK_FILES.fullmatch(path.name) or (path.is_dir() and path.name in parts) for path in folder.rglob("*")
+    )
 
 
 def _build_all(
@@ -103,16 +170,15 @@ def _build_all(
         corpus: _build_corpus(builder, builder.listings[corpus], output / corpus, num_proc, strict)
         for corpus, builder in builders.items()
     }
-    shutil.rmtree(output / ".cache", ignore_errors=True)
     _check_content([*folders.values(), *_others(output, folders)])
     # `load` requires the summary, so there is none while corpora are replaced
     (output / BuildSummary.file).unlink(missing_ok=True)
     for corpus, folder in folders.items():
         if folder != output / corpus:
-            shutil.rmtree(output / corpus, ignore_errors=True)
+            remove_own("--output", output / corpus, _is_corpus)
             folder.rename(output / corpus)
-        shutil.rmtree(output / f"{corpus}.incomplete", ignore_errors=True)
-    names = sorted(path.parent.name for path in output.glob(f"*/{BuildSummary.file}"))
+        remove_own("--output", output / f"{corpus}.incomplete", _is_work)
+    names = sorted([*folders, *(path.name for path in _others(output, folders))])
     summaries = {corpus: BuildSummary.load(output / corpus) for corpus in names}
     BuildSummary.save_all(summaries, output)
     return {corpus: summaries[corpus] for corpus in builders}
@@ -163,7 +229,7 @@ def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_p
             summary = BuildSummary.load(folder)
             if summary.fingerprint == listing.fingerprint and not (strict and summary.rejected):
                 return folder
-    shutil.rmtree(work, ignore_errors=True)
+    remove_own("--output", work, _is_work)
     result.mkdir(parents=True)
     builder.download_and_prepare(str(work / "parquet"), file_format="parquet", num_proc=num_proc)
     for shard in (work / "parquet").glob("*.parquet"):
@@ -189,15 +255,18 @@ def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_p
     return result
 
 
-def _others(output: Path, corpora: Iterable[str]) -> set[Path]:
+def _others(output: Path, corpora: Iterable[str]) -> list[Path]:
     """Returns the folders of the corpora in `output` that are none of `corpora`."""
-    folders = {path.parent for path in output.glob("*/*.parquet")}
-    return {path for path in folders if path.name not in corpora and not path.name.endswith(".incomplete")}
+    return [
+        path
+        for path in entries(output)
+        if path.name not in corpora and not path.name.endswith(".incomplete") and _is_built(path)
+    ]
 
 
 def _built(output: Path, corpora: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Yields the files of the corpora that an earlier build left in `output`; an old version stored none."""
-    for folder in sorted(_others(output, corpora)):
+    for folder in _others(output, corpora):
         if (folder / HASHES).is_file():
             yield from read_json(folder / HASHES)
 

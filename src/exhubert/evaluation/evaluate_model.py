@@ -17,6 +17,7 @@ from ..emoset.dataset import load
 from ..files import read_json, write_json
 from ..labels import names_by_index
 from ..records import BuildSummary, Results, Run
+from ..targets import check_target, has_keys
 from .baselines import baseline_predictions
 from .calibration import fit_temperature
 from .comparison import compare_all, read_predictions
@@ -26,6 +27,7 @@ from .report import results as figures_of
 from .report import uar_text
 
 PARTITION_CHOICES = ("train", "validation", "test", "all")
+_PREDICTIONS = "predictions.csv"
 _CORPUS_FACTS = (
     "name", "licence", "kind", "utterances", "hours", "partition_rule", "speaker_independent", "rejected"
 )  # fmt: skip
@@ -68,12 +70,18 @@ def evaluate_model(
 
     Raises:
         ValueError: The options, the model and the data don't fit together.
+        TargetError: The output is or contains the model, touches other sources, or holds something else.
         RuntimeError: The model is incomplete.
         OSError: The model or the data can't be read, or the output can't be written.
     """
     model, output = str(model), Path(output) if output else None
     if batch_size < 1 or (max_seconds is not None and max_seconds <= 0):
         raise ValueError("batch_size and max_seconds must be above 0.")
+    if output:
+        sources = [data, *(comparisons or {}).values()]
+        check_target("--output", output, sources, own=_is_evaluation, folder=True, hosts=[model])
+    if calibrate:
+        _config_of(Path(model))
     run = _run_of(model)
     parts = _open_data(data, corpora, run, whole=partition == "all")
     if partition == "all":
@@ -147,7 +155,7 @@ def _write(results: Results, table: pd.DataFrame, output: Path) -> None:
 
     output.mkdir(parents=True, exist_ok=True)
     (output / Results.file).unlink(missing_ok=True)  # written last, its presence means that all files are complete
-    table.to_csv(output / "predictions.csv", index=False)
+    table.to_csv(output / _PREDICTIONS, index=False)
     kind = "synthetic demo speech" if results.synthetic else f"{results.partition} partition"
     title = f"UAR {uar_text(results.overall)} %, {kind}"
     plot_confusion(results.overall["confusion_matrix"], results.class_names, output / "confusion.png", title)
@@ -155,6 +163,17 @@ def _write(results: Results, table: pd.DataFrame, output: Path) -> None:
     if results.calibration:
         plot_confidence(results.calibration, output / "confidence.png", title)
     results.save(output)
+
+
+def _is_evaluation(folder: Path) -> bool:
+    """Whether a folder holds an evaluation, or what an interrupted one left: the results are written last."""
+    if (folder / Results.file).exists():
+        return has_keys(folder / Results.file, "utterances_sha256", "overall", "class_names")
+    try:
+        with (folder / _PREDICTIONS).open(encoding="utf-8") as stream:
+            return stream.readline().startswith("utterance_id,corpus,")
+    except (OSError, ValueError):
+        return False
 
 
 def _run_of(model: str) -> Run | None:
@@ -191,11 +210,16 @@ def _never_trained_on(parts: datasets.DatasetDict, run: Run | None) -> datasets.
 
 def keep_temperature(model: Path, temperature: float) -> None:
     """Writes the temperature into the model's `config.json`, from which the pipeline reads it."""
+    path = _config_of(model)
+    write_json(path, read_json(path) | {"logit_temperature": temperature})
+    print(f"temperature {temperature:.3f}, fitted on the validation partition, is in {path}")
+
+
+def _config_of(model: Path) -> Path:
     path = model / "config.json"
     if not path.is_file():
         raise ValueError(f"--calibrate writes into the model's folder; {model} has no config.json. Download it first.")
-    write_json(path, read_json(path) | {"logit_temperature": temperature})
-    print(f"temperature {temperature:.3f}, fitted on the validation partition, is in {path}")
+    return path
 
 
 def _only(rows: datasets.Dataset, column: str, values: Sequence[str]) -> datasets.Dataset:

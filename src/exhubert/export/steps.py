@@ -23,6 +23,7 @@ from ..conversion.session import EXPORTED, OnnxModel
 from ..evaluation.metrics import uar
 from ..files import write_json
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
+from ..targets import check_target, never
 
 FORMATS = ("onnx", "safetensors")
 _INLINE_LIMIT = 1_500_000_000  # bytes; one file of ONNX holds less than 2 GB
@@ -37,6 +38,7 @@ def export(
     int8: bool = False,
     clips: Sequence[np.ndarray] = (),
     labels: Sequence[int] | None = None,
+    sources: Sequence[str | Path] = (),
 ) -> dict[str, Any]:
     """Writes a classifier to a self-contained folder, and compares each step with the original model.
 
@@ -53,6 +55,7 @@ def export(
         int8: Store the matrices of an ONNX model in 8 bits, and multiply in 8 bits (dynamic quantisation).
         clips: Recordings `(samples,)` at the model's rate to compare on; synthetic ones if there are none.
         labels: Class indices of `clips`, for the UAR.
+        sources: Files and folders that `clips` come from, which the output must not be, contain or lie inside.
 
     Returns:
         `steps`, each with `name`, `megabytes` of weights, and compared with the first step
@@ -62,11 +65,11 @@ def export(
         are synthetic; `closed_blocks`.
 
     Raises:
-        ValueError: Options conflict, a required library is missing, or the output isn't empty.
+        ValueError: Options conflict, a required library is missing, or the output isn't empty or touches a source.
         OSError, RuntimeError: The model can't be read.
     """
     output = Path(output)
-    _check(output, format, folded, prune, int8, clips)
+    _check(output, [model, *sources], format, folded, prune, int8, clips)
     network = load_classifier(model)
     if isinstance(network, OnnxModel):
         raise ValueError(f"{model} was exported already; give the folder it was exported from.")
@@ -94,7 +97,7 @@ def export(
         network = fold(network, also=_nearly_closed(network, judge, prune))
         judge.add(f"pruned below {prune:g}", network)
     output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output, prefix=".incomplete-") as work:
+    with tempfile.TemporaryDirectory(dir=output, prefix=".exhubert-", suffix=".incomplete") as work:
         extractor.save_pretrained(work)
         if format == "safetensors":
             network.save_pretrained(work)
@@ -173,11 +176,12 @@ class _Judge:
         )
 
 
-def _check(output: Path, format: str, folded: bool, prune: float | None, int8: bool, clips) -> None:
+def _check(
+    output: Path, sources: Sequence[str | Path], format: str, folded: bool, prune: float | None, int8: bool, clips
+) -> None:
     if format not in FORMATS:
         raise ValueError(f"The format is {format!r}; expected {' or '.join(FORMATS)}.")
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ValueError(f"{output} already exists and is not an empty folder; choose another one.")
+    check_target("OUT", output, sources, own=never, folder=True)
     if int8 and format != "onnx":
         raise ValueError("--int8 needs --format onnx.")
     if format == "safetensors" and not folded and prune is None:

@@ -13,10 +13,13 @@ from ..evaluation.comparison import paired_table, read_predictions
 from ..evaluation.plots import plot_gate_history, plot_gates, plot_training
 from ..evaluation.report import confidence_table, figures_table, gender_text, speaker_text, uar_text
 from ..evaluation.report import results as figures_of
-from ..files import read_json
+from ..files import is_own_picture, read_json
 from ..records import Results, Run
+from ..targets import is_own_text, refuse_foreign, write_recorded
 
 _PLOTS = "plots"
+_PICTURES = ("confusion.png", "groups.png", "confidence.png", "training.png", "gates.png", "gate_history.png")
+_PHRASE = "UAR is the unweighted average recall"  # in the cards of versions that kept no record
 
 
 def write_card(
@@ -39,7 +42,9 @@ def write_card(
     Raises:
         FileNotFoundError: One of the files is missing; the message says which recipe writes it.
         ValueError: A comparison was made on other utterances.
+        TargetError: The card exists and was edited, or it or a plot isn't ours.
     """
+    check_card(model)
     model, evaluation = Path(model), Path(evaluation)
     run, results = Run.load(model), Results.load(evaluation)
     state = read_json(model / "trainer_state.json", "recipes/train.py writes it")
@@ -97,8 +102,17 @@ def write_card(
         trained_on=trained_on,
     )
     path = model / "README.md"
-    card.save(path)
+    write_recorded(path, str(card))
     return path
+
+
+def check_card(model: str | Path) -> None:
+    """Raises `TargetError` if `write_card` would replace a card that was edited, or a card or plot that isn't ours."""
+    card = Path(model) / "README.md"
+    own, remedy = is_own_text(card, _PHRASE), "Move it, or delete it."
+    refuse_foreign("The model's card", card, own, remedy)
+    for path in (Path(model) / _PLOTS / name for name in _PICTURES):
+        refuse_foreign("The model's plots", path, own or is_own_picture(path), remedy)
 
 
 def write_converted_card(
@@ -132,6 +146,7 @@ def write_converted_card(
         base=config.base_checkpoint,
     )
     path = Path(folder) / "README.md"
+    refuse_foreign("The converted model's card", path, is_own_text(path, "# ExHuBERT, converted"))
     card.save(path)
     return path
 

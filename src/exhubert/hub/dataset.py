@@ -33,9 +33,9 @@ def push(folder: str | Path, repository: str, private: bool = True) -> str:
     """
     from huggingface_hub import HfApi
 
-    write_statistics(folder)
     refuse_unless_allowed(folder)
+    write_statistics(folder)
     api = HfApi()
     api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
-    ignored = ["*.incomplete/*", ".cache/*", ".lock", f"*/{HASHES}"]
+    ignored = ["*.incomplete/*", ".cache/*", ".lock", ".exhubert*", f"*/{HASHES}"]
     return str(api.upload_folder(repo_id=repository, repo_type="dataset", folder_path=folder, ignore_patterns=ignored))

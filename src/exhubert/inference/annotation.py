@@ -27,7 +27,7 @@ from ..cpu import keep_freed_memory
 from ..labels import AROUSALS, SIX_CLASSES, VALENCES, names_by_index
 from ..pipeline_exhubert import ExHuBERTPipeline, check_channel
 from .recordings import EACH, load_pipeline
-from .shards import Shard, open_folder, read_settings, shards_of, unescaped
+from .shards import Shard, check_folder, open_folder, read_settings, shards_of, unescaped
 
 _SHARDS_PER_RANK, _SHARD_SIZE = 16, 1000
 _POLL_SECONDS = 1.0
@@ -96,11 +96,12 @@ def annotate(
         options: By default `AnnotationOptions()`.
 
     Raises:
-        ValueError: An option is wrong, or the folder was made with other settings.
+        ValueError: An option is wrong, the folder was made with other settings, or it holds something else.
         RuntimeError: The model is incomplete.
         OSError: The model can't be read, or the output can't be written.
     """
     options, output = options or AnnotationOptions(), Path(output)
+    check_folder(output, [*files, model])
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     keep_freed_memory()
     classifier = load_pipeline(model, dtype=options.dtype, kernels=options.kernels)

@@ -5,10 +5,13 @@ The formats of annotation tools take the predictions for all channels of a recor
 
 import csv
 import io
+import json
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
 from .prediction import SILENT, Prediction
 
@@ -131,3 +134,55 @@ PER_RECORDING: dict[str, tuple[Callable[..., str], str]] = {
     "audacity": (audacity, ".txt"),
     "elan": (elan, ".eaf"),
 }
+
+
+def is_result(path: Path, kind: str) -> bool:
+    """Whether a file is what `exhubert predict` writes in the format `table`, `json`, `jsonl` or `csv`.
+
+    A last line that was cut off when the program was stopped doesn't matter.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            if kind == "json":
+                if stream.read(1) != "[":
+                    return False
+                stream.seek(0)
+                content = json.load(stream)
+                return isinstance(content, list) and bool(content) and all(map(_is_row, content))
+            lines = list(islice(stream, 2))
+    except (OSError, ValueError):  # not text, or not JSON
+        return False
+    if kind == "table":
+        return re.fullmatch(r"file +(channel +)?\S.* +seconds\n", lines[0]) is not None
+    if kind == "jsonl":
+        return _is_json_line(lines[0])
+    start = next((start for start in _CSV_STARTS if start.startswith(lines[0]) or lines[0].startswith(start)), None)
+    if start is None or not lines[0].endswith("\n"):
+        return start is not None
+    header, *row = csv.reader(lines)
+    # a table of somebody's own has no probabilities
+    width = start.count(",")
+    return len(header) > width and (
+        not row or not lines[1].endswith("\n") or all(map(_is_number_or_empty, row[0][width:]))
+    )
+
+
+_CSV_STARTS = [f"file,{channel}start,end,{label}," for channel in ("", "channel,") for label in ("label", SILENT)]
+_JSON_START = '{"file": "'
+
+
+def _is_json_line(line: str) -> bool:
+    if not line.endswith("\n"):
+        return line.startswith(_JSON_START) or _JSON_START.startswith(line)
+    try:
+        return _is_row(json.loads(line))
+    except ValueError:
+        return False
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and "file" in row and ("error" in row or {"seconds", "windows"} <= row.keys())
+
+
+def _is_number_or_empty(text: str) -> bool:
+    return re.fullmatch(r"|-?[0-9.]+(e-?[0-9]+)?", text) is not None

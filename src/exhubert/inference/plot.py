@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ..audio import SAMPLING_RATE, AudioSource, stream_audio
-from ..files import save_figure
+from ..files import is_own_picture, save_figure
+from ..targets import check_target
 from .prediction import SILENT, Prediction, Window, place
 
 # hue shows valence, and the darker colour of each pair high arousal, as on the web page
@@ -59,7 +60,9 @@ def plot_timeline(prediction: Prediction, source: AudioSource, path: str | Path)
 
     Raises:
         AudioError: The recording can no longer be read.
+        TargetError: The path is the recording, or a picture of somebody else.
     """
+    check_target("path", path, [source] if isinstance(source, (str, Path)) else [], own=is_own_picture)
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 

@@ -21,10 +21,11 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from ..audio import AudioError
-from ..files import named_in_errors, write_whole
+from ..files import named_in_errors, replacing, write_whole
 from ..labels import AROUSALS, VALENCES
 from ..pipeline_exhubert import ExHuBERTPipeline
 from ..records import Settings
+from ..targets import check_target, entries, has_keys
 from .prediction import Prediction
 from .recordings import predict_files
 
@@ -135,13 +136,24 @@ class Shard:
     def _finish(self) -> None:
         rows = self.rows()
         if rows and self.settings["format"] == "parquet":
-            part = self._results.with_name(self._results.name + ".incomplete")
-            with part.open("wb") as stream:
+            with replacing(self._results) as part, part.open("wb") as stream:
                 pq.write_table(pa.Table.from_pylist(rows, schema=_schema(self.settings)), stream)
-            part.replace(self._results)
         elif rows:
             write_whole(self._results, "".join(_line(row) for row in rows))
         self._journal.unlink(missing_ok=True)
+
+
+def check_folder(folder: Path, sources: Iterable[str | Path]) -> None:
+    """Raises `TargetError` if the folder is neither new nor an output folder, or is, holds or lies inside a source."""
+    check_target("--output", folder, sources, own=_is_output, folder=True)
+
+
+def _is_output(folder: Path) -> bool:
+    # made by another rank a moment ago, which writes the settings last
+    new = {path.name for path in entries(folder)} <= {_WORK, RESULTS, ERRORS} and all(
+        path.name == "settings.lock" for part in (_WORK, RESULTS, ERRORS) for path in entries(folder / part)
+    )
+    return new or has_keys(folder / SETTINGS, "format", "timeline", "classes", "shards")
 
 
 def open_folder(folder: Path, options: dict[str, Any], classes: list[str], shards: int) -> dict[str, Any]:
@@ -154,12 +166,8 @@ def open_folder(folder: Path, options: dict[str, Any], classes: list[str], shard
         shards: Number of shards to divide the recordings into if the folder is new.
 
     Raises:
-        ValueError: The folder was made with other options, or holds other files.
+        ValueError: The folder was made with other options.
     """
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / _WORK).is_dir():
-        raise ValueError(
-            f"--output {folder}: it holds other files. Expected a new folder, or the output of an earlier run."
-        )
     for part in (_WORK, RESULTS, ERRORS):
         (folder / part).mkdir(parents=True, exist_ok=True)
     path = folder / SETTINGS

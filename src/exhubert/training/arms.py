@@ -1,7 +1,6 @@
 """Compares training configurations (arms), each trained on the same utterances, folds and seeds."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -25,7 +24,9 @@ from ..evaluation.predictions import KEPT, predict_rows
 from ..evaluation.protocols import apply_protocol, folds, table_of
 from ..files import write_json, write_whole
 from ..records import BuildSummary, Settings
+from ..targets import check_target, has_keys, refuse_foreign
 from .arguments import Arguments, parse_arguments
+from .checkpoints import check_run_folder, remove_checkpoints
 from .fine_tune import fine_tune
 
 _QUIET = {"report_to": "none", "disable_tqdm": "true", "logging_steps": 1000000, "save_total_limit": 1}
@@ -86,6 +87,7 @@ def run_experiment(experiment: Experiment) -> str:
 
     Raises:
         ValueError: The arms, the data and the protocol are incompatible, or the folder holds other runs.
+        TargetError: The folder holds something else than a comparison, or touches the data, a model or a configuration.
         RuntimeError: A model is incomplete, or an invariant of the method is broken.
         OSError: The data or a model can't be read, or the folder can't be written.
     """
@@ -94,16 +96,42 @@ def run_experiment(experiment: Experiment) -> str:
     languages = parsed[0][1].languages
     if any((arm.languages, arm.corpora) != (languages, experiment.corpora) for _, arm, _ in parsed):
         raise ValueError("The arms name different `corpora` or `languages`; give them all the same data.")
+    _check_output(experiment, [arm[0].model for arm in parsed])
     data = load(experiment.data, experiment.corpora, languages)
     divided = BuildSummary.all_divided_speakers(experiment.data)
     number = len(folds(experiment.protocol, table_of(data), experiment.folds, divided=divided))
     jobs = [(seed, fold) for seed in range(experiment.seeds) for fold in range(number)]
+    for config in experiment.configs:
+        for job in jobs:
+            check_run_folder("--output", experiment.folder(config, *job), [])
     for config, arm in zip(experiment.configs, parsed, strict=True):
         _keep_settings(experiment, config, arm)
         if not all((experiment.folder(config, *job) / "predictions.csv").is_file() for job in jobs):
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 pool.submit(_run_arm, experiment, config, jobs).result()
     return _report(experiment, data, number, jobs)
+
+
+def _check_output(experiment: Experiment, models: Sequence[str]) -> None:
+    """Raises `TargetError` unless the output is new, or holds a comparison, with nothing else where files will be."""
+    output, results = experiment.output, experiment.output / "results.json"
+    check_target("--output", output, [experiment.data, *experiment.configs, *models], own=_is_comparison, folder=True)
+    for name in ("results.json", "table.md", "comparison.png"):
+        refuse_foreign("--output", output / name, _is_results(results))
+    for config in experiment.configs:
+        refuse_foreign("--output", output / config.stem, _is_arm(output / config.stem))
+
+
+def _is_comparison(folder: Path) -> bool:
+    return _is_results(folder / "results.json") or any(map(_is_arm, folder.iterdir()))
+
+
+def _is_results(path: Path) -> bool:
+    return has_keys(path, "protocol", "folds", "seeds", "arms")
+
+
+def _is_arm(folder: Path) -> bool:
+    return has_keys(folder / "settings.json", "data", "arm")
 
 
 def _keep_settings(experiment: Experiment, config: Path, arm: Arguments) -> None:
@@ -133,7 +161,8 @@ def _train_and_test(experiment: Experiment, config: Path, seed: int, fold: int) 
     folder = experiment.folder(config, seed, fold)
     if (folder / "predictions.csv").is_file():
         return
-    shutil.rmtree(folder, ignore_errors=True)
+    check_run_folder("--output", folder, [])
+    remove_checkpoints(folder)  # of a run that was stopped
     model_args, data_args, args = experiment.arguments(config, output_dir=folder, fold=fold, seed=seed, **_QUIET)
     fine_tune(model_args, data_args, args)
     data = load(data_args.data, data_args.corpora, data_args.languages)
@@ -142,8 +171,9 @@ def _train_and_test(experiment: Experiment, config: Path, seed: int, fold: int) 
     model = load_classifier(folder).to(choose_device())
     use_kernels(model)
     table = predict_rows(model, feature_extractor_of(folder, model.config), data["test"], data_args.max_seconds)
-    for path in (*folder.glob("checkpoint-*"), *folder.glob("*.safetensors"), *folder.glob("training_args.bin")):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    remove_checkpoints(folder)
+    for path in (*folder.glob("model*.safetensors"), *folder.glob("training_args.bin")):
+        path.unlink()
     write_whole(folder / "predictions.csv", table.to_csv(index=False))
 
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ from transformers import TrainerState
 from transformers.utils import logging
 
 from ..files import read_json, write_json
+from ..records import Run
+from ..targets import check_target, entries, has_keys
 
+_LOGS = (".log", ".out", ".err")
 logger = logging.get_logger(__name__)
 
 
@@ -51,6 +54,29 @@ def refuse_used_folder(folder: str | Path) -> None:
             f"{folder} holds {len(checkpoints)} checkpoints of an earlier run. Continue it with --resume true, choose "
             "another --output_dir, or delete that folder."
         )
+
+
+def check_run_folder(option: str, folder: str | Path, sources: Iterable[str | Path]) -> None:
+    """Raises `TargetError` unless a run can write into a folder without loss: a new or empty one, or that of a run.
+
+    Logs may be there already, since shells open them before the program starts.
+    """
+    check_target(option, folder, sources, own=_is_run, folder=True)
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder holds a run of ours, finished or not, or nothing but logs."""
+    return (
+        has_keys(folder / "settings.json", "model", "data", "training")
+        or has_keys(folder / Run.file, "model", "data")
+        or all(path.suffix in _LOGS and path.is_file() for path in entries(folder))
+    )
+
+
+def remove_checkpoints(folder: str | Path) -> None:
+    """Deletes the checkpoints of a run, and nothing else in its folder."""
+    for path in _checkpoints(folder):
+        shutil.rmtree(path)
 
 
 def _checkpoints(folder: str | Path) -> list[Path]:

@@ -26,7 +26,7 @@ from .callbacks import (
     ZeroInitIdentityCallback,
     gate_norms,
 )
-from .checkpoints import find_best_again, last_complete_checkpoint, refuse_used_folder
+from .checkpoints import check_run_folder, find_best_again, last_complete_checkpoint, refuse_used_folder
 from .dry_run import dry_run, peak_memory_mb
 from .model import base_hubert, load_for_training
 from .sampler import sampling_weights
@@ -52,12 +52,16 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
 
     Raises:
         ValueError: The data, the model and the options are incompatible; the message says how.
+        TargetError: The folder is, contains or lies inside the data or the model, or holds something else than a run.
         InvariantError: An invariant of the method is broken.
         OSError: The data or the model can't be read, or the folder can't be written.
     """
     folder = Path(args.output_dir or "runs/exhubert")
     if not (args.resume or args.dry_run):
         refuse_used_folder(folder)
+    existed = folder.exists()
+    if not args.dry_run:
+        check_run_folder("--output_dir", folder, [data_args.data, model_args.model])
     set_seed(args.seed)
     keep_freed_memory()
     with args.main_process_first(desc="opening the dataset"):
@@ -113,7 +117,7 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         console = (ProgressCallback, PrinterCallback)  # two values per block would flood the console
         gates.loggers = [cb for cb in trainer.callback_handler.callbacks if not isinstance(cb, (*console, type(gates)))]
     if args.dry_run:
-        if args.should_save and folder.is_dir() and not any(folder.iterdir()):
+        if args.should_save and not existed and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()  # created by the Trainer
         return dry_run(trainer, data)
     (folder / Run.file).unlink(missing_ok=True)  # written last: its presence marks a finished run
