@@ -200,7 +200,7 @@ def read_config(source, **options) -> dict[str, Any]:
     """
     path = Path(str(source), options.get("subfolder") or "")
     if path.is_file() or (path.is_dir() and not (path / CONFIG_NAME).is_file()):
-        raise OSError(without(path, CONFIG_NAME))
+        raise OSError(explain_missing(path, CONFIG_NAME))
     try:
         values, _ = HubertConfig.get_config_dict(source, **options)
     except (OSError, ValueError, TypeError) as error:
@@ -220,7 +220,7 @@ def read_config(source, **options) -> dict[str, Any]:
     return values
 
 
-def without(source, missing: str) -> str:
+def explain_missing(source, missing: str) -> str:
     """A sentence for a folder, file or hub id without what a model needs: what it is instead, and what to do."""
     path = Path(source)
     if path.is_file():

@@ -16,7 +16,7 @@ from transformers.utils import (
     logging,
 )
 
-from ..configuration_exhubert import without
+from ..configuration_exhubert import explain_missing
 
 logger = logging.get_logger(__name__)
 
@@ -69,7 +69,7 @@ def weight_files(source: Any) -> list[Path]:
     for name in _NAMES:
         if found := _located(source, name):
             return _shards(source, found) if name.endswith(".index.json") else [found]
-    raise OSError(without(source, "weights (model.safetensors or pytorch_model.bin)"))
+    raise OSError(explain_missing(source, "weights (model.safetensors or pytorch_model.bin)"))
 
 
 def _located(source: Any, name: str) -> Path | None:
