@@ -98,7 +98,7 @@ def test_silence_and_outputs_of_a_regression_model_are_printed_as_such(
         silent, heard = (json.loads(line) for line in listened(model, "jsonl"))
         assert silent["silent"] and silent["scores"] is None and silent.get("label") is None
         assert not heard["silent"] and len(heard["scores"]) == 3
-        assert ("label" in heard) == (model == folder)
+        assert ("label" in heard) == ("label" in silent) == (model == folder)
         lines = [" ".join(line.split()) for line in listened(model, "table")]
         assert lines[0] == "0.00 to 1.00 silent"
         outputs = ", ".join(f"{name} {value:.2f}" for name, value in heard["scores"].items())
