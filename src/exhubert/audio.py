@@ -107,7 +107,8 @@ def read_audio(
     Args:
         source: Path of a file that soundfile reads (wav, flac, ogg, mp3, aiff, ...), its bytes, or an open binary file.
             If PyAV is installed (`exhubert[video]`), also avi, mp4, mov, m4a and other containers.
-        start: Start in seconds, rounded to the nearest sample of the source.
+        start: Start in seconds, rounded to the nearest sample of the source. In m4a and other containers, a part is
+            found by seeking, see [`exhubert.audio_containers.part_by_seeking`].
         end: End in seconds, rounded likewise.
         channel: Index of the channel to read, from 0; by default all channels are mixed, see [`to_mono`]. Of surround
             sound (5.0 and more, as a container or the channel mask of a wav declares it) the centre channel is read,
