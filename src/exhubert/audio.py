@@ -95,7 +95,7 @@ def read_audio(
         end: End in seconds, rounded likewise.
         channel: Index of the channel to read, from 0; by default all channels are mixed, see [`to_mono`]. Of surround
             sound (5.0 and more, as a container or the channel mask of a wav declares it) the centre channel is read,
-            which has the dialogue, unless it is silent throughout.
+            which has the dialogue, unless it is silent throughout. FLAC and Ogg files declare no layout here.
 
     Returns:
         Samples `(samples,)` in float32 and the source's sampling rate in Hz.
