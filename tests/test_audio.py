@@ -87,6 +87,14 @@ def test_channels_that_do_not_cancel_stay_the_mean_to_the_last_bit(seconds, rate
     np.testing.assert_array_equal(read_audio(wav(many.T, rate))[0], many.mean(axis=1))
 
 
+def test_a_few_samples_do_not_cancel_by_chance():
+    """Of two samples on two channels, each pair with opposite steps would."""
+    draw = np.random.default_rng(0)
+    for total in [*range(1, 9)] * 5 + [8_000 + left for left in range(1, 9)] * 2:
+        samples = draw.uniform(-1, 1, (total, 2)).astype(np.float32)
+        np.testing.assert_array_equal(load_audio(wav(samples.T)), samples.mean(axis=1))
+
+
 def test_one_channel_of_many_is_read_streamed_and_counted(tmp_path):
     channels = 0.1 * np.random.default_rng(0).standard_normal((20, 40_000)).astype(np.float32)
     (tmp_path / "many.wav").write_bytes(wav(channels))

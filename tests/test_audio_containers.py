@@ -155,6 +155,22 @@ def test_dialogue_of_surround_sound_comes_from_the_centre(tmp_path, format, code
     assert noise_to_tone(load_audio(path, channel=0)) > 20
 
 
+@pytest.mark.parametrize(
+    ("format", "codec"), [("mp4", "aac"), ("matroska", "libopus"), ("OGG", "VORBIS"), ("MP3", None)]
+)
+def test_channels_that_cancel_are_heard_after_a_codec_too(format, codec):
+    """Vorbis and Opus bring channels of opposite polarity into phase above the band of speech."""
+    draw, buffer = np.random.default_rng(0), io.BytesIO()
+    voice = 0.1 * draw.standard_normal(144_000) * np.repeat(draw.uniform(0, 1, 30), 4_800)
+    pair = np.stack([voice, -voice], axis=1)
+    if codec in ("aac", "libopus"):
+        buffer.write(contained(pair, 48_000, format, codec))
+    else:
+        soundfile.write(buffer, pair, 48_000, format=format, subtype=codec)
+    heard, first = load_audio(buffer.getvalue()), load_audio(buffer.getvalue(), channel=0)
+    assert heard.std() == pytest.approx(first.std(), rel=0.02)
+
+
 @pytest.mark.parametrize("format", ["mp4", "wav"])
 def test_surround_sound_with_a_silent_centre_is_mixed(tmp_path, format):
     codec = "aac" if format == "mp4" else "pcm_s16le"

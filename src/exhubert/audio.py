@@ -25,6 +25,7 @@ _SILENCE_DB = -60.0
 _CANCELLED = 0.2  # share of the channels' summed energy: 1 if they are independent, 0 for [x, -x], 0.2 for [x, -x / 2]
 _INAUDIBLE = 1e-12  # mean square; below it only rounding errors are left of a constant
 _STEP_S = 0.5
+_COMPARED_HZ = 8_000  # rate at which channels are compared: codecs keep no phase above the band of speech
 _SHORT_S = 0.05  # in less than this, even independent channels may cancel by chance
 _SURROUND = 5  # channels, from which on a layout with a centre has the dialogue there
 _FRAME_SECONDS = 0.05
@@ -112,7 +113,7 @@ def read_audio(
         end: End in seconds, rounded likewise.
         channel: Index of the channel to read, from 0; by default all channels are mixed, see [`to_mono`]. Of surround
             sound (5.0 and more, as a container or the channel mask of a wav declares it) the centre channel is read,
-            which has the dialogue, unless it is silent throughout.
+            which has the dialogue, unless it is silent throughout. FLAC and Ogg files declare no layout here.
 
     Returns:
         Samples `(samples,)` in float32 and the source's sampling rate in Hz.
@@ -393,26 +394,29 @@ def to_mono(
         whole = len(rest) // step * step
         for first in range(0, whole, step):
             part = rest[first : first + step]
-            louder = _louder(part, louder, last)
+            louder = _louder(part, rate, louder, last)
             last = last if louder is None else louder
             yield _mixed(part, louder)
         rest = rest[whole:]
     if rest is not None and len(rest):
         if len(rest) >= _SHORT_S * rate:
-            louder = _louder(rest, louder, last)
+            louder = _louder(rest, rate, louder, last)
         yield _mixed(rest, louder)
 
 
-def _louder(samples: np.ndarray, before: int | None, last: int | None) -> int | None:
+def _louder(samples: np.ndarray, rate: float, before: int | None, last: int | None) -> int | None:
     """The channel of `(samples, channels)` to hear because the mean would cancel the sound; None if it wouldn't.
 
     Args:
         samples: About half a second.
+        rate: Its sampling rate in Hz.
         before: The answer for the half second before, which also holds for one without any sound.
         last: The answer before that wasn't None, kept if that channel is loud: a change of polarity would click.
     """
+    width = max(1, round(rate / _COMPARED_HZ))
+    whole = samples[: len(samples) // width * width].astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        values = samples.astype(np.float64)
+        values = whole.reshape(-1, width, samples.shape[1]).mean(axis=1)
         mean = np.ones(len(values)) @ values / len(values)  # a constant offset is no sound
         products = values.T @ values / len(values) - np.outer(mean, mean)
         energies = products.diagonal()

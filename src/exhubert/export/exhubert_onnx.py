@@ -202,10 +202,12 @@ def read_wav(path: str | Path) -> tuple[np.ndarray, int]:
 def mix(samples: np.ndarray, rate: int) -> np.ndarray:
     """Mixes `(samples, channels)` as [`read_wav`] does, to `(samples,)`."""
     mixed = samples.mean(axis=1)
-    step, louder, last = rate // 2, None, None
+    step, width, louder, last = rate // 2, max(1, round(rate / 8000)), None, None
     for first in range(0, len(samples), step):
         part = samples[first : first + step].astype(np.float64)
         if len(part) >= 0.05 * rate:  # in less, even independent channels may cancel by chance
+            # codecs keep no phase above the band of speech, so compare the channels at 8 kHz
+            part = part[: len(part) // width * width].reshape(-1, width, part.shape[1]).mean(axis=1)
             mean = part.mean(axis=0)
             products = part.T @ part / len(part) - np.outer(mean, mean)
             energies = products.diagonal()
