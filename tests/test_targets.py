@@ -18,7 +18,7 @@ from exhubert.cli.main import main
 from exhubert.cli.program import exit_code
 from exhubert.demo import synthesise
 from exhubert.demo.__main__ import main as demo
-from exhubert.emoset import build
+from exhubert.emoset import build, load
 from exhubert.evaluation.evaluate_model import evaluate_model
 from exhubert.export.steps import export
 from exhubert.files import write_json, write_whole
