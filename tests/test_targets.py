@@ -18,7 +18,7 @@ from exhubert.cli.main import main
 from exhubert.cli.program import exit_code
 from exhubert.demo import synthesise
 from exhubert.demo.__main__ import main as demo
-from exhubert.emoset import build
+from exhubert.emoset import build, load
 from exhubert.evaluation.evaluate_model import evaluate_model
 from exhubert.export.steps import export
 from exhubert.files import write_json, write_whole
@@ -301,6 +301,8 @@ def test_folders_below_a_datasets_folder_that_are_not_its_own_stay(place, capsys
     arguments = ["emoset", "build", "--corpus", "mine=corpora/mine", "--output", "out"]
     assert main(arguments) == 0
     (place / "out" / "notes.txt").write_text("beside the corpora, where nothing is written")
+    (place / "out" / "others").mkdir()
+    (place / "out" / "others" / "a.parquet").write_text("a table of somebody else")
     shutil.copytree(place / "out" / "mine", place / "kept")
     for foreign in ("out/mine/notes.txt", "out/mine.incomplete/a.wav", "out/mine.incomplete/parquet/a.wav"):
         (place / foreign).parent.mkdir(parents=True, exist_ok=True)
@@ -313,6 +315,7 @@ def test_folders_below_a_datasets_folder_that_are_not_its_own_stay(place, capsys
     (place / "out" / ".cache" / "mine").write_text("irreplaceable")
     assert main([*arguments, "--seed", "1"]) == 0
     assert (place / "out" / ".cache" / "mine").is_file() and (place / "out" / "notes.txt").is_file()
+    assert (place / "out" / "others" / "a.parquet").is_file() and set(load("out")["train"]["corpus"]) == {"mine"}
     (place / "new" / "mine").mkdir(parents=True)
     (place / "new" / "mine" / "a.wav").write_text("a corpus that has the same name")
     before = content(place)
