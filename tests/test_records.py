@@ -55,7 +55,7 @@ SUMMARY = {
 )
 def test_a_summary_with_values_of_another_kind_says_which(tmp_path, changed, message):
     (tmp_path / "summary.json").write_text(json.dumps({"emo_db": SUMMARY}), encoding="utf-8-sig")
-    assert BuildSummary.load_all(tmp_path)["emo_db"].to_dict() == SUMMARY
+    assert SUMMARY.items() <= BuildSummary.load_all(tmp_path)["emo_db"].to_dict().items()
     (tmp_path / "summary.json").write_text(json.dumps({"emo_db": SUMMARY | changed}))
     with pytest.raises(ValueError, match=f"summary.json, emo_db:? {message}"):
         BuildSummary.load_all(tmp_path)

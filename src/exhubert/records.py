@@ -51,7 +51,11 @@ class _Record:
                 f"{source} lacks {', '.join(missing[:3])}{' and more' * (len(missing) > 3)}, so it isn't what "
                 f"{cls.written_by} writes. Write it again, or restore the file."
             )
-        values = {name: value for name, value in values.items() if name in known}
+        values = {
+            name: value
+            for name, value in values.items()
+            if name in known and (value is not None or known[name].default_factory is MISSING)  # null: not known
+        }
         for name, value in values.items():
             if not _fits(value, known[name].type):
                 raise ValueError(

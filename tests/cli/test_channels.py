@@ -137,9 +137,9 @@ def test_annotation_tools_get_a_tier_for_each_channel(model, classifier, calls, 
         ]
         for channel in (0, 1)
     }
-    grid = textgrid.openTextgrid(str(next((tmp_path / "textgrid").iterdir())), includeEmptyIntervals=False)
-    document = pympi.Eaf(str(next((tmp_path / "elan").iterdir())))
-    lines = [line.split("\t") for line in next((tmp_path / "audacity").iterdir()).read_text().splitlines()]
+    grid = textgrid.openTextgrid(str(next((tmp_path / "textgrid").glob("*.TextGrid"))), includeEmptyIntervals=False)
+    document = pympi.Eaf(str(next((tmp_path / "elan").glob("*.eaf"))))
+    lines = [line.split("\t") for line in next((tmp_path / "audacity").glob("*.txt")).read_text().splitlines()]
     assert grid.tierNames == ("emotion, channel 0", "emotion, channel 1")
     for channel, expected in steps.items():
         tier = f"emotion, channel {channel}"
@@ -190,7 +190,7 @@ def test_annotations_of_other_channels_have_other_files(model, calls, tmp_path):
     ]
     for count, channel in enumerate(("mix", "each", "0", "1"), start=1):
         assert main([*command, "--resume", "--channels", channel]) == 0
-        assert len(list((tmp_path / "out").iterdir())) == count
+        assert len(list((tmp_path / "out").glob("*.TextGrid"))) == count
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])

@@ -151,11 +151,13 @@ def test_corpora_without_speaker_names_say_so(tmp_path, capsys):
 
 
 def test_a_root_of_archives_says_to_unpack_them(tmp_path, capsys):
-    (tmp_path / "EmoDB.zip").write_bytes(b"PK\xbc")
+    place = tmp_path / "corpora"
+    place.mkdir()
+    (place / "EmoDB.zip").write_bytes(b"PK\xbc")
     for command in (["build", "--output", str(tmp_path / "out")], ["verify"]):
         for root, message in (
-            (tmp_path, "holds no corpus but EmoDB.zip: unpack"),
-            (tmp_path / "EmoDB.zip", "is an archive: unpack it"),
+            (place, "holds no corpus but EmoDB.zip: unpack"),
+            (place / "EmoDB.zip", "is an archive: unpack it"),
         ):
             assert main(["emoset", *command, "--root", str(root)]) == 1
             assert message in capsys.readouterr().err

@@ -230,4 +230,4 @@ def test_a_model_for_the_other_backend_is_refused(folder, exported, capsys):
     with pytest.raises(ValueError, match="runs on the CPU"):
         load_pipeline(exported[0], dtype=torch.bfloat16)
     assert main(["export", str(folder), str(exported[0])]) == 1
-    assert "not an empty folder" in capsys.readouterr().err
+    assert "Choose a new or empty folder" in capsys.readouterr().err
