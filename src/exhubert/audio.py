@@ -488,7 +488,7 @@ def resample(samples: np.ndarray, rate: int, target_rate: int = SAMPLING_RATE) -
 def _offset(samples: np.ndarray, rate: float) -> np.float32:
     """The constant that `(samples,)` begin with, if it is large and their first 50 ms hold nothing else; else 0.
 
-    The resampler takes what lies before and after a recording as zeros, so an offset would ring like sound at both ends.
+    The resampler takes what is before and after a recording as zeros, so an offset would ring like sound at both ends.
     """
     start = samples[: max(1, round(_FRAME_SECONDS * rate))]
     mean = np.float32(start.mean()) if len(start) else np.float32(0)
