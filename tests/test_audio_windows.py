@@ -88,6 +88,17 @@ def test_resampling_does_not_depend_on_how_a_stream_comes(rate, target_rate, rec
     np.testing.assert_allclose(np.concatenate(streamed), whole, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000])
+@pytest.mark.parametrize("offset", [-0.98, 0.04, 0.5, 3.0])
+def test_an_offset_does_not_ring_at_the_ends_when_it_is_resampled(rate, offset):
+    """A dead line whose bytes are all zero is such an offset, in 8-bit PCM and mu-law."""
+    samples = np.full(3 * rate, offset, dtype=np.float32)
+    whole = resample(samples, rate)
+    assert is_silent(whole) and whole.dtype == np.float32 and whole.mean() == pytest.approx(offset, rel=1e-3)
+    streamed = np.concatenate(list(stream_samples(np.split(samples, [1, 10, rate]), rate)))
+    np.testing.assert_allclose(streamed, whole, rtol=0, atol=1e-5)
+
+
 def wav(samples, subtype="FLOAT", rate=16_000) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format="WAV", subtype=subtype)

@@ -29,6 +29,7 @@ _COMPARED_HZ = 8_000  # rate at which channels are compared: codecs keep no phas
 _SHORT_S = 0.05  # in less than this, even independent channels may cancel by chance
 _SURROUND = 5  # channels, from which on a layout with a centre has the dialogue there
 _FRAME_SECONDS = 0.05
+_RINGING = 0.05  # an offset above this, cut off at the ends, rings at more than -70 dB in the resampler
 _FRAMES_AT_ONCE = 20
 _LFS = b"version https://git-lfs"
 _MIDI = b"\xf0\x7e"  # libsndfile prints its errors for these to stdout, where results go
@@ -478,7 +479,20 @@ def load_audio(
 
 def resample(samples: np.ndarray, rate: int, target_rate: int = SAMPLING_RATE) -> np.ndarray:
     """Resamples `(samples,)` from `rate` to `target_rate`, both in Hz (soxr, high quality); float32."""
-    return samples if rate == target_rate else soxr.resample(samples, rate, target_rate, quality="HQ")
+    if rate == target_rate:
+        return samples
+    offset = _offset(samples, rate)
+    return soxr.resample(samples - offset, rate, target_rate, quality="HQ") + offset
+
+
+def _offset(samples: np.ndarray, rate: float) -> np.float32:
+    """The constant that `(samples,)` begin with, if it is large and their first 50 ms hold nothing else; else 0.
+
+    The resampler takes what is before and after a recording as zeros, so an offset would ring like sound at both ends.
+    """
+    start = samples[: max(1, round(_FRAME_SECONDS * rate))]
+    mean = np.float32(start.mean()) if len(start) else np.float32(0)
+    return mean if abs(mean) > _RINGING and is_silent(start, int(rate)) else np.float32(0)
 
 
 def stream_audio(source: AudioSource, rate: int = SAMPLING_RATE, channel: int | None = None) -> Iterator[np.ndarray]:
@@ -512,11 +526,22 @@ def stream_samples(
     """
     _check_rate(rate, name)
     resampler = soxr.ResampleStream(rate, target_rate, 1, quality="HQ") if rate != target_rate else None
+    start, offset = np.zeros(0, dtype=np.float32), None
     for block in blocks:
         _check_values(block, name)
-        yield block if resampler is None else resampler.resample_chunk(block)
+        if resampler is None:
+            yield block
+            continue
+        if offset is None:
+            block = start = np.concatenate([start, block])
+            if len(start) < _FRAME_SECONDS * rate:
+                continue
+            offset = _offset(start, rate)
+        yield resampler.resample_chunk(block - offset) + offset
     if resampler is not None:
-        yield resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+        rest = start if offset is None else start[:0]
+        offset = _offset(start, rate) if offset is None else offset
+        yield resampler.resample_chunk(rest - offset, last=True) + offset
 
 
 def windows_of(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tuple[int, np.ndarray, bool]]:

@@ -192,6 +192,11 @@ def is_regression(config: HubertConfig) -> bool:
     return config.problem_type == "regression" or (config.problem_type is None and config.num_labels == 1)
 
 
+def is_multi_label(config: HubertConfig) -> bool:
+    """Whether several classes may hold at once, so that their probabilities don't sum to one."""
+    return config.problem_type == "multi_label_classification"
+
+
 def read_config(source, **options) -> dict[str, Any]:
     """Reads the raw config.json of a folder or hub id, with one error type for all failures.
 

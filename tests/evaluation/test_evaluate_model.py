@@ -12,7 +12,7 @@ from exhubert.evaluation.evaluate_model import keep_temperature
 from exhubert.evaluation.protocols import apply_protocol, hash_of_seen
 from exhubert.inference.recordings import load_pipeline, predict
 
-from ..conftest import RUN, evaluate, tiny_hubert, untrained
+from ..conftest import RUN, evaluate, opened, save, tiny_hubert, untrained
 
 
 def test_paired_difference_is_that_of_the_two_results_and_is_in_the_card(evaluated):
@@ -52,6 +52,16 @@ def test_calibrating_keeps_a_temperature_that_the_pipeline_uses_and_changes_no_a
     assert found.scores == pytest.approx({name: known[f"p_{name}"] for name in SIX_CLASSES}, abs=1e-5)
     with pytest.raises(ValueError, match="Calibration learns from the validation partition"):
         evaluate(model, tone_dataset, tmp_path / "never", "--calibrate", "--partition", "validation")
+
+
+@pytest.mark.parametrize("labels", [["valence"], list(SIX_CLASSES)])
+def test_a_regression_model_is_refused_whatever_its_outputs_are_called(tone_dataset, tmp_path, labels):
+    model = save(opened("pre_norm", labels=labels), tmp_path / "model", problem_type="regression")
+    before = (model / "config.json").read_text()
+    with pytest.raises(ValueError, match="is a regression model .*only classes can be evaluated"):
+        evaluate(model, tone_dataset, tmp_path / "out", "--calibrate")
+    assert (model / "config.json").read_text() == before
+    assert not (tmp_path / "out" / "results.json").exists()
 
 
 def test_a_plain_hubert_keeps_its_temperature_too(tmp_path):

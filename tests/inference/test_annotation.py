@@ -206,7 +206,32 @@ def test_outputs_of_a_regression_model_are_columns_by_name(regression_folder, fo
     found = table.loc[str(tone)]
     assert {name: found[f"scores.{name}"] for name in OUTPUTS} == pytest.approx(expected.scores, abs=1e-6)
     assert not found["silent"] and table.loc[str(silent), "silent"] and len(found["windows"]) == 1
-    assert table.get("label") is None or table["label"].isna().all()
+    numbers = {f"scores.{name}" for name in OUTPUTS}
+    assert set(table.columns) == {"seconds", "windows", "silent", *numbers}
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+@pytest.mark.parametrize("problem", ["regression", "multi_label_classification"])
+def test_outputs_that_only_have_the_names_of_the_six_classes_give_no_arousal(problem, form, tmp_path):
+    model = saved_model(tmp_path / "model", labels=list(SIX_CLASSES), problem_type=problem)
+    tone = write_tone(tmp_path / "tone.wav")
+    assert predict(load_pipeline(model, "cpu"), tone).arousal is None
+    assert main([str(tone), "--model", model, "--output", str(tmp_path / "out"), "--format", form]) == 0
+    label = [] if problem == "regression" else ["label"]
+    expected = ["file", *label, "seconds", "windows", "silent", *(f"scores.{name}" for name in SIX_CLASSES)]
+    assert sorted(read_annotations(tmp_path / "out").columns) == sorted(expected)
+
+
+def test_results_of_a_version_that_heard_silence_otherwise_are_read_but_not_continued(model, tmp_path, capsys):
+    command = [str(write_tone(tmp_path / "tone.wav")), "--model", model, "--output", str(tmp_path / "out")]
+    assert main(command) == 0
+    path = tmp_path / "out" / "settings.json"
+    settings = json.loads(path.read_text())
+    added = ("channel", "regression", "marginals")
+    path.write_text(json.dumps({key: settings[key] for key in settings if key not in added}))
+    assert main(command) == 1
+    assert "an earlier version of exhubert made these results" in capsys.readouterr().err
+    assert len(read_annotations(tmp_path / "out")) == 1
 
 
 def test_a_recording_that_ends_the_process_each_time_is_set_aside(model, tmp_path, capsys):

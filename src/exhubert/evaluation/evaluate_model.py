@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 import pandas as pd
 
-from ..configuration_exhubert import window_seconds
+from ..configuration_exhubert import is_regression, window_seconds
 from ..conversion.loading import feature_extractor_of, load_classifier
 from ..conversion.session import OnnxModel
 from ..cpu import keep_freed_memory, use_kernels
@@ -101,6 +101,8 @@ def evaluate_model(
     if not isinstance(network, OnnxModel):
         use_kernels(network, kernels)
     names = names_by_index(network.config.id2label)
+    if is_regression(network.config):
+        raise ValueError(f"{model} is a regression model with the outputs {names}; only classes can be evaluated.")
     if names != rows.features["label"].names:
         raise ValueError(f"{model} has the classes {names}, {data} has {rows.features['label'].names}.")
     max_seconds = max_seconds or window_seconds(network.config)

@@ -23,10 +23,11 @@ from filelock import Timeout
 from tqdm.auto import tqdm
 
 from ..audio import SAMPLING_RATE
+from ..configuration_exhubert import is_regression
 from ..cpu import keep_freed_memory
 from ..labels import AROUSALS, SIX_CLASSES, VALENCES, names_by_index
 from ..pipeline_exhubert import ExHuBERTPipeline, check_channel
-from .recordings import EACH, load_pipeline
+from .recordings import EACH, has_marginals, load_pipeline
 from .shards import Shard, check_folder, open_folder, read_settings, shards_of, unescaped
 
 _SHARDS_PER_RANK, _SHARD_SIZE = 16, 1000
@@ -117,7 +118,9 @@ def annotate(
     classifier(0.1 * noise, **windows)  # wrong options must raise before they are stored
     names = ("format", "timeline", "window_s", "hop_s", "keep_silence", "dtype", "channel")
     result_options = {"model": fingerprint(classifier)} | {name: getattr(options, name) for name in names}
-    classes = names_by_index(classifier.model.config.id2label)
+    config = classifier.model.config
+    result_options |= {"regression": is_regression(config), "marginals": has_marginals(config)}
+    classes = names_by_index(config.id2label)
     num_shards = max(_SHARDS_PER_RANK * ranks, math.ceil(len(files) / _SHARD_SIZE))
     settings = open_folder(output, result_options, classes, num_shards)
     shards = shards_of(output, settings, files)
@@ -171,21 +174,23 @@ def read_annotations(folder: str | Path) -> pd.DataFrame:
 
     If channels were classified by themselves, there is one row for each, with its index in the column `channel`.
 
-    Columns: `file`, `label`, a probability for each class or an output of a regression model (`scores.calm`), for
-    models of the six classes `arousal.low` to `valence.positive`, `seconds`, `windows`: their number, or with
-    `timeline` a list of dicts, and `silent`. A silent recording has no label, and NaN in the columns of numbers.
+    Columns: `file`, `label` unless the model is a regression model, a probability for each class or an output of a
+    regression model (`scores.calm`), for models of the six classes `arousal.low` to `valence.positive`, `seconds`,
+    `windows`: their number, or with `timeline` a list of dicts, and `silent`. A silent recording has no label, and NaN
+    in the columns of numbers.
 
     Raises:
         FileNotFoundError: The folder isn't one that `exhubert.annotate` wrote.
     """
     settings = read_settings(Path(folder))
     rows = [row for shard in shards_of(Path(folder), settings) for row in shard.rows()]
+    marginals = {"arousal": AROUSALS, "valence": VALENCES}
     groups = {"scores": settings["classes"]}
-    if set(settings["classes"]) == set(SIX_CLASSES):
-        groups |= {"arousal": AROUSALS, "valence": VALENCES}
+    if settings.get("marginals", set(settings["classes"]) == set(SIX_CLASSES)):  # earlier versions didn't store it
+        groups |= marginals
     # silent recordings have no such groups, but the same columns
     whole = [row | {key: row.get(key) or dict.fromkeys(names) for key, names in groups.items()} for row in rows]
-    table = pd.json_normalize(whole, max_level=1)
+    table = pd.json_normalize(whole, max_level=1).drop(columns=list(marginals), errors="ignore")
     numbers = [f"{key}.{name}" for key, names in groups.items() for name in names if rows]
     silent = pd.Series([bool(row.get("silent")) for row in rows], dtype=bool)  # results of earlier versions have none
     names = pd.Series([unescaped(row["file"]) for row in rows], dtype=object)  # pandas' own strings must be UTF-8

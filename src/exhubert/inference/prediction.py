@@ -69,7 +69,7 @@ class Prediction:
         scores: Probability of each class, in logit order, which sum to one unless the model is multi-label; or each
             output of a regression model. None for a silent recording.
         arousal: Probabilities of low and high arousal, summed over the six classes; None for a silent recording, and
-            for models with other classes.
+            for multi-label models and those with other classes.
         valence: Probabilities of negative, neutral and positive valence, likewise.
         seconds: Duration of the recording.
         windows: Its windows, in order. They overlap if the hop is shorter than the window, and at the end.

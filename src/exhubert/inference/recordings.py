@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
+from transformers import HubertConfig
 
 from ..audio import SKIP_SILENCE, AudioError, AudioSource, count_channels, rereadable, source_name
-from ..configuration_exhubert import is_regression
+from ..configuration_exhubert import is_multi_label, is_regression
 from ..conversion.loading import feature_extractor_of, load_classifier
 from ..conversion.session import OnnxModel, is_exported
 from ..cpu import round_layers, use_kernels
@@ -116,9 +117,14 @@ def _prediction(
     by_name = {item["label"]: item["score"] for item in result["scores"]}
     scores = {name: by_name[name] for name in names}
     label = None if regression else max(scores, key=scores.__getitem__)
-    six = set(names) == set(SIX_CLASSES) and not regression
-    arousal, valence = marginals(scores) if six else (None, None)
+    arousal, valence = marginals(scores) if has_marginals(config) else (None, None)
     return Prediction(name, label, scores, arousal, valence, seconds, windows, channel, False, names, regression)
+
+
+def has_marginals(config: HubertConfig) -> bool:
+    """Whether the outputs are probabilities of the six classes that sum to one, and so give arousal and valence."""
+    six = set(names_by_index(config.id2label)) == set(SIX_CLASSES)
+    return six and not is_regression(config) and not is_multi_label(config)
 
 
 @torch.inference_mode()

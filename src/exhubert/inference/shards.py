@@ -161,12 +161,13 @@ def open_folder(folder: Path, options: dict[str, Any], classes: list[str], shard
 
     Args:
         folder: A new folder, or the output of an earlier run to resume.
-        options: Options that change the results, `format` and `timeline` among them.
+        options: Options and facts of the model that change the results, `format`, `timeline`, `channel` and
+            `regression` among them.
         classes: Names of the model's classes.
         shards: Number of shards to divide the recordings into if the folder is new.
 
     Raises:
-        ValueError: The folder was made with other options.
+        ValueError: The folder was made with other options, or by a version that heard silence and channels otherwise.
     """
     for part in (_WORK, RESULTS, ERRORS):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -175,6 +176,11 @@ def open_folder(folder: Path, options: dict[str, Any], classes: list[str], shard
         if not path.is_file():
             Settings(options | {"classes": classes, "shards": shards}).save(path)
     settings = read_settings(folder)
+    if "channel" not in settings:
+        raise ValueError(
+            f"{folder}: an earlier version of exhubert made these results, which gave silent recordings a class and "
+            "mixed all channels; results of this version must not get among them. Give another --output."
+        )
     Settings(settings).require_same(
         Settings(options), f"{path}: the results", "Give the same options, or another --output."
     )
@@ -227,15 +233,15 @@ def _schema(settings: dict[str, Any]) -> pa.Schema:
         return pa.struct([(name, pa.float64()) for name in names])
 
     scores = probabilities(settings["classes"])
+    marginals = [("arousal", probabilities(AROUSALS)), ("valence", probabilities(VALENCES))]
     window = [("start", pa.float64()), ("end", pa.float64()), ("silent", pa.bool_()), ("scores", scores)]
     return pa.schema(
         [
             ("file", pa.string()),
             *([("channel", pa.int64())] if settings.get("channel") is not None else []),
-            ("label", pa.string()),
+            *([] if settings.get("regression") else [("label", pa.string())]),
             ("scores", scores),
-            ("arousal", probabilities(AROUSALS)),
-            ("valence", probabilities(VALENCES)),
+            *([] if settings.get("regression") else marginals),
             ("seconds", pa.float64()),
             ("windows", pa.list_(pa.struct(window)) if settings["timeline"] else pa.int64()),
             ("silent", pa.bool_()),
