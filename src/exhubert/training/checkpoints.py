@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import shutil
 import zipfile
 import zlib
@@ -18,6 +19,7 @@ from ..records import Run
 from ..targets import check_target, entries, has_keys
 
 _LOGS = (".log", ".out", ".err")
+_NAME = re.compile(r"checkpoint-[0-9]+")  # the Trainer's; users name copies `checkpoint-best-6`
 logger = logging.get_logger(__name__)
 
 
@@ -80,11 +82,11 @@ def remove_checkpoints(folder: str | Path) -> None:
 
 
 def _checkpoints(folder: str | Path) -> list[Path]:
-    return [path for path in Path(folder).glob("checkpoint-*") if path.name.split("-")[-1].isdigit()]
+    return [path for path in Path(folder).glob("checkpoint-*") if _NAME.fullmatch(path.name)]
 
 
 def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.split("-")[-1])
+    return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
 def problem_of(checkpoint: Path, needs_best: bool = False) -> str | None:
@@ -124,6 +126,8 @@ def _problem_of_archive(path: Path) -> str | None:
         return f"{path.name} is missing"
     try:
         with zipfile.ZipFile(path) as archive:
+            if not any(name.endswith("/data.pkl") for name in archive.namelist()):
+                return f"{path.name} wasn't saved by torch"
             return f"{path.name} is damaged" if archive.testzip() else None
     except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError):
         return f"{path.name} is cut off or damaged" if path.stat().st_size else f"{path.name} is empty"
