@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from exhubert.training.checkpoints import last_complete_checkpoint, make_way, problem_of, rotate
+from exhubert.training.checkpoints import last_complete_checkpoint, make_way, problem_of, remove_checkpoints, rotate
 
 from ..conftest import new_model, new_trainer
 
@@ -199,6 +199,8 @@ def test_rotation_deletes_the_oldest_complete_checkpoints_and_nothing_else(three
     assert last_complete_checkpoint(run) == str(run / "checkpoint-3")
     rotate(run, None, [], lambda path: True)
     assert names == {path.name for path in run.glob("checkpoint-*")}
+    remove_checkpoints(run)
+    assert {path.name for path in run.glob("checkpoint-*")} == {"checkpoint-4"} | users
 
 
 def test_a_file_in_the_place_of_a_checkpoint_is_renamed_and_kept(tmp_path):

@@ -78,7 +78,8 @@ def _is_run(folder: Path) -> bool:
 def remove_checkpoints(folder: str | Path) -> None:
     """Deletes the checkpoints of a run, and nothing else in its folder."""
     for path in _checkpoints(folder):
-        shutil.rmtree(path)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
 
 
 def _checkpoints(folder: str | Path) -> list[Path]:
