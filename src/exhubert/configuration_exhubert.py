@@ -258,7 +258,7 @@ def explain_missing(source, missing: str) -> str:
 
 
 def explain_checkpoint(source) -> str:
-    """A sentence for the folder of a Trainer's checkpoint, which may lack the frozen weights; empty for other folders."""
+    """A sentence for the folder of a Trainer's checkpoint, which may lack frozen weights; empty for other folders."""
     path = Path(str(source))
     optimizers = (path / name for name in ("optimizer.pt", "latest"))
     if not (path / "trainer_state.json").is_file() or not any(map(Path.exists, optimizers)):
