@@ -146,6 +146,11 @@ DAMAGES = {
         for change, work in (("cut", cut), ("empty", lambda path: path.write_bytes(b"")), ("no", Path.unlink))
         if (change, name) != ("no", "model.safetensors")
     },
+    **{
+        f"{state} in {name}": (lambda path, name=name, state=state: torch.save(state, path / name), f"{name} lacks")
+        for name in ("rng_state.pth", "optimizer.pt", "scheduler.pt")
+        for state in ({}, [], None)
+    },
     "another archive": (lambda path: other_archive(path / "rng_state.pth"), "rng_state.pth wasn't saved by torch"),
     "flipped bits": (lambda path: flip(path / "optimizer.pt"), "optimizer.pt is "),
     "no weights": (lambda path: (path / "model.safetensors").unlink(), "its weights are missing"),
