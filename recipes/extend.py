@@ -18,11 +18,14 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base", help="folder or hub id of a HuBERT")
     parser.add_argument("output", help="folder for the ExHuBERT")
-    parser.add_argument("--labels", nargs="+", default=list(SIX_CLASSES), help="class names in logit order")
+    parser.add_argument(
+        "--labels", nargs="+", default=list(SIX_CLASSES), help="class names in logit order, or their number"
+    )
     options = parser.parse_args(arguments)
     check_model_target("OUTPUT", options.output, [options.base])
+    labels = int(options.labels[0]) if len(options.labels) == 1 and options.labels[0].isdecimal() else options.labels
     hubert = load_hubert(options.base)
-    model = ExHuBERTForSequenceClassification.from_hubert(hubert, options.labels)
+    model = ExHuBERTForSequenceClassification.from_hubert(hubert, labels)
     report = identity_report(model, hubert, {"input_values": signal_like_speech()})
     with model_folder(options.output) as folder:
         model.save_pretrained(folder)

@@ -108,6 +108,12 @@ def test_extend_writes_a_model_that_computes_what_the_hubert_does(layout, tmp_pa
     assert extractor.return_attention_mask == (layout == "pre_norm")
 
 
+def test_extend_takes_the_number_of_classes_too(tmp_path):
+    tiny_hubert("pre_norm").save_pretrained(tmp_path / "hubert")
+    load_recipe("extend").main([str(tmp_path / "hubert"), str(tmp_path / "out"), "--labels", "5"])
+    assert AutoModelForAudioClassification.from_pretrained(tmp_path / "out").config.num_labels == 5
+
+
 def test_convert_writes_a_folder_that_plain_transformers_loads(tmp_path, capsys):
     load_recipe("convert").main([str(PUBLISHED), str(tmp_path / "converted")])
     printed = capsys.readouterr().out

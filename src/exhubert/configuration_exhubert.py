@@ -235,7 +235,8 @@ def explain_missing(source, missing: str) -> str:
     names = sorted(child.name for child in path.iterdir() if not child.name.startswith("."))
     archives = [name for name in names if name.lower().endswith(_ARCHIVES)]
     foreign = [name for name in names if name.lower().endswith((".h5", ".msgpack", ".gguf"))]
-    inner = next((file.parent for depth in ("*", "*/*") for file in sorted(path.glob(f"{depth}/{CONFIG_NAME}"))), None)
+    depths = ("*", "*/*", "*/*/*")
+    inner = next((file.parent for depth in depths for file in sorted(path.glob(f"{depth}/{CONFIG_NAME}"))), None)
     if not names:
         found = "it is empty: pass the folder of a saved model, or a hub id."
     elif "adapter_config.json" in names:
@@ -245,11 +246,8 @@ def explain_missing(source, missing: str) -> str:
         )
     elif "model.onnx" in names:
         found = "it is a model exported for onnxruntime: give the folder it was exported from."
-    elif "trainer_state.json" in names and ("optimizer.pt" in names or "latest" in names):
-        found = (
-            "it is a checkpoint of a training run and holds only the trained weights: pass the run's folder, "
-            f"{path.parent}, which holds the model when the run is finished."
-        )
+    elif checkpoint := explain_checkpoint(path):
+        found = checkpoint
     elif inner and missing == CONFIG_NAME:
         found = f"but {inner} has one: pass that folder."
     elif any(name.startswith("checkpoint-") for name in names):
@@ -262,6 +260,18 @@ def explain_missing(source, missing: str) -> str:
         listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         found = f"it holds {listed}: pass a folder written by save_pretrained(), or complete the download."
     return f"{source} has no {missing}; {found}"
+
+
+def explain_checkpoint(source) -> str:
+    """A sentence for the folder of a Trainer's checkpoint, which may lack frozen weights; empty for other folders."""
+    path = Path(str(source))
+    optimizers = (path / name for name in ("optimizer.pt", "latest"))
+    if not (path / "trainer_state.json").is_file() or not any(map(Path.exists, optimizers)):
+        return ""
+    return (
+        "it is a checkpoint of a training run and holds only the trained weights: pass the run's folder, "
+        f"{path.parent}, which holds the model when the run is finished."
+    )
 
 
 def _kind_of_file(path: Path) -> str:

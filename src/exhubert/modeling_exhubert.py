@@ -29,7 +29,7 @@ from transformers.utils import cached_file
 from transformers.utils.generic import can_return_tuple
 from transformers.utils.output_capturing import OutputRecorder
 
-from .configuration_exhubert import ExHuBERTConfig, is_published_layout, read_config
+from .configuration_exhubert import ExHuBERTConfig, explain_checkpoint, is_published_layout, read_config
 
 HEAD_PREFIXES = ("projector.", "classifier.", "layer_weights")  # weights of the classification head
 SPEC_AUGMENT_VECTOR = "masked_spec_embed"  # exists only in models with SpecAugment, so it may be missing
@@ -293,11 +293,13 @@ class ExHuBERTPreTrainedModel(HubertPreTrainedModel):
         head = HEAD_PREFIXES if new_head_allowed else ()
         mismatched = {key for key, *_ in info["mismatched_keys"] if not key.startswith(head)}
         if missing or unexpected or mismatched:
-            raise RuntimeError(
-                f"{pretrained_model_name_or_path} does not hold a complete {cls.__name__}: "
-                f"missing {_some(missing)}; unexpected {_some(unexpected)}; of another shape {_some(mismatched)}. "
-                "To initialise a new classification head, pass ignore_mismatched_sizes=True; "
+            remedy = explain_checkpoint(pretrained_model_name_or_path) or (
+                "to initialise a new classification head, pass ignore_mismatched_sizes=True; "
                 "no other weight may differ from the checkpoint."
+            )
+            raise RuntimeError(
+                f"{pretrained_model_name_or_path} does not hold a complete {cls.__name__}: missing {_some(missing)}; "
+                f"unexpected {_some(unexpected)}; of another shape {_some(mismatched)}; {remedy}"
             )
         return model
 

@@ -73,6 +73,7 @@ def wrong_models(root):
         "zip/model.zip": ("the archive model.zip: unpack it", "PK"),
         "lora/adapter_config.json": ("an adapter .LoRA.*merge_and_unload", "{}"),
         "run/checkpoint-30/trainer_state.json": ("unfinished training run: finish it with `--resume true`", "{}"),
+        "unpacked/my/model/v2/config.json": ("but .*v2 has one: pass that folder", "{}"),
         "hub/snapshots/1f3a/config.json": ("but .*1f3a has one: pass that folder", "{}"),
         "fairseq/hubert_base_ls960.pt": ("it holds hubert_base_ls960.pt: pass a folder written by save_pre", "x"),
         "list/config.json": ("isn't the configuration of a model: expected a JSON object", "[]"),
@@ -133,6 +134,23 @@ def test_a_checkpoint_of_another_trainer_that_holds_the_whole_model_is_a_model(t
     for name in ("optimizer.pt", "trainer_state.json", "rng_state.pth"):
         (folder / name).touch()
     assert isinstance(load_classifier(folder), HubertForSequenceClassification)
+
+
+@pytest.mark.parametrize("method", ["exhubert", "hubert"])
+def test_a_checkpoint_to_which_a_configuration_was_copied_is_refused_as_what_it_is(method, tmp_path):
+    folder = tmp_path / "checkpoint-500"
+    model = tiny_hubert("pre_norm")
+    model = ExHuBERTForSequenceClassification.from_hubert(model) if method == "exhubert" else model
+    trained = {key: value for key, value in model.state_dict().items() if "feature_extractor" not in key}
+    model.save_pretrained(folder, state_dict=trained)
+    for name in ("optimizer.pt", "trainer_state.json"):
+        (folder / name).touch()
+    for load in (
+        load_classifier,
+        lambda folder: load_for_training(ModelArguments(model=str(folder), method=method), ["calm", "angry", "glad"]),
+    ):
+        with pytest.raises(RuntimeError, match="not .*a complete .*; it is a checkpoint .*pass the run's folder"):
+            load(folder)
 
 
 def test_an_exported_model_cannot_be_trained_or_extended(tmp_path):

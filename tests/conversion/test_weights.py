@@ -39,7 +39,7 @@ def test_models_stored_in_another_precision_compute_in_fp32_and_say_so_once(layo
         models = [load(tmp_path / "hubert") for load in (load_hubert, load_classifier)]
     notices = [record.message for record in caplog.records if "is stored in" in record.message]
     name = str(dtype).removeprefix("torch.")
-    assert notices == [f"{tmp_path / 'hubert'} is stored in {name}; it is computed in float32."]
+    assert notices == [f"{tmp_path / 'hubert'} is stored in {name}; it is loaded in float32."]
     for model in models:
         for key, value in hubert.state_dict().items():
             assert torch.equal(model.state_dict()[key], value.float()), key

@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from exhubert.training.checkpoints import last_complete_checkpoint, make_way, problem_of, rotate
+from exhubert.training.checkpoints import last_complete_checkpoint, make_way, problem_of, remove_checkpoints, rotate
 
 from ..conftest import new_model, new_trainer
 
@@ -120,6 +121,11 @@ def flip(path):
     path.write_bytes(content[:middle] + changed + content[middle + 200 :])
 
 
+def other_archive(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("notes/readme.txt", "mine")
+
+
 def become_a_file(path):
     shutil.rmtree(path)
     path.write_text("a note")
@@ -140,6 +146,12 @@ DAMAGES = {
         for change, work in (("cut", cut), ("empty", lambda path: path.write_bytes(b"")), ("no", Path.unlink))
         if (change, name) != ("no", "model.safetensors")
     },
+    **{
+        f"{state} in {name}": (lambda path, name=name, state=state: torch.save(state, path / name), f"{name} lacks")
+        for name in ("rng_state.pth", "optimizer.pt", "scheduler.pt")
+        for state in ({}, [], None)
+    },
+    "another archive": (lambda path: other_archive(path / "rng_state.pth"), "rng_state.pth wasn't saved by torch"),
     "flipped bits": (lambda path: flip(path / "optimizer.pt"), "optimizer.pt is "),
     "no weights": (lambda path: (path / "model.safetensors").unlink(), "its weights are missing"),
     "a file": (become_a_file, "it isn't a folder"),
@@ -181,14 +193,19 @@ def test_a_checkpoint_whose_best_one_is_damaged_is_passed_over(three_checkpoints
 def test_rotation_deletes_the_oldest_complete_checkpoints_and_nothing_else(three_checkpoints, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(three_checkpoints, run)
-    shutil.copytree(run / "checkpoint-1", run / "checkpoint-mine")
+    users = {"checkpoint-mine", "checkpoint-best-1", "checkpoint-²"}
+    for name in users:
+        shutil.copytree(run / "checkpoint-1", run / name)
     shutil.copytree(run / "checkpoint-1", run / "checkpoint-9")  # not of step 9, so it isn't complete
     (run / "checkpoint-4").write_text("a note")
     rotate(run, 2, [str(run / "checkpoint-1")], lambda path: problem_of(path) is None)
     names = {path.name for path in run.glob("checkpoint-*")}
-    assert names == {"checkpoint-1", "checkpoint-3", "checkpoint-mine", "checkpoint-9", "checkpoint-4"}
+    assert names == {"checkpoint-1", "checkpoint-3", "checkpoint-9", "checkpoint-4"} | users
+    assert last_complete_checkpoint(run) == str(run / "checkpoint-3")
     rotate(run, None, [], lambda path: True)
     assert names == {path.name for path in run.glob("checkpoint-*")}
+    remove_checkpoints(run)
+    assert {path.name for path in run.glob("checkpoint-*")} == {"checkpoint-4"} | users
 
 
 def test_a_file_in_the_place_of_a_checkpoint_is_renamed_and_kept(tmp_path):

@@ -13,11 +13,7 @@ from transformers.utils import logging
 
 from ..configuration_exhubert import ExHuBERTConfig
 from ..labels import SIX_CLASSES, label_maps, names_by_index
-from ..modeling_exhubert import (
-    HEAD_PREFIXES,
-    SPEC_AUGMENT_VECTOR,
-    ExHuBERTPreTrainedModel,
-)
+from ..modeling_exhubert import HEAD_PREFIXES, SPEC_AUGMENT_VECTOR, ExHuBERTPreTrainedModel
 from .loading import HUBERT_CLASSES, load_hubert
 
 logger = logging.get_logger(__name__)

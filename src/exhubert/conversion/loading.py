@@ -16,7 +16,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from ..configuration_exhubert import ExHuBERTConfig, is_published_layout, read_config, sees_padding
+from ..configuration_exhubert import ExHuBERTConfig, explain_checkpoint, is_published_layout, read_config, sees_padding
 from ..modeling_exhubert import SPEC_AUGMENT_VECTOR, ExHuBERTForSequenceClassification
 from .session import OnnxModel, is_exported
 from .weights import check_weights
@@ -124,7 +124,8 @@ def load_hubert(
     problems = {name: [key for key in map(str, keys) if not _is_optional(key)] for name, keys in info.items()}
     problems = {name: sorted(keys) for name, keys in problems.items() if keys}
     if problems:
-        raise RuntimeError(f"{source} is not a complete {architecture}: {problems}.")
+        remedy = explain_checkpoint(source) or "download or save it again."
+        raise RuntimeError(f"{source} is not a complete {architecture}: {problems}; {remedy}")
     return model
 
 

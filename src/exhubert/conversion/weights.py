@@ -47,7 +47,7 @@ def check_weights(source: Any, values: Mapping[str, Any], dtype: torch.dtype) ->
         )
     others = {_name(each) for each in stored if each.is_floating_point and each != dtype}
     if others:
-        logger.warning_once(f"{source} is stored in {' and '.join(sorted(others))}; it is computed in {_name(dtype)}.")
+        logger.warning_once(f"{source} is stored in {' and '.join(sorted(others))}; it is loaded in {_name(dtype)}.")
 
 
 def read_weights(source: Any, dtype: torch.dtype) -> dict[str, torch.Tensor]:

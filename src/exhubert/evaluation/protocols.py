@@ -190,8 +190,8 @@ def _leave_one_speaker_out(table: pd.DataFrame, seed: int) -> list[Fold]:
 
 def _records(table: pd.DataFrame) -> list[Record]:
     """The facts of the utterances that tie them together."""
-    known = [name for name in ("gender", "session", "dialogue") if name in table]
-    facts = table[known].astype(object).where(table[known].notna(), None).to_dict("records")
+    facts = table.reindex(columns=["gender", "session", "dialogue"]).astype(object)
+    facts = facts.where(facts.notna(), None).to_dict("records")
     files = table["source_file"] if "source_file" in table else table.index.astype(str)
     names = [name.removeprefix(f"{corpus}/") for name, corpus in zip(table["speaker"], table["corpus"], strict=True)]
     return [

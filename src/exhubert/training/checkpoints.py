@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import pickle
+import re
 import shutil
 import zipfile
 import zlib
@@ -9,8 +11,10 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from transformers import TrainerState
+from transformers.trainer_pt_utils import safe_globals
 from transformers.utils import logging
 
 from ..files import read_json, write_json
@@ -18,6 +22,13 @@ from ..records import Run
 from ..targets import check_target, entries, has_keys
 
 _LOGS = (".log", ".out", ".err")
+_NAME = re.compile(r"checkpoint-[0-9]+")  # the Trainer's; users name copies `checkpoint-best-6`
+# what a resumed run looks up in the states that the Trainer saves, by the beginning of the file's name
+_STATE_KEYS = {
+    "optimizer.pt": {"state", "param_groups"},
+    "scheduler.pt": {"last_epoch"},
+    "rng_state": {"python", "numpy", "cpu"},
+}
 logger = logging.get_logger(__name__)
 
 
@@ -76,15 +87,16 @@ def _is_run(folder: Path) -> bool:
 def remove_checkpoints(folder: str | Path) -> None:
     """Deletes the checkpoints of a run, and nothing else in its folder."""
     for path in _checkpoints(folder):
-        shutil.rmtree(path)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
 
 
 def _checkpoints(folder: str | Path) -> list[Path]:
-    return [path for path in Path(folder).glob("checkpoint-*") if path.name.split("-")[-1].isdigit()]
+    return [path for path in Path(folder).glob("checkpoint-*") if _NAME.fullmatch(path.name)]
 
 
 def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.split("-")[-1])
+    return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
 def problem_of(checkpoint: Path, needs_best: bool = False) -> str | None:
@@ -92,7 +104,7 @@ def problem_of(checkpoint: Path, needs_best: bool = False) -> str | None:
 
     With `needs_best`, the weights of the best checkpoint so far are among those files, if they are still there.
 
-    Nothing is unpickled: torch saves zip archives, which hold checksums.
+    torch saves zip archives, which hold checksums; only tensors, arrays and plain values are unpickled from them.
     """
     try:
         if not checkpoint.is_dir():
@@ -124,9 +136,24 @@ def _problem_of_archive(path: Path) -> str | None:
         return f"{path.name} is missing"
     try:
         with zipfile.ZipFile(path) as archive:
-            return f"{path.name} is damaged" if archive.testzip() else None
+            if not any(name.endswith("/data.pkl") for name in archive.namelist()):
+                return f"{path.name} wasn't saved by torch"
+            return f"{path.name} is damaged" if archive.testzip() else _problem_of_state(path)
     except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError):
         return f"{path.name} is cut off or damaged" if path.stat().st_size else f"{path.name} is empty"
+
+
+def _problem_of_state(path: Path) -> str | None:
+    expected = next((keys for name, keys in _STATE_KEYS.items() if path.name.startswith(name)), None)
+    if expected is None:
+        return None
+    try:
+        with safe_globals():
+            state = torch.load(path, map_location="meta", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        return f"{path.name} can't be read ({str(error).splitlines()[0]})"
+    is_whole = isinstance(state, dict) and expected <= state.keys()
+    return None if is_whole else f"{path.name} lacks {', '.join(sorted(expected))}"
 
 
 def _problem_of_weights(checkpoint: Path) -> str | None:

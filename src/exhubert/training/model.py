@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import HubertForSequenceClassification
 
-from ..configuration_exhubert import read_config
+from ..configuration_exhubert import explain_checkpoint, read_config
 from ..conversion.extension import extended_keys, hubert_of
 from ..conversion.folding import closed_gates
 from ..conversion.loading import checkpoint_kind, feature_extractor_of, load_hubert, load_weights, refuse_other
@@ -42,7 +42,10 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
         fields |= {"layerdrop": 0.0, "output_loading_info": True}
         model, info = _load_with_new_head(HubertForSequenceClassification, arguments.model, values, fields)
         if missing := [key for key in info["missing_keys"] if key.startswith("hubert.")]:
-            raise RuntimeError(f"{arguments.model} is not a complete HuBERT: it lacks {', '.join(sorted(missing))}.")
+            remedy = explain_checkpoint(arguments.model) or "download or save it again."
+            raise RuntimeError(
+                f"{arguments.model} is not a complete HuBERT: it lacks {', '.join(sorted(missing))}; {remedy}"
+            )
         if arguments.lora_rank:
             model = with_adapters(model, arguments.lora_rank)
         # as in our own models: the loss is a mean, which the Trainer must not treat as a sum
