@@ -14,7 +14,7 @@ import datasets
 
 from ..audio import AudioError, read_audio
 from ..labels import SIX_CLASSES
-from .catalog import CatalogEntry, catalog, entry, with_scheme
+from .catalog import CatalogEntry, UnknownCorpusError, catalog, entry, with_scheme
 from .partition import FEW_SPEAKERS, check_leakage, partition
 from .readers import read
 from .readers.manifest import find_manifest
@@ -115,9 +115,17 @@ class Listing:
 
 def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
     """Returns the catalog entry of a corpus, or that of `manifest` for your own corpus under any other name."""
-    if corpus not in catalog() and find_manifest(root):
+    if corpus in catalog():
+        return entry(corpus)
+    if find_manifest(root):
         return replace(entry("manifest"), id=corpus, name=corpus)
-    return entry(corpus)
+    try:
+        return entry(corpus)
+    except UnknownCorpusError as error:
+        lack = (
+            "holds no manifest (manifest.csv with the columns file,label,speaker)" if root.is_dir() else "is no folder"
+        )
+        raise UnknownCorpusError(f"{error} {root} {lack}.") from None
 
 
 def list_corpus(

@@ -45,8 +45,8 @@ PARTITIONS = {
 }
 EVALUATION = ("eval", "evaluation")
 # What pandas, R and databases write for an unknown value. `Na` is a name, and a transcript may be any word.
-UNKNOWN = ("", "nan", "NaN", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "none")
-_UNKNOWN = {"file": ("",), "label": ("",), "text": ("", "nan", "NaN", "#N/A", "<NA>")}
+UNKNOWN = ("", "nan", "NaN", "NaT", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "none")
+_UNKNOWN = {"file": ("",), "label": ("",), "text": ("", "nan", "NaN", "NaT", "#N/A", "<NA>")}
 
 
 def is_header(columns: Sequence[str]) -> bool:
