@@ -15,6 +15,7 @@ import datasets
 from ..audio import AudioError, read_audio
 from ..labels import SIX_CLASSES
 from .catalog import CatalogEntry, UnknownCorpusError, catalog, entry, with_scheme
+from .overlaps import divided_overlaps
 from .partition import FEW_SPEAKERS, check_leakage, partition
 from .readers import read
 from .readers.manifest import find_manifest
@@ -181,9 +182,10 @@ def list_corpus(
         Utterance(record, file, *_size_and_change(record.file), name, label, part)
         for (record, label), file, name, part in zip(pairs, files, ids, chosen, strict=True)
     ]
-    unique, duplicates = _without_duplicates(root, utterances)
+    utterances, duplicates = _without_duplicates(root, utterances)
+    utterances, overlaps = _without_overlaps(root, utterances)
     listed = dict(sorted(dropped.items()))
-    return Listing(facts, root, unique, rejected + duplicates, listed, rule, merged, nobody)
+    return Listing(facts, root, utterances, rejected + duplicates + overlaps, listed, rule, merged, nobody)
 
 
 def _check_people(
@@ -276,6 +278,28 @@ def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[U
             duplicates.add(id(item))
             rejected.append(rejection(root, item.record, f"the same recording as {first.utterance_id}"))
     return [item for item in utterances if id(item) not in duplicates], rejected
+
+
+def _without_overlaps(root: Path, utterances: list[Utterance]) -> tuple[list[Utterance], list[dict[str, str]]]:
+    """Rejects the shorter of two parts of one recording that share most of its sound, but are in two partitions.
+
+    Raises:
+        LeakageError: Both partitions are the author's choice.
+    """
+    records = [item.record for item in utterances]
+    shorter: dict[int, int] = {}
+    for first, second in divided_overlaps(records, [item.partition for item in utterances]):
+        if records[first].partition and records[second].partition:
+            pair = f"{utterances[first].utterance_id} and {utterances[second].utterance_id}"
+            parts = [utterances[first].partition, utterances[second].partition]
+            check_leakage([pair] * 2, parts, "pairs of utterances that share most of their sound")
+        if first not in shorter:
+            shorter.setdefault(second, first)
+    rejected = [
+        rejection(root, records[index], f"most of it is in {utterances[other].utterance_id} too, in another partition")
+        for index, other in shorter.items()
+    ]
+    return [item for index, item in enumerate(utterances) if index not in shorter], rejected
 
 
 def identical(utterances: list[Utterance], keys: Sequence[Callable[[Utterance], Any]]) -> list[list[Utterance]]:
