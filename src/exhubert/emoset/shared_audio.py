@@ -8,9 +8,11 @@ from typing import Any
 
 import datasets
 
-from .listing import FILE_KEYS, Listing, Utterance, content_hash, identical
+from .duplicates import FILE_KEYS, content_hash, identical
+from .listing import Listing
 from .overlaps import overlap, part_of
 from .partition import LeakageError
+from .record import Utterance
 
 _logger = datasets.logging.get_logger(__name__)
 

@@ -304,3 +304,11 @@ def test_names_of_files_on_disk_are_read_right_in_any_encoding(data, encoding):
         assert sorted(record.file.name for record in found) == sorted(files)
         again = records(Path(folder), f"file,label\n{rows}".encode(encoding), encoding=encoding)
         assert again == found
+
+
+@pytest.mark.parametrize("names", [("train.csv", "dev.csv", "test.csv"), ("Train.tsv", "validation.tsv", "test.tsv")])
+def test_a_table_for_each_partition_may_have_any_name_of_one(tmp_path, names):
+    for number, name in enumerate(names):
+        (tmp_path / name).write_text(f"path\tsentence\temotion\n{number}.wav\thi\tjoy\n")
+    found = {record.file.name: record.partition for record in read("manifest", tmp_path)}
+    assert found == {"0.wav": "train", "1.wav": "validation", "2.wav": "test"}

@@ -127,7 +127,7 @@ def _decode(content: bytes, source: str | Path, encoding: str, errors: str) -> s
         cell = _SEPARATOR.split(content[: error.start])[-1] + _SEPARATOR.split(content[error.start :])[0]
         fault = f"{source}, line {line}: byte 0x{content[error.start]:02X} in {str(cell[-40:])[2:-1]} isn't {encoding}"
         if errors == "replace":
-            logger.warning(f"{fault}; such bytes become \N{REPLACEMENT CHARACTER}.")
+            _log_once(logging.WARNING, f"{fault}; such bytes become \N{REPLACEMENT CHARACTER}.")
             return content.decode(encoding, "replace")
         raise ValueError(
             f"{fault}. Correct the line, save the whole file as UTF-8, or give its encoding (--encoding)."
