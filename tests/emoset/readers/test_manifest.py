@@ -312,3 +312,10 @@ def test_a_table_for_each_partition_may_have_any_name_of_one(tmp_path, names):
         (tmp_path / name).write_text(f"path\tsentence\temotion\n{number}.wav\thi\tjoy\n")
     found = {record.file.name: record.partition for record in read("manifest", tmp_path)}
     assert found == {"0.wav": "train", "1.wav": "validation", "2.wav": "test"}
+
+
+@pytest.mark.parametrize("name", ["Dataset Split", "usage", "train/test"])
+def test_a_column_of_nothing_but_partitions_is_one_whatever_its_name(tmp_path, name, caplog):
+    found = records(tmp_path, f"file,label,{name},note\na.wav,joy,Train,train\nb.wav,joy,test,late\nc.wav,joy,dev,\n")
+    assert [record.partition for record in found] == ["train", "test", "validation"]
+    assert "these columns aren't used: note." in caplog.text
