@@ -70,3 +70,9 @@ def test_words_of_other_languages_count_only_where_the_language_is_named():
 def test_accents_and_case_do_not_matter(language, words):
     (name,) = {class_of_word(word, [language]) for word in words.split()}
     assert name in SIX_CLASSES
+
+
+@pytest.mark.parametrize("word", ["Angry!", "angry.", '"Angry"', " angry, ", "ANGRY:"])
+def test_punctuation_around_a_word_does_not_matter_but_a_question_does(word):
+    assert class_of_word(word) == "high_negative"
+    assert class_of_word("angry?") is None and class_of_word("angry/sad") is None

@@ -85,14 +85,14 @@ def _classes_of_words() -> tuple[dict[str, dict[str, str]], dict[str, str]]:
 
 
 def _key(word: str) -> str:
-    """A word without case, accents, spaces, hyphens and invisible characters."""
+    """A word without case, accents, hyphens, invisible characters, and spaces and punctuation around it."""
     letters = unicodedata.normalize("NFKD", word.casefold())
     kept = "".join(
         letter
         for letter in letters
         if unicodedata.combining(letter) < _ACCENTS and unicodedata.category(letter) != "Cf"
     )
-    return re.sub(r"[\s_-]+", "_", kept.translate(_SAME_LETTERS)).strip("_")
+    return re.sub(r"[\s_-]+", "_", kept.translate(_SAME_LETTERS)).strip("_.,;:!\"'")
 
 
 def _without_umlauts(word: str) -> str:

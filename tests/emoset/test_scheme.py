@@ -48,7 +48,7 @@ def test_words_that_yaml_reads_as_values_are_labels(own, tmp_path):
         ("mine: {1: low_neutral}", "mine has no label '1'. Did you mean 01?"),
         (
             "'*': {neutrall: low_neutral}",
-            "none of the corpora has a label 'neutrall'. Its labels are|label 'neutrall'. ",
+            "none of the corpora has a label 'neutrall'. The labels are|label 'neutrall'. ",
         ),
         ("'*': {YES: low_neutral}", "none of the corpora has a label 'YES'. Did you mean Yes?"),
         ("mine: {no: lowneutral}", "mine: no: lowneutral; a class is one of low_negative"),

@@ -142,3 +142,11 @@ def test_list_verify_and_build_say_how_sure_a_corpus_is(two_copies, tmp_path, ca
         assert "likely" in row
     assert main(["emoset", "build", "--root", str(two_copies), "--output", str(tmp_path / "out")]) == 0
     assert "likely EMO-DB: in " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["manifest.ods", "manifest.txt", "Manifest.xls"])
+def test_a_manifest_that_is_not_read_is_named(tmp_path, name, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text("file label speaker\na.wav joy anna\n")
+    assert main(["emoset", "list", "--root", str(tmp_path)]) == 0
+    assert f"{tmp_path / 'mine'}: holds {name}, which isn't read: a manifest is a .csv" in capsys.readouterr().out

@@ -17,7 +17,7 @@ from exhubert.emoset.speakers import people_of, speaker_key, unify_speakers
         ("Phoebe Sr", "Phoebe Sr.", "phoebe  sr.", "Phoebe_Sr", "Phoebe-Sr"),
         ("José", "Jose\u0301", "JOSÉ"),
         ("O'Neil", "O\u2019Neil", "o'neil"),
-        ("subject 1", "subject_01", "Subject 1"),
+        ("subject 1", "subject_01", "Subject 1", "subject1", "Subject-001"),
         ("0", "00", "0.0"),
     ],
 )

@@ -16,8 +16,9 @@ from datasets.builder import Key
 
 from ..audio import AudioError, encode_flac, read_audio, resample, sound_frames
 from ..labels import SIX_CLASSES, arousal_valence
-from .listing import FEATURES, Listing, Utterance, list_corpora, rejection
+from .listing import FEATURES, Listing, list_corpora, rejection
 from .partition import PARTITIONS
+from .record import Utterance
 from .shared_audio import check_shared_audio
 from .sources import find_corpora
 from .writing import failures_raised

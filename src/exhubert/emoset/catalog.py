@@ -132,9 +132,7 @@ def entry(corpus: str) -> CatalogEntry:
     if corpus not in catalog():
         close = difflib.get_close_matches(corpus, catalog(), n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(catalog())}."
-        raise UnknownCorpusError(
-            f"The catalog has no corpus {corpus!r}; {hint} Read a corpus of your own as `manifest`."
-        )
+        raise UnknownCorpusError(f"The catalog has no corpus {corpus!r}; {hint} A corpus of your own needs a manifest.")
     return catalog()[corpus]
 
 

@@ -4,26 +4,24 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import datasets
 
-from ..audio import AudioError, read_audio
 from ..labels import SIX_CLASSES
-from .catalog import CatalogEntry, catalog, entry, with_scheme
+from .catalog import CatalogEntry, UnknownCorpusError, catalog, entry, with_scheme
+from .duplicates import without_duplicates
 from .partition import FEW_SPEAKERS, check_leakage, partition
 from .readers import read
 from .readers.manifest import find_manifest
-from .record import Record
+from .record import Record, Utterance
 from .scheme import ALL_CORPORA, SCHEMES, Scheme, check_corpora, check_labels, read_scheme
 from .speakers import people_of, speaker_key, unify_speakers
 
 _FORM = 1  # bump when unchanged recordings would yield different rows
-_SAMPLE = 4096  # bytes that distinguish most recordings
 
 FEATURES = datasets.Features(
     {
@@ -50,29 +48,6 @@ FEATURES = datasets.Features(
         "text": datasets.Value("string"),
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """A record with its id, class and partition, all known before its audio is read.
-
-    Attributes:
-        record: The record from the reader.
-        source_file: Path of the recording relative to the corpus's folder.
-        size: Size of the recording in bytes; None if there is no such file.
-        modified: Time of the recording's last change, in ns; None likewise.
-        utterance_id: Id that is the same on every machine.
-        class_name: One of the six classes.
-        partition: `train`, `validation` or `test`.
-    """
-
-    record: Record
-    source_file: str
-    size: int | None
-    modified: int | None
-    utterance_id: str
-    class_name: str
-    partition: str
 
 
 @dataclass(frozen=True)
@@ -115,9 +90,17 @@ class Listing:
 
 def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
     """Returns the catalog entry of a corpus, or that of `manifest` for your own corpus under any other name."""
-    if corpus not in catalog() and find_manifest(root):
+    if corpus in catalog():
+        return entry(corpus)
+    if find_manifest(root):
         return replace(entry("manifest"), id=corpus, name=corpus)
-    return entry(corpus)
+    try:
+        return entry(corpus)
+    except UnknownCorpusError as error:
+        lack = (
+            "holds no manifest (manifest.csv with the columns file,label,speaker)" if root.is_dir() else "is no folder"
+        )
+        raise UnknownCorpusError(f"{error} {root} {lack}.") from None
 
 
 def list_corpus(
@@ -173,9 +156,10 @@ def list_corpus(
         Utterance(record, file, *_size_and_change(record.file), name, label, part)
         for (record, label), file, name, part in zip(pairs, files, ids, chosen, strict=True)
     ]
-    unique, duplicates = _without_duplicates(root, utterances)
+    utterances, repeated = without_duplicates(utterances)
+    rejected += [rejection(root, record, reason) for record, reason in repeated]
     listed = dict(sorted(dropped.items()))
-    return Listing(facts, root, unique, rejected + duplicates, listed, rule, merged, nobody)
+    return Listing(facts, root, utterances, rejected, listed, rule, merged, nobody)
 
 
 def _check_people(
@@ -250,83 +234,6 @@ def _raw_labels(corpus: str, listing: Listing) -> list[str]:
     """Returns the raw labels on disk and in the catalog, without those that only a scheme names."""
     used = [item.record.raw_label for item in listing.utterances] + [line["raw_label"] for line in listing.rejected]
     return used + list(entry(corpus).labels if corpus in catalog() else ())
-
-
-def _without_duplicates(root: Path, utterances: list[Utterance]) -> tuple[list[Utterance], list[dict[str, str]]]:
-    """Keeps the first of recordings that are identical byte for byte or listed twice, and rejects the others.
-
-    Raises:
-        LeakageError: The same recording is in two partitions under two names or by the author's choice; dropping one of
-            them would hide a mistake.
-    """
-    duplicates, rejected = set(), []
-    for first, *others in identical(utterances, (_span, *FILE_KEYS)):
-        for item in others:
-            if (first.record.speaker, first.record.partition) != (item.record.speaker, item.record.partition):
-                pair = f"{first.utterance_id} = {item.utterance_id}"
-                check_leakage([pair] * 2, [first.partition, item.partition], "recordings with the same audio")
-            duplicates.add(id(item))
-            rejected.append(rejection(root, item.record, f"the same recording as {first.utterance_id}"))
-    return [item for item in utterances if id(item) not in duplicates], rejected
-
-
-def identical(utterances: list[Utterance], keys: Sequence[Callable[[Utterance], Any]]) -> list[list[Utterance]]:
-    """Groups recordings that are identical in all keys; the cheap ones come first, for most recordings differ in them.
-
-    Damaged and silent files stay alone: failed downloads are often equal, and the builder rejects each of them.
-    """
-    groups = [utterances]
-    for key in keys:
-        groups = [part for group in groups for part in _group_by(group, key)]
-    alone = [[item] for group in groups if len(group) > 1 and not _holds_sound(group[0]) for item in group]
-    known = {id(item) for (item,) in alone}
-    return [group for group in groups if id(group[0]) not in known] + alone
-
-
-def _holds_sound(item: Utterance) -> bool:
-    record = item.record
-    try:
-        samples, _ = read_audio(record.file, record.start, record.end, record.channel)
-    except (AudioError, OSError):
-        return False
-    return bool(samples.any())
-
-
-def _group_by(items: list[Utterance], key: Callable[[Utterance], Any]) -> list[list[Utterance]]:
-    if len(items) < 2:
-        return [items] if items else []
-    groups: dict[Any, list[Utterance]] = {}
-    for item in items:
-        groups.setdefault(key(item), []).append(item)
-    return list(groups.values())
-
-
-def _span(item: Utterance) -> tuple:
-    return _size(item), item.record.start, item.record.end, item.record.channel
-
-
-def _size(item: Utterance) -> int | str:
-    return item.size or item.source_file
-
-
-def _sample(item: Utterance) -> bytes | str:
-    """Returns bytes from the middle of the file."""
-    if not item.size:
-        return item.source_file
-    with item.record.file.open("rb", buffering=0) as stream:
-        stream.seek(item.size // 2)
-        return stream.read(_SAMPLE)
-
-
-def content_hash(item: Utterance) -> str:
-    """Returns a hash of the whole file."""
-    if not item.size:
-        return item.source_file
-    with item.record.file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha1").hexdigest()
-
-
-FILE_KEYS = (_size, _sample, content_hash)
 
 
 def _size_and_change(file: Path) -> tuple[int | None, int | None]:

@@ -1,4 +1,4 @@
-"""The facts of one utterance that readers collect before any audio is read."""
+"""The facts of one utterance that are known before any audio is read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,3 +43,26 @@ class Record:
     valence: str | None = None
     group: str | None = None
     channel: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A record with its id, class and partition, all known before its audio is read.
+
+    Attributes:
+        record: The record from the reader.
+        source_file: Path of the recording relative to the corpus's folder.
+        size: Size of the recording in bytes; None if there is no such file.
+        modified: Time of the recording's last change, in ns; None likewise.
+        utterance_id: Id that is the same on every machine.
+        class_name: One of the six classes.
+        partition: `train`, `validation` or `test`.
+    """
+
+    record: Record
+    source_file: str
+    size: int | None
+    modified: int | None
+    utterance_id: str
+    class_name: str
+    partition: str

@@ -74,7 +74,7 @@ def check_labels(path: Path, scheme: Scheme, corpus: str, labels: Iterable[str])
     known = sorted(set(labels))
     if missing := [label for label in scheme.get(corpus, {}) if label not in known]:
         lack = "none of the corpora has a label" if corpus == ALL_CORPORA else f"{corpus} has no label"
-        hint = nearest(missing[0], known) or f" Its labels are {', '.join(known[:20])}."
+        hint = nearest(missing[0], known) or f" The labels are {', '.join(known[:20])}."
         raise ValueError(f"{path}: {lack} {missing[0]!r}.{hint}")
 
 

@@ -1,6 +1,5 @@
 """Finds the same audio in two corpora by comparing their files, before any of it is decoded."""
 
-import math
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -9,12 +8,13 @@ from typing import Any
 
 import datasets
 
-from .listing import FILE_KEYS, Listing, Utterance, content_hash, identical
+from .duplicates import FILE_KEYS, content_hash, identical
+from .listing import Listing
+from .overlaps import overlap, part_of
 from .partition import LeakageError
-from .record import Record
+from .record import Utterance
 
 _logger = datasets.logging.get_logger(__name__)
-_Part = tuple[float | None, float | None, int | None]  # start and end in seconds, channel
 
 
 def check_shared_audio(listings: Mapping[str, Listing], built: Iterable[Mapping[str, Any]] = ()) -> None:
@@ -92,7 +92,7 @@ def _shared(listings: Mapping[str, Listing]) -> Iterator[_Shared]:
         items = [item for file in group for item in by_file[file.record.file]]
         if len({_corpus(item) for item in items}) > 1:
             for first, item in combinations(items, 2):
-                if _corpus(first) != _corpus(item) and _overlap(_part(first.record), _part(item.record)):
+                if _corpus(first) != _corpus(item) and overlap(part_of(first.record), part_of(item.record)):
                     ids, parts = (first.utterance_id, item.utterance_id), (first.partition, item.partition)
                     yield _Shared(ids, parts, first.record.file.resolve() == item.record.file.resolve())
 
@@ -109,7 +109,7 @@ def _built_before(listings: Mapping[str, Listing], built: Iterable[Mapping[str, 
             continue
         for row in known.get((size, content_hash(items[0])), []):
             for item in items:
-                if _overlap((row["start"], row["end"], row["channel"]), _part(item.record)):
+                if overlap((row["start"], row["end"], row["channel"]), part_of(item.record)):
                     yield _Shared((row["utterance_id"], item.utterance_id), (row["partition"], item.partition))
 
 
@@ -124,15 +124,3 @@ def _by_file(listings: Mapping[str, Listing]) -> dict[Path, list[Utterance]]:
 
 def _corpus(item: Utterance) -> str:
     return item.utterance_id.partition("/")[0]
-
-
-def _part(record: Record) -> _Part:
-    return record.start, record.end, record.channel
-
-
-def _overlap(first: _Part, second: _Part) -> bool:
-    """Whether two parts of one recording share sound; the mix of all channels, None, shares it with each of them."""
-    (start, end, channel), (other_start, other_end, other_channel) = first, second
-    if channel is not None and other_channel is not None and channel != other_channel:
-        return False
-    return (start or 0.0) < (other_end or math.inf) and (other_start or 0.0) < (end or math.inf)

@@ -181,6 +181,11 @@ def _identify(folder: Path) -> _Claim:
 
 def _doubt(folder: Path, named: str | None, results: Sequence[Match]) -> str:
     """Tells why a folder is taken for no corpus, and what to do."""
+    if tables := [path.name for path in sorted(folder.glob("[Mm]anifest.*")) if path.is_file()]:
+        return (
+            f"holds {', '.join(tables)}, which isn't read: a manifest is a .csv, .tsv, .txt, .xlsx, .json or .jsonl "
+            "with at least the columns file and label, separated by commas, semicolons or tabs"
+        )
     if not results and not named:
         return _UNKNOWN
     lines = [str(match) for match in results[:2] if match.fitting or match is results[0]]

@@ -39,8 +39,8 @@ _LIST = re.compile(r"\s*[/,;|]\s*")
 def speaker_key(name: str) -> str:
     """Returns what the spellings of one speaker's name have in common; empty if the name isn't a person's.
 
-    Case, spaces and punctuation around words, compatibility forms of Unicode, zeros before a number and a number's
-    empty fraction don't matter.
+    Case, spaces and punctuation around words or before a number, compatibility forms of Unicode, zeros before a number
+    and a number's empty fraction don't matter.
 
     >>> [speaker_key(name) for name in ("Phoebe Sr.", "PHOEBE_SR", "07", "7.0", "S01", "N/A", "?")]
     ['phoebe sr', 'phoebe sr', '7', '7', 's1', '', '']
@@ -54,7 +54,7 @@ def speaker_key(name: str) -> str:
     text = re.sub(r"(?<!\d)(?<!\d\.)0+(?=\d)", "", text)
     # punctuation counts only within a word, as in O'Neil or 1.5
     text = re.sub(r"[\W_]+(?=[\W_]|$)|(?:(?<=[\W_])|^)[\W_]+|[\s_-]+", " ", text)
-    text = " ".join(text.split())
+    text = re.sub(r"(?<=[^\W\d_]) (?=\d)", "", " ".join(text.split()))  # spk_1 is spk1
     return "" if " ".join(re.findall(r"[^\W_]+", text)) in _NOBODY else text
 
 

@@ -37,16 +37,32 @@ def records(root, content, name="manifest.csv", files=(), encoding=None):
         *[(name, "Hi.", "text", "Hi.") for name in ("transcript", "Transcription", "sentence")],
         *[(name, "1,25", "start", 1.25) for name in ("begin", "onset", "Start Time (s)", "start_sec", "startTime")],
         *[(name, "2", "end", 2.0) for name in ("stop", "end_time", "End [s]")],
+        *[("start", cell, "start", 0.0) for cell in ("0 days", "0 days 00:00:00", "0:00:00.000")],
+        *[("end", cell, "end", 62.5) for cell in ("0 days 00:01:02.500000", "00:01:02,500", "0 days 00:01:02.5")],
+        *[("channel", cell, "channel", 1) for cell in ("right", "R", "B", "1.0")],
         *[(name, "Positive", "valence", "positive") for name in ("valence", "Sentiment")],
         *[("Session ID", "s1", "session", "s1"), ("text", "NA", "text", "NA"), ("text", "null", "text", "null")],
         *[("speaker", cell, "speaker", None) for cell in ("nan", "NaN", "NA", "<NA>", "null", "None", "n/a")],
         *[(name, "nan", name, None) for name in ("start", "end", "gender", "partition", "language")],
+        *[(name, "NaT", name, None) for name in ("start", "end")],
     ],
 )
 def test_columns_and_cells_may_be_spelt_as_is_common(tmp_path, column, cell, field, value, caplog):
     (record,) = records(tmp_path, f"Path;Emotion;{column}\na.wav;joy;{cell}\n")
     assert (record.file.name, record.raw_label, getattr(record, field)) == ("a.wav", "joy", value)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("cell", ["1.234,5", "1 250", "soon", "-1", "-1 days", "1:02", "00:00:00:01"])
+def test_a_time_that_may_mean_several_things_is_refused(tmp_path, cell):
+    with pytest.raises(ValueError, match=rf"line 2: start is '{cell}', expected seconds"):
+        records(tmp_path, f"file;label;start\na.wav;joy;{cell}\n")
+
+
+def test_channels_counted_from_one_are_refused_but_a_single_one_is_not(tmp_path):
+    with pytest.raises(ValueError, match=r"the channels are 1 and 2, never 0, but are counted from 0"):
+        records(tmp_path, "file,label,channel\na.wav,joy,1\na.wav,anger,2\n")
+    assert [record.channel for record in records(tmp_path, "file,label,channel\na.wav,joy,2\n")] == [2]
 
 
 @pytest.mark.parametrize("name", ["file", "File_Name", "filepath", "audio", "wav", "audio_filepath", "PATH"])
@@ -155,6 +171,7 @@ def test_json_comes_as_a_list_or_in_lines_with_a_byte_order_mark_and_windows_end
     [
         ('{\n "file": "a.wav",\n "label": "joy"\n}', "line 1: not a JSON object .* one object on each line"),
         ('[{"file": "a.wav", "label": "joy"}, 3]', "row 2: expected a JSON object, found int"),
+        ('{"file": {"0": "a.wav"}, "label": {"0": "joy"}}', "line 1: the object holds columns, not a row"),
         ('[{"file": "a.wav", "label": ""}]', "row 1: file and label must not be empty"),
     ],
 )
@@ -287,3 +304,18 @@ def test_names_of_files_on_disk_are_read_right_in_any_encoding(data, encoding):
         assert sorted(record.file.name for record in found) == sorted(files)
         again = records(Path(folder), f"file,label\n{rows}".encode(encoding), encoding=encoding)
         assert again == found
+
+
+@pytest.mark.parametrize("names", [("train.csv", "dev.csv", "test.csv"), ("Train.tsv", "validation.tsv", "test.tsv")])
+def test_a_table_for_each_partition_may_have_any_name_of_one(tmp_path, names):
+    for number, name in enumerate(names):
+        (tmp_path / name).write_text(f"path\tsentence\temotion\n{number}.wav\thi\tjoy\n")
+    found = {record.file.name: record.partition for record in read("manifest", tmp_path)}
+    assert found == {"0.wav": "train", "1.wav": "validation", "2.wav": "test"}
+
+
+@pytest.mark.parametrize("name", ["Dataset Split", "usage", "train/test"])
+def test_a_column_of_nothing_but_partitions_is_one_whatever_its_name(tmp_path, name, caplog):
+    found = records(tmp_path, f"file,label,{name},note\na.wav,joy,Train,train\nb.wav,joy,test,late\nc.wav,joy,dev,\n")
+    assert [record.partition for record in found] == ["train", "test", "validation"]
+    assert "these columns aren't used: note." in caplog.text

@@ -12,6 +12,9 @@ TABLES = {
     "fr": "a.wav,colère,Hélène\nb.wav,dégoût,anna\n",
     "es": "niño.wav,alegría,José\ncorazón.wav,tristeza,Peña\n",
     "pl": "żal.wav,złość,Łukasz\nradość.wav,radość,Świętosława\n",
+    "es-names": "a.wav,José\nb.wav,Núñez\nc.wav,Begoña\n",
+    "en": "a.wav,It\u2019s a caf\u00e9\nb.wav,\u201cFianc\u00e9e\u201d \u2013 she\u2019s here\n",
+    "tr-names": "a.wav,Ayşe\nb.wav,Çağrı\nc.wav,Işıl\n",  # noqa: RUF001
     "tr": "öfke.wav,öfke,Şahin\nüzüntü.wav,üzüntü,Ağaoğlu\n",
     "ru": "привет.wav,гнев,Анна\nвесна.wav,радость,Иван\n",  # noqa: RUF001
     "el": "θυμός.wav,θυμός,Γιώργος\n",
@@ -22,7 +25,20 @@ TABLES = {
 }
 ENCODINGS = [
     *[("de", name) for name in ("cp1252", "latin-1", "iso8859-15", "mac-roman", "cp850")],
-    *[("fr", "cp1252"), ("es", "cp1252"), ("pl", "cp1250"), ("pl", "iso8859-2"), ("tr", "cp1254"), ("el", "cp1253")],
+    *[
+        ("fr", "cp1252"),
+        ("es", "cp1252"),
+        ("es-names", "cp1252"),
+        ("en", "cp1252"),
+        ("tr-names", "cp1254"),
+        ("fr", "cp850"),
+        ("fr", "mac-roman"),
+        ("es", "cp850"),
+        ("pl", "cp1250"),
+        ("pl", "iso8859-2"),
+        ("tr", "cp1254"),
+        ("el", "cp1253"),
+    ],
     *[("ru", "cp1251"), ("ru", "koi8-r"), ("ru", "cp866"), ("zh", "gb18030"), ("zh-Hant", "big5"), ("ja", "cp932")],
     *[("ja", "euc-jp"), ("ko", "cp949"), *((language, "utf-8") for language in TABLES)],
     *[(language, f"utf-16-{order}") for language in ("de", "zh") for order in ("le", "be")],
@@ -64,6 +80,8 @@ def test_the_encoding_that_is_guessed_is_said_with_an_example(caplog):
     decode_text("a.wav,Jürgen\n".encode("cp1252"), "table.csv")
     assert "table.csv is read as cp1252" in caplog.text and "'Jürgen'" in caplog.text and "--encoding" in caplog.text
     caplog.clear()
+    decode_text("a.wav,Jürgen\n".encode("cp1252"), "table.csv")
+    assert not caplog.records, "said once, however often the file is read"
     decode_text("a.wav,Jürgen\n".encode(), "table.csv")
     assert not caplog.records
 

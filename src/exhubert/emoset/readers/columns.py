@@ -45,8 +45,8 @@ PARTITIONS = {
 }
 EVALUATION = ("eval", "evaluation")
 # What pandas, R and databases write for an unknown value. `Na` is a name, and a transcript may be any word.
-UNKNOWN = ("", "nan", "NaN", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "none")
-_UNKNOWN = {"file": ("",), "label": ("",), "text": ("", "nan", "NaN", "#N/A", "<NA>")}
+UNKNOWN = ("", "nan", "NaN", "NaT", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "none")
+_UNKNOWN = {"file": ("",), "label": ("",), "text": ("", "nan", "NaN", "NaT", "#N/A", "<NA>")}
 
 
 def is_header(columns: Sequence[str]) -> bool:
@@ -90,6 +90,10 @@ def columns_of(table: Table) -> dict[str, int]:
         del result["valence"]  # a rating, while `Record.valence` is a class
     if "partition" in result and not _holds_partitions(table, result["partition"]):
         del result["partition"]
+    if "partition" not in result:
+        marked = [index for index, name in enumerate(table.columns) if not _meaning(name) and _marks_rows(table, index)]
+        if len(marked) == 1:
+            result["partition"] = marked[0]
     return {meaning: index for meaning, index in result.items() if meaning in COLUMNS_READ}
 
 
@@ -118,6 +122,14 @@ def _holds_partitions(table: Table, index: int) -> bool:
     """Whether a column is for partitions: a `set` may also be one of recordings, such as A and B."""
     words = {value.lower() for value in _values(table, index)}
     return "set" not in _plain(table.columns[index]) or bool(words & {*PARTITIONS, *EVALUATION})
+
+
+def _marks_rows(table: Table, index: int) -> bool:
+    """Whether a column holds nothing but words for partitions, whatever its name, such as `usage`."""
+    words = {value.lower() for value in _values(table, index)}
+    return (
+        len(words) > 1 and words <= {*PARTITIONS, *EVALUATION} and "train" in {PARTITIONS.get(word) for word in words}
+    )
 
 
 def _values(table: Table, index: int) -> set[str]:

@@ -18,9 +18,12 @@ from .table import Table, read_tables
 
 logger = logging.getLogger(__name__)
 
-_CHANNELS = {"left": "0", "l": "0", "right": "1", "r": "1"}
+_CHANNELS = {"left": "0", "l": "0", "a": "0", "right": "1", "r": "1", "b": "1"}  # A and B are the sides of a call
+# audformat and pandas write `0 days 00:00:01.250000`, subtitles `00:00:01,250`
+_CLOCK = re.compile(r"(?:(\d+) days?)?(?:(?:^| )(\d{1,2}):([0-5]\d):([0-5]\d(?:\.\d+)?))?")
 _NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl", "manifest.xlsx", "manifest.json", "manifest.txt")
-_EMONET = ("train", "val", "test")
+# a table for each partition: EmoNet's train.csv, val.csv and test.csv, Common Voice's dev.tsv
+_OF_PARTITIONS = {f"{word}{suffix}": part for word, part in PARTITIONS.items() for suffix in (".csv", ".tsv")}
 
 
 def find_manifest(root: Path) -> dict[Path, str | None]:
@@ -30,14 +33,14 @@ def find_manifest(root: Path) -> dict[Path, str | None]:
         path = files.get(name)
         if path and (path.suffix.lower() not in (".json", ".txt") or _is_manifest(path)):
             return {path: None}
-    tables = {files[f"{name}.csv"]: PARTITIONS[name] for name in _EMONET if f"{name}.csv" in files}
+    tables = {files[name]: partition for name, partition in _OF_PARTITIONS.items() if name in files}
     return {table: partition for table, partition in tables.items() if _is_manifest(table)}
 
 
 def _files_by_lower_name(root: Path) -> dict[str, Path]:
-    tables = {*_NAMES, *(f"{name}.csv" for name in _EMONET)}
     paths = sorted(root.iterdir()) if root.is_dir() else []
-    return {path.name.lower(): path for path in paths if path.name.lower() in tables and path.is_file()}
+    names = {*_NAMES, *_OF_PARTITIONS}
+    return {path.name.lower(): path for path in paths if path.name.lower() in names and path.is_file()}
 
 
 def _is_manifest(table: Path) -> bool:
@@ -54,9 +57,10 @@ def read_manifest(root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads `manifest.csv`, `.tsv`, `.txt`, `.jsonl`, `.json` or `.xlsx` with the columns `file,label[,speaker,...]`.
 
     Columns may have other common names in any case, such as `path` and `emotion`; columns that aren't used are logged.
-    `file` is relative to the manifest; `start`, `end` and `duration` are seconds; `channel` is counted from 0, or is
-    `left` or `right`; the other columns are those of `Record`. Empty cells mean unknown. Without a manifest, EmoNet's
-    `train.csv`, `val.csv` and `test.csv` are read.
+    `file` is relative to the manifest; `start`, `end` and `duration` are seconds, or times such as `00:00:01.25`;
+    `channel` is counted from 0, or is `left` or `right`; the other columns are those of `Record`. Empty cells mean
+    unknown. Without a manifest, one table for each partition is read, such as `train.csv`, `dev.csv` and
+    `test.csv`.
 
     Args:
         root: Folder with the manifest.
@@ -69,8 +73,8 @@ def read_manifest(root: Path, encoding: str | None = None) -> Iterator[Record]:
     paths = find_manifest(root)
     if not paths:
         raise FileNotFoundError(
-            f"{root} holds no manifest: expected {', '.join(_NAMES)}, or EmoNet's "
-            f"{', '.join(f'{name}.csv' for name in _EMONET)}, with columns file,label and, if known, speaker."
+            f"{root} holds no manifest: expected {', '.join(_NAMES)}, or train.csv, val.csv and test.csv, with columns "
+            "file,label and, if known, speaker."
         )
     others = [path.name for name, path in _files_by_lower_name(root).items() if name in _NAMES and path not in paths]
     if others:
@@ -89,8 +93,14 @@ def read_manifest(root: Path, encoding: str | None = None) -> Iterator[Record]:
     if unused:
         logger.warning(f"{', '.join(map(str, paths))}: these columns aren't used: {', '.join(unused)}.")
     partitions = PARTITIONS | _evaluation(cells.get("partition", "").lower() for _, cells in rows)
-    for where, cells in rows:
-        yield _record(recordings, cells, partitions, where)
+    records = [_record(recordings, cells, partitions, where) for where, cells in rows]
+    channels = {record.channel for record in records}
+    if {1, 2} <= channels and 0 not in channels:
+        names = ", ".join(map(str, paths))
+        raise ValueError(
+            f"{names}: the channels are 1 and 2, never 0, but are counted from 0. Write 0 and 1, or left and right."
+        )
+    yield from records
 
 
 def _evaluation(words: Iterable[str]) -> dict[str, str]:
@@ -140,9 +150,15 @@ def _channel(cell: str | None, where: str) -> int | None:
 def _seconds(cell: str | None, column: str, where: str) -> float | None:
     if cell is None:
         return None
-    seconds = float(cell.replace(",", ".", 1)) if is_number(cell.replace(",", ".", 1)) else math.nan
+    number = cell.replace(",", ".", 1)
+    if is_number(number):
+        seconds = float(number)
+    else:
+        match = _CLOCK.fullmatch(number)
+        days, hours, minutes, rest = (float(part or 0) for part in match.groups()) if match else [math.nan] * 4
+        seconds = ((days * 24 + hours) * 60 + minutes) * 60 + rest
     if not math.isfinite(seconds) or seconds < 0:
-        raise ValueError(f"{where}: {column} is {cell!r}, expected seconds such as 1.25.")
+        raise ValueError(f"{where}: {column} is {cell!r}, expected seconds such as 1.25, or 00:00:01.25.")
     return seconds
 
 

@@ -120,6 +120,10 @@ def _json(path: Path, text: str, is_header: Header) -> Table:
     for where, row in _objects(path, text):
         if not isinstance(row, dict):
             raise ValueError(f"{where}: expected a JSON object, found {type(row).__name__}.")
+        if row and all(isinstance(value, dict) for value in row.values()):
+            raise ValueError(
+                f'{where}: the object holds columns, not a row; pandas writes rows with to_json(..., orient="records").'
+            )
         rows.append((where, {name.strip(): _cell(value) for name, value in row.items()}))
     columns = list(dict.fromkeys(name for _, row in rows for name in row))
     return Table(str(path), columns, [(where, [row.get(name, "") for name in columns]) for where, row in rows])

@@ -4,7 +4,9 @@ import codecs
 import difflib
 import logging
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -26,12 +28,15 @@ _SEVERAL_BYTES = ("gb18030", "cp932", "big5", "cp949", "big5hkscs", "euc_jp", "u
 # A few words don't tell these Latin encodings from cp1252, by far the most common one, which is chosen if it is at
 # least so many times as likely. The numbers give the fewest mistakes over tables of 1 to 40 rows in 14 languages.
 _MARGINS = {
-    **dict.fromkeys(("cp1250", "cp1254", "cp1257", "iso8859-2", "iso8859-9", "iso8859-15"), 0.6),
-    **dict.fromkeys(("mac-roman", "cp437", "cp850", "cp852"), 0.9),
+    "iso8859-15": 0.6,
+    **dict.fromkeys(("cp1250", "cp1257", "iso8859-2"), 0.5),
+    **dict.fromkeys(("cp1254", "iso8859-9", "mac-roman", "cp437", "cp850", "cp852"), 0.9),
 }
 _NO_CHANCE = 4096  # a text of so many bytes isn't UTF-8 by chance
 _SAMPLE = 1000  # lines
 _CONTROL = re.compile("[\x80-\x9f]")  # in no text that people write
+_ALPHABETS = {"LATIN", "GREEK", "CYRILLIC"}
+_WITHIN_WORDS = "'\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}-_.\N{MIDDLE DOT}"
 _SEPARATOR = re.compile(rb'[,;\t\r\n"]+')  # in no encoding a byte of another character
 
 
@@ -99,12 +104,19 @@ def decode_text(
     text = _decode(content, source, best, errors)
     if best != "utf-8":
         example = next((cell.strip() for cell in re.split(r'[,;\t\r\n"]+', text) if not cell.isascii()), "")
-        logger.log(
+        shown = f", in which a name or word in it is {example[:40]!r}" if example else ""
+        _log_once(
             logging.WARNING if errors == "strict" else logging.INFO,
-            f"{source} is read as {best}, in which a name or word in it is {example[:40]!r}. If that is wrong, give "
-            "its encoding (--encoding), or save it as UTF-8.",
+            f"{source} is read as {best}{shown}. If that is wrong, give its encoding (--encoding), or save it as "
+            "UTF-8.",
         )
     return text
+
+
+@cache
+def _log_once(level: int, message: str) -> None:
+    """Logs a message that would repeat, since files are read to recognise a corpus, and again to list it."""
+    logger.log(level, message)
 
 
 def _decode(content: bytes, source: str | Path, encoding: str, errors: str) -> str:
@@ -115,7 +127,7 @@ def _decode(content: bytes, source: str | Path, encoding: str, errors: str) -> s
         cell = _SEPARATOR.split(content[: error.start])[-1] + _SEPARATOR.split(content[error.start :])[0]
         fault = f"{source}, line {line}: byte 0x{content[error.start]:02X} in {str(cell[-40:])[2:-1]} isn't {encoding}"
         if errors == "replace":
-            logger.warning(f"{fault}; such bytes become \N{REPLACEMENT CHARACTER}.")
+            _log_once(logging.WARNING, f"{fault}; such bytes become \N{REPLACEMENT CHARACTER}.")
             return content.decode(encoding, "replace")
         raise ValueError(
             f"{fault}. Correct the line, save the whole file as UTF-8, or give its encoding (--encoding)."
@@ -154,17 +166,39 @@ def _candidates(content: bytes, source: str | Path) -> Iterator[str]:
     margin = _MARGINS.get(names[0])
     if margin and shares.get("cp1252", 0) >= margin * shares.get(names[0], 0):
         names.insert(0, "cp1252")
-    last = []
+    doubts = {}
     for name in names:
         try:
-            has_control_characters = _CONTROL.search(content.decode(name))
+            has_control_characters = bool(_CONTROL.search(content.decode(name)))
         except UnicodeDecodeError:
             continue
-        if has_control_characters:
-            last.append(name)
-        else:
-            yield name
-    yield from (*last, "latin-1")  # which decodes everything
+        # a fifth of strange words is no reason for doubt
+        doubts[name] = (has_control_characters, round(2.5 * _strange(cells.decode(name, "replace"))))
+    yield from sorted(doubts, key=lambda name: doubts[name])
+    yield "latin-1"  # which decodes everything
+
+
+def _strange(text: str) -> float:
+    """Share of the words beyond ASCII that look as in a wrong encoding: `JosΘ`, `JosÚ`, `Pe±a`.
+
+    Such words mix alphabets, or have a capital after a small letter, or a sign between letters.
+    """
+    words = [word for word in dict.fromkeys(text.split()) if not word.isascii()][:_SAMPLE]
+    return sum(map(_is_strange, words)) / max(len(words), 1)
+
+
+def _is_strange(word: str) -> bool:
+    for run in re.findall(r"[^\W\d_]+", word):
+        if len({unicodedata.name(letter, "").partition(" ")[0] for letter in run} & _ALPHABETS) > 1:
+            return True
+    for before, letter, after in zip(word, word[1:], f"{word[2:]} ", strict=False):
+        if letter.isascii() or not before.isalpha():
+            continue
+        if (before.islower() and letter.isupper()) or (
+            after.isalpha() and unicodedata.category(letter)[0] in "SP" and letter not in _WITHIN_WORDS
+        ):
+            return True
+    return False
 
 
 def _sample(content: bytes) -> bytes:

@@ -1,0 +1,119 @@
+"""Finds utterances of a corpus that repeat others, by comparing files and parts of recordings."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..audio import AudioError, read_audio
+from .overlaps import divided_overlaps
+from .partition import check_leakage
+from .record import Record, Utterance
+
+_SAMPLE = 4096  # bytes that distinguish most recordings
+
+Rejection = tuple[Record, str]  # with the reason
+
+
+def without_duplicates(utterances: list[Utterance]) -> tuple[list[Utterance], list[Rejection]]:
+    """Keeps the first of identical recordings (byte for byte, or listed twice), and the longer of overlapping parts.
+
+    Parts of one recording overlap if they are in two partitions and share most of the shorter one's sound.
+
+    Returns:
+        The utterances to keep, and the others with the reason.
+
+    Raises:
+        LeakageError: The same recording is in two partitions under two names or by the author's choice, or overlapping
+            parts are, by the author's choice; dropping one of them would hide a mistake.
+    """
+    utterances, repeated = _without_copies(utterances)
+    utterances, overlapping = _without_overlaps(utterances)
+    return utterances, repeated + overlapping
+
+
+def _without_copies(utterances: list[Utterance]) -> tuple[list[Utterance], list[Rejection]]:
+    duplicates, rejected = set(), []
+    for first, *others in identical(utterances, (_span, *FILE_KEYS)):
+        for item in others:
+            if (first.record.speaker, first.record.partition) != (item.record.speaker, item.record.partition):
+                pair = f"{first.utterance_id} = {item.utterance_id}"
+                check_leakage([pair] * 2, [first.partition, item.partition], "recordings with the same audio")
+            duplicates.add(id(item))
+            rejected.append((item.record, f"the same recording as {first.utterance_id}"))
+    return [item for item in utterances if id(item) not in duplicates], rejected
+
+
+def _without_overlaps(utterances: list[Utterance]) -> tuple[list[Utterance], list[Rejection]]:
+    records = [item.record for item in utterances]
+    shorter: dict[int, int] = {}
+    for first, second in divided_overlaps(records, [item.partition for item in utterances]):
+        if records[first].partition and records[second].partition:
+            pair = f"{utterances[first].utterance_id} and {utterances[second].utterance_id}"
+            parts = [utterances[first].partition, utterances[second].partition]
+            check_leakage([pair] * 2, parts, "pairs of utterances that share most of their sound")
+        if first not in shorter:
+            shorter.setdefault(second, first)
+    rejected = [
+        (records[index], f"most of it is in {utterances[other].utterance_id} too, in another partition")
+        for index, other in shorter.items()
+    ]
+    return [item for index, item in enumerate(utterances) if index not in shorter], rejected
+
+
+def identical(utterances: list[Utterance], keys: Sequence[Callable[[Utterance], Any]]) -> list[list[Utterance]]:
+    """Groups recordings that are identical in all keys; the cheap ones come first, for most recordings differ in them.
+
+    Damaged and silent files stay alone: failed downloads are often equal, and the builder rejects each of them.
+    """
+    groups = [utterances]
+    for key in keys:
+        groups = [part for group in groups for part in _group_by(group, key)]
+    alone = [[item] for group in groups if len(group) > 1 and not _holds_sound(group[0]) for item in group]
+    known = {id(item) for (item,) in alone}
+    return [group for group in groups if id(group[0]) not in known] + alone
+
+
+def _holds_sound(item: Utterance) -> bool:
+    record = item.record
+    try:
+        samples, _ = read_audio(record.file, record.start, record.end, record.channel)
+    except (AudioError, OSError):
+        return False
+    return bool(samples.any())
+
+
+def _group_by(items: list[Utterance], key: Callable[[Utterance], Any]) -> list[list[Utterance]]:
+    if len(items) < 2:
+        return [items] if items else []
+    groups: dict[Any, list[Utterance]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return list(groups.values())
+
+
+def _span(item: Utterance) -> tuple:
+    return _size(item), item.record.start, item.record.end, item.record.channel
+
+
+def _size(item: Utterance) -> int | str:
+    return item.size or item.source_file
+
+
+def _sample(item: Utterance) -> bytes | str:
+    """Returns bytes from the middle of the file."""
+    if not item.size:
+        return item.source_file
+    with item.record.file.open("rb", buffering=0) as stream:
+        stream.seek(item.size // 2)
+        return stream.read(_SAMPLE)
+
+
+def content_hash(item: Utterance) -> str:
+    """Returns a hash of the whole file."""
+    if not item.size:
+        return item.source_file
+    with item.record.file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha1").hexdigest()
+
+
+FILE_KEYS = (_size, _sample, content_hash)
