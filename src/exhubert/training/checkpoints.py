@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import shutil
 import zipfile
 import zlib
@@ -18,6 +19,7 @@ from ..records import Run
 from ..targets import check_target, entries, has_keys
 
 _LOGS = (".log", ".out", ".err")
+_NAME = re.compile(r"checkpoint-\d+")  # not `checkpoint-best-30`, a copy that must stay
 logger = logging.get_logger(__name__)
 
 
@@ -80,7 +82,7 @@ def remove_checkpoints(folder: str | Path) -> None:
 
 
 def _checkpoints(folder: str | Path) -> list[Path]:
-    return [path for path in Path(folder).glob("checkpoint-*") if path.name.split("-")[-1].isdigit()]
+    return [path for path in Path(folder).glob("checkpoint-*") if _NAME.fullmatch(path.name)]
 
 
 def _step(checkpoint: Path) -> int:
