@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from exhubert.training.checkpoints import last_complete_checkpoint, make_way, problem_of, rotate
+from exhubert.training.checkpoints import last_complete_checkpoint, make_way, problem_of, remove_checkpoints, rotate
 
 from ..conftest import new_model, new_trainer
 
@@ -182,13 +182,18 @@ def test_rotation_deletes_the_oldest_complete_checkpoints_and_nothing_else(three
     run = tmp_path / "run"
     shutil.copytree(three_checkpoints, run)
     shutil.copytree(run / "checkpoint-1", run / "checkpoint-mine")
+    shutil.copytree(run / "checkpoint-2", run / "checkpoint-best-2")  # a copy that somebody keeps
     shutil.copytree(run / "checkpoint-1", run / "checkpoint-9")  # not of step 9, so it isn't complete
     (run / "checkpoint-4").write_text("a note")
     rotate(run, 2, [str(run / "checkpoint-1")], lambda path: problem_of(path) is None)
     names = {path.name for path in run.glob("checkpoint-*")}
-    assert names == {"checkpoint-1", "checkpoint-3", "checkpoint-mine", "checkpoint-9", "checkpoint-4"}
+    copies = {"checkpoint-mine", "checkpoint-best-2"}
+    assert names == {"checkpoint-1", "checkpoint-3", "checkpoint-9", "checkpoint-4", *copies}
     rotate(run, None, [], lambda path: True)
     assert names == {path.name for path in run.glob("checkpoint-*")}
+    (run / "checkpoint-4").unlink()
+    remove_checkpoints(run)
+    assert copies == {path.name for path in run.glob("checkpoint-*")}
 
 
 def test_a_file_in_the_place_of_a_checkpoint_is_renamed_and_kept(tmp_path):
