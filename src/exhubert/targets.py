@@ -65,8 +65,8 @@ def check_target(
     if _is_occupied(target) and not own(target):
         what = "a new or empty folder" if folder else "another name"
         raise TargetError(
-            f"{option} {target} exists and wasn't written by this command{_entries_text(target)}; nothing was written. "
-            f"Choose {what}, or delete it."
+            f"{option} {target} exists and wasn't written by this command, or was changed since"
+            f"{_entries_text(target)}; nothing was written. Choose {what}, or delete it."
         )
     return target
 
@@ -81,9 +81,15 @@ def refuse_foreign(option: str, path: Path, own: bool, remedy: str = "Move it, o
 
 
 def remove_own(option: str, folder: Path, own: Callable[[Path], bool]) -> None:
-    """Deletes a folder if it is there and its own, or empty; raises `TargetError` otherwise."""
+    """Deletes a folder if it is there and its own, or empty; raises `TargetError` otherwise.
+
+    Of a link to such a folder only the link is deleted.
+    """
     refuse_foreign(option, folder, own(folder))
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
 
 
 def never(path: Path) -> bool:
@@ -199,7 +205,7 @@ def _put_in_place(files: list[Path], target: Path) -> None:
         refuse_foreign("The model", target / path.name, path.name in own, "Choose another folder.")
     for name in own - {path.name for path in files}:
         (target / name).unlink(missing_ok=True)
-    for path in files:
+    for path in sorted(files, key=_are_weights):  # last, as a model without weights can't be taken for a whole one
         record(target / path.name, _sha256(path), known)
         path.replace(target / path.name)
 
@@ -212,10 +218,13 @@ def _is_recorded_model(folder: Path) -> bool:
 
 
 def _have_same_weights(files: list[Path], target: Path) -> bool:
-    old, new = ([path for path in paths if path.suffix == ".safetensors"] for paths in (entries(target), files))
-    return [path.name for path in old] == [path.name for path in new] and all(
-        _sha256(a) == _sha256(b) for a, b in zip(old, new, strict=True)
-    )
+    old, new = (list(filter(_are_weights, paths)) for paths in (entries(target), files))
+    same_names = bool(new) and [path.name for path in old] == [path.name for path in new]
+    return same_names and all(_sha256(a) == _sha256(b) for a, b in zip(old, new, strict=True))
+
+
+def _are_weights(path: Path) -> bool:
+    return path.suffix in (".safetensors", ".onnx")
 
 
 def _sha256(path: Path) -> str:
@@ -229,14 +238,16 @@ def _refuse_sources(option: str, target: Path, sources: Iterable[str | Path], ho
     holders: dict[Path, Path] = {}  # folders with sources, each with the first of them
     for places, may_hold in ((sources, False), (hosts, True)):
         for source in map(Path, places):
-            if not source.exists():
+            try:
+                status = source.stat()
+            except OSError:
                 continue
-            key = _identity(source)
+            key = _key(source, status)
             if key == itself:
                 raise TargetError(_source_text(option, target, "is", source))
             if key in above and not may_hold:
                 raise TargetError(_source_text(option, target, "lies inside", source))
-            for holder in _folders_of(source):
+            for holder in _folders_of(source, stat.S_ISDIR(status.st_mode)):
                 holders.setdefault(holder, source)
     for holder, source in holders.items():
         place = holder.resolve()
@@ -244,26 +255,34 @@ def _refuse_sources(option: str, target: Path, sources: Iterable[str | Path], ho
             raise TargetError(_source_text(option, target, "contains", source))
 
 
-def _folders_of(source: Path) -> set[Path]:
+def _folders_of(source: Path, is_folder: bool) -> set[Path]:
     """The folder of a source, and if the source is a link, also that of what it leads to."""
-    if source.is_dir():  # whose last part may be `..`
+    if is_folder:  # whose last part may be `..`
         return {source.absolute().parent, source.resolve().parent}
     return {source.parent, source.resolve().parent} if source.is_symlink() else {source.parent}
 
 
 def _source_text(option: str, target: Path, relation: str, source: Path) -> str:
+    example = {
+        "is": "",
+        "lies inside": f", such as {Path(os.path.normpath(source / os.pardir)) / target.name}",
+        "contains": f", such as {target / 'results'}",
+    }
     return (
         f"{option} {target} {relation} {'a source' if target == source else source}, which this command reads; "
-        "nothing was written. Choose another place."
+        f"nothing was written. Choose another place{example[relation]}."
     )
 
 
 def _identity(path: Path) -> Any:
     """A key that all names of a file or folder share: links, and other cases where the file system ignores case."""
     try:
-        status = path.stat()
+        return _key(path, path.stat())
     except OSError:
         return os.path.normcase(path)
+
+
+def _key(path: Path, status: os.stat_result) -> Any:
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.normcase(path.resolve())
 
 

@@ -13,7 +13,7 @@ def add_command(commands) -> None:
         description="Exports a model to a self-contained folder, and prints what each step costs.",
     )
     command.add_argument("model", help="folder or hub id of a classifier")
-    command.add_argument("output", type=Path, metavar="OUT", help="folder to write, new or empty")
+    command.add_argument("output", type=Path, metavar="OUT", help="folder to write")
     command.add_argument("--format", default="onnx", choices=["onnx", "safetensors"])
     command.add_argument("--int8", action="store_true", help="ONNX with matrices quantised to 8 bits")
     command.add_argument(
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
     from ..audio import AudioError, load_audio
     from ..export.steps import export, table
-    from ..targets import check_target, never
+    from ..targets import check_model_target
     from .options import find_recordings, report_skipped
 
     logging.disable_progress_bar()
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     skipped = Counter[str]()
     files = list(find_recordings(options.check, skipped))
     sources = [*files, *options.check, *([options.data] if options.data else [])]
-    check_target("OUT", options.output, [options.model, *sources], own=never, folder=True)
+    check_model_target("OUT", options.output, [options.model, *sources])
     if options.check:
         for file in files:
             try:

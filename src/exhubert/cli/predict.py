@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import glob
 import hashlib
 import io
 import json
@@ -19,7 +18,7 @@ from ..files import is_own_picture, named_in_errors, write_whole
 from ..inference.formats import PER_RECORDING, csv_lines, is_result
 from ..inference.prediction import SILENT, Prediction
 from ..search import SUFFIXES
-from ..targets import TargetError, check_target, is_unchanged, recorded, refuse_foreign, write_recorded
+from ..targets import TargetError, check_target, entries, is_unchanged, recorded, refuse_foreign, write_recorded
 from .options import (
     UNUSABLE_FILES,
     add_channel_option,
@@ -113,16 +112,18 @@ def _check_targets(options: argparse.Namespace, files: list[str]) -> None:
             remedy = "It may have been corrected by hand: keep it with --resume, or give another folder."
             refuse_foreign("--output", path, own, remedy)
     elif output:
-        kinds = [kind] if options.resume else ["table", "json", "jsonl", "csv"]
-        check_target("--output", output, sources, own=lambda path: any(is_result(path, each) for each in kinds))
+        kinds = [kind] if options.resume else ["table", "json", "jsonl", "csv"]  # --resume keeps corrected labels
+
+        def own(path):
+            return any(is_result(path, each, corrected=options.resume) for each in kinds)
+
+        check_target("--output", output, sources, own=own)
     if options.plot and _is_picture(options.plot):
         check_target("--plot", options.plot, sources, own=is_own_picture)
     elif options.plot:
         check_target("--plot", options.plot, sources, own=lambda folder: True, folder=True)
-        for file in files:
-            plot = _plot_file(options, file, options.channel)
-            for path in options.plot.glob(plot.name) if options.channel == "each" else [plot]:
-                refuse_foreign("--plot", path, is_own_picture(path))
+        for path in _plot_files(options, files):
+            refuse_foreign("--plot", path, is_own_picture(path))
 
 
 def _classify(options: argparse.Namespace, files: list[str]) -> list[tuple[str, str]]:
@@ -256,13 +257,19 @@ def _plot(options: argparse.Namespace, file: str, prediction) -> list[str]:
     return []
 
 
-def _plot_file(options: argparse.Namespace, file: str, channel: int | str | None) -> Path:
-    """Path of the plot of a recording or of one of its channels; for `each` a pattern for the plots of all."""
+def _plot_file(options: argparse.Namespace, file: str, channel: int | None) -> Path:
+    """Path of the plot of a recording or of one of its channels."""
     if _is_picture(options.plot):
         return options.plot
-    if channel == "each":
-        return options.plot / (glob.escape(_output_name(file, _mark(0))).removesuffix("0") + "*.png")
     return options.plot / _output_name(file, f"{_mark(channel)}.png")
+
+
+def _plot_files(options: argparse.Namespace, files: list[str]) -> list[Path]:
+    """Paths of the plots of recordings; if each channel gets one, of those that exist already."""
+    if options.channel != "each":
+        return [_plot_file(options, file, options.channel) for file in files]
+    names = {_plot_file(options, file, 0).name for file in files}
+    return [path for path in entries(options.plot) if re.sub(r"\d+\.png$", "0.png", path.name) in names]
 
 
 def _is_picture(path: Path) -> bool:

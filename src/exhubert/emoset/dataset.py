@@ -35,7 +35,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _LOCK = ".lock"
 _CORPUS_FILES = re.compile(r"emoset_plus_plus-[\w-]+\.(parquet|arrow)|(files|summary)\.json|rejected\.jsonl")
 _WORK_FILES = re.compile(
-    rf"{_CORPUS_FILES.pattern}|(train|validation|test)-\d+\.jsonl|parquet[\w.]*\.lock|dataset_info\.json"
+    rf"{_CORPUS_FILES.pattern}|(train|validation|test)-\d+\.jsonl|parquet[\w.]*\.lock|dataset_info\.json|LICENSE"
 )
 
 
@@ -123,14 +123,15 @@ def check_output(output: str | Path, sources: Iterable[str | Path], corpora: Ite
     """
     output = check_target("--output", output, sources, own=_is_dataset, folder=True)
     refuse_foreign("--output", output / _LOCK, own=False)
+    refuse_foreign("--output", output / BuildSummary.file, _is_summary(output / BuildSummary.file))
     for corpus in corpora:
         for folder, own in ((output / corpus, _is_corpus), (output / f"{corpus}.incomplete", _is_work)):
             refuse_foreign("--output", folder, own(folder))
 
 
 def _is_dataset(folder: Path) -> bool:
-    if (folder / BuildSummary.file).exists():
-        return _is_summary(folder / BuildSummary.file)
+    if _is_summary(folder / BuildSummary.file):
+        return True
     parts = [path for path in entries(folder) if path.name not in (_LOCK, ".cache")]
     # stopped before there was a summary
     return not parts or any(map(_is_corpus, parts)) or any(map(_is_work, folder.glob("*.incomplete")))
@@ -175,13 +176,23 @@ def _build_all(
     (output / BuildSummary.file).unlink(missing_ok=True)
     for corpus, folder in folders.items():
         if folder != output / corpus:
-            remove_own("--output", output / corpus, _is_corpus)
-            folder.rename(output / corpus)
+            _replace(output / corpus, folder)
         remove_own("--output", output / f"{corpus}.incomplete", _is_work)
     names = sorted([*folders, *(path.name for path in _others(output, folders))])
     summaries = {corpus: BuildSummary.load(output / corpus) for corpus in names}
     BuildSummary.save_all(summaries, output)
     return {corpus: summaries[corpus] for corpus in builders}
+
+
+def _replace(target: Path, built: Path) -> None:
+    """Puts a corpus in the place of an earlier one; wherever this is stopped, the next build goes on."""
+    refuse_foreign("--output", target, _is_corpus(target))
+    if target.is_symlink():
+        target.unlink()
+    elif target.exists():
+        # not deleted in its place: half a corpus couldn't be told from somebody else's folder
+        target.rename(built.with_name("parquet"))
+    built.rename(target)
 
 
 def load(

@@ -23,7 +23,7 @@ from ..conversion.session import EXPORTED, OnnxModel
 from ..evaluation.metrics import uar
 from ..files import write_json
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
-from ..targets import check_target, never
+from ..targets import check_model_target, model_folder
 
 FORMATS = ("onnx", "safetensors")
 _INLINE_LIMIT = 1_500_000_000  # bytes; one file of ONNX holds less than 2 GB
@@ -96,18 +96,17 @@ def export(
     if prune is not None:
         network = fold(network, also=_nearly_closed(network, judge, prune))
         judge.add(f"pruned below {prune:g}", network)
-    output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output, prefix=".exhubert-", suffix=".incomplete") as work:
+    with model_folder(output) as work:
         extractor.save_pretrained(work)
         if format == "safetensors":
             network.save_pretrained(work)
         else:
-            _write_onnx(network, Path(work))
-            judge.add("ONNX, fp32", OnnxModel(work), _megabytes(Path(work)))
+            _write_onnx(network, work)
+            judge.add("ONNX, fp32", OnnxModel(work), _megabytes(work))
             if int8:
-                _quantise(Path(work))
-                write_json(Path(work) / "export.json", {"int8": True})
-                judge.add("ONNX, int8", OnnxModel(work), _megabytes(Path(work)))
+                _quantise(work)
+                write_json(work / "export.json", {"int8": True})
+                judge.add("ONNX, int8", OnnxModel(work), _megabytes(work))
         report = {
             "model": str(model),
             "format": format,
@@ -118,10 +117,7 @@ def export(
             "made_up": made_up,
             "steps": judge.steps,
         }
-        write_json(Path(work) / "export.json", report)
-        # the file that marks a complete model is moved last
-        for path in sorted(Path(work).iterdir(), key=lambda path: path.name == EXPORTED):
-            path.replace(output / path.name)
+        write_json(work / "export.json", report)
     return report
 
 
@@ -181,7 +177,7 @@ def _check(
 ) -> None:
     if format not in FORMATS:
         raise ValueError(f"The format is {format!r}; expected {' or '.join(FORMATS)}.")
-    check_target("OUT", output, sources, own=never, folder=True)
+    check_model_target("OUT", output, sources)
     if int8 and format != "onnx":
         raise ValueError("--int8 needs --format onnx.")
     if format == "safetensors" and not folded and prune is None:

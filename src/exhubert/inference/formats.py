@@ -8,10 +8,11 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
-from itertools import count, islice
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from .prediction import SILENT, Prediction
 
@@ -136,53 +137,70 @@ PER_RECORDING: dict[str, tuple[Callable[..., str], str]] = {
 }
 
 
-def is_result(path: Path, kind: str) -> bool:
+def is_result(path: Path, kind: str, corrected: bool = False) -> bool:
     """Whether a file is what `exhubert predict` writes in the format `table`, `json`, `jsonl` or `csv`.
 
     A last line that was cut off when the program was stopped doesn't matter.
+
+    Args:
+        path: Of the file.
+        kind: The format.
+        corrected: Whether labels may be others than the most probable class, as after a correction by hand.
     """
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             if kind == "json":
-                if stream.read(1) != "[":
-                    return False
-                stream.seek(0)
-                content = json.load(stream)
-                return isinstance(content, list) and bool(content) and all(map(_is_row, content))
-            lines = list(islice(stream, 2))
-    except (OSError, ValueError):  # not text, or not JSON
+                return _is_json(stream, corrected)
+            first = stream.readline()
+            lines = (line for line in stream if line.endswith("\n"))
+            if kind == "table":
+                return bool(_TABLE_HEADER.fullmatch(first)) and all(map(_TABLE_ROW.fullmatch, lines))
+            if kind == "jsonl" and not first.endswith("\n"):
+                return first.startswith(_JSON_START) or _JSON_START.startswith(first)
+            if kind == "jsonl":
+                return all(_is_row(json.loads(line), corrected) for line in chain([first], lines))
+            return _is_csv(first, lines, corrected)
+    except (OSError, ValueError, TypeError, csv.Error):  # not text, not JSON, or not the numbers of ours
         return False
-    if kind == "table":
-        return re.fullmatch(r"file +(channel +)?\S.* +seconds\n", lines[0]) is not None
-    if kind == "jsonl":
-        return _is_json_line(lines[0])
-    start = next((start for start in _CSV_STARTS if start.startswith(lines[0]) or lines[0].startswith(start)), None)
-    if start is None or not lines[0].endswith("\n"):
+
+
+_TABLE_HEADER, _TABLE_ROW = re.compile(r"file +(channel +)?\S.* +seconds\n"), re.compile(r".*  +[\d.]+( to [\d.]+)?\n")
+_CSV_STARTS = [f"file,{channel}start,end,{label}," for channel in ("", "channel,") for label in ("label", SILENT)]
+_JSON_START = '{"file": "'
+_KEYS = {"error", *(field.name for field in fields(Prediction))}
+
+
+def _is_json(stream: TextIO, corrected: bool) -> bool:
+    if stream.read(1) != "[":  # not worth reading it all
+        return False
+    stream.seek(0)
+    rows = json.load(stream)
+    return isinstance(rows, list) and bool(rows) and all(_is_row(row, corrected) for row in rows)
+
+
+def _is_row(row: Any, corrected: bool) -> bool:
+    if not (isinstance(row, dict) and "file" in row and row.keys() <= _KEYS):
+        return False
+    label, scores = row.get("label"), row.get("scores")
+    right = corrected or not label or not scores or scores.get(label) == max(scores.values())
+    return right and ("error" in row or {"seconds", "windows"} <= row.keys())
+
+
+def _is_csv(first: str, lines: Iterable[str], corrected: bool) -> bool:
+    start = next((start for start in _CSV_STARTS if start.startswith(first) or first.startswith(start)), None)
+    if start is None or not first.endswith("\n"):
         return start is not None
-    header, *row = csv.reader(lines)
-    # a table of somebody's own has no probabilities
+    columns, *_ = csv.reader([first])
     width = start.count(",")
-    return len(header) > width and (
-        not row or not lines[1].endswith("\n") or all(map(_is_number_or_empty, row[0][width:]))
+    return len(columns) > width and all(
+        len(row) == len(columns) and _is_csv_row(row[width - 1], row[width:], columns[width:], corrected)
+        for row in csv.reader(lines)
     )
 
 
-_CSV_STARTS = [f"file,{channel}start,end,{label}," for channel in ("", "channel,") for label in ("label", SILENT)]
-_JSON_START = '{"file": "'
-
-
-def _is_json_line(line: str) -> bool:
-    if not line.endswith("\n"):
-        return line.startswith(_JSON_START) or _JSON_START.startswith(line)
-    try:
-        return _is_row(json.loads(line))
-    except ValueError:
-        return False
-
-
-def _is_row(row: Any) -> bool:
-    return isinstance(row, dict) and "file" in row and ("error" in row or {"seconds", "windows"} <= row.keys())
-
-
-def _is_number_or_empty(text: str) -> bool:
-    return re.fullmatch(r"|-?[0-9.]+(e-?[0-9]+)?", text) is not None
+def _is_csv_row(label: str, cells: list[str], names: list[str], corrected: bool) -> bool:
+    """Whether the part of a row from its label on is ours; a table of somebody's own has no probabilities."""
+    if not any(cells):
+        return label in (SILENT, "true") or corrected
+    scores = dict(zip(names, map(float, cells), strict=True))
+    return corrected or label == "false" or scores.get(label) == max(scores.values())

@@ -136,7 +136,7 @@ class Shard:
     def _finish(self) -> None:
         rows = self.rows()
         if rows and self.settings["format"] == "parquet":
-            with replacing(self._results) as part, part.open("wb") as stream:
+            with named_in_errors(self._results), replacing(self._results) as part, part.open("wb") as stream:
                 pq.write_table(pa.Table.from_pylist(rows, schema=_schema(self.settings)), stream)
         elif rows:
             write_whole(self._results, "".join(_line(row) for row in rows))
