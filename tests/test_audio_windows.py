@@ -8,16 +8,8 @@ import soundfile
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exhubert.audio import (
-    cut_windows,
-    is_silent,
-    load_audio,
-    resample,
-    sound_frames,
-    stream_audio,
-    stream_samples,
-    windows_of,
-)
+from exhubert.audio import load_audio, resample, stream_audio, stream_samples
+from exhubert.audio_windows import cut_windows, is_silent, sound_frames, windows_of
 
 bounded = settings(derandomize=True, deadline=None, max_examples=100)
 a_few = settings(bounded, max_examples=40)

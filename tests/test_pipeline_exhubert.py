@@ -13,7 +13,8 @@ import torch
 from transformers import AudioClassificationPipeline, HubertForSequenceClassification, pipeline
 
 from exhubert import ExHuBERTForSequenceClassification, ExHuBERTPipeline, default_feature_extractor, load_audio
-from exhubert.audio import AudioError, cut_windows, stream_audio, windows_of
+from exhubert.audio import AudioError, stream_audio
+from exhubert.audio_windows import cut_windows, windows_of
 
 from .conftest import LAYOUTS, tiny_hubert, write_tone
 

@@ -15,22 +15,16 @@ import soxr
 
 from .audio_containers import open_container, part_by_seeking, unpacked
 from .audio_headers import Patch, missing_length
+from .audio_mixing import louder_channel, mixed
+from .audio_windows import FRAME_SECONDS, SAMPLING_RATE, is_silent
 
-SAMPLING_RATE = 16_000
 _RATES = range(1_000, 1_000_001)
 _LOUDEST = 2.0**32  # full scale is 1; floats that were never scaled down from 32-bit PCM still pass
 _BLOCK_VALUES = 2**18
-SKIP_SILENCE = True  # the default of every front end
-_SILENCE_DB = -60.0
-_CANCELLED = 0.2  # share of the channels' summed energy: 1 if they are independent, 0 for [x, -x], 0.2 for [x, -x / 2]
-_INAUDIBLE = 1e-12  # mean square; below it only rounding errors are left of a constant
 _STEP_S = 0.5
-_COMPARED_HZ = 8_000  # rate at which channels are compared: codecs keep no phase above the band of speech
 _SHORT_S = 0.05  # in less than this, even independent channels may cancel by chance
 _SURROUND = 5  # channels, from which on a layout with a centre has the dialogue there
-_FRAME_SECONDS = 0.05
 _RINGING = 0.05  # an offset above this, cut off at the ends, rings at more than -70 dB in the resampler
-_FRAMES_AT_ONCE = 20
 _LFS = b"version https://git-lfs"
 _MIDI = b"\xf0\x7e"  # libsndfile prints its errors for these to stdout, where results go
 AudioSource = str | os.PathLike | bytes | BinaryIO
@@ -395,45 +389,14 @@ def to_mono(
         whole = len(rest) // step * step
         for first in range(0, whole, step):
             part = rest[first : first + step]
-            louder = _louder(part, rate, louder, last)
+            louder = louder_channel(part, rate, louder, last)
             last = last if louder is None else louder
-            yield _mixed(part, louder)
+            yield mixed(part, louder)
         rest = rest[whole:]
     if rest is not None and len(rest):
         if len(rest) >= _SHORT_S * rate:
-            louder = _louder(rest, rate, louder, last)
-        yield _mixed(rest, louder)
-
-
-def _louder(samples: np.ndarray, rate: float, before: int | None, last: int | None) -> int | None:
-    """The channel of `(samples, channels)` to hear because the mean would cancel the sound; None if it wouldn't.
-
-    Args:
-        samples: About half a second.
-        rate: Its sampling rate in Hz.
-        before: The answer for the half second before, which also holds for one without any sound.
-        last: The answer before that wasn't None, kept if that channel is loud: a change of polarity would click.
-    """
-    width = max(1, round(rate / _COMPARED_HZ))
-    whole = samples[: len(samples) // width * width].astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = whole.reshape(-1, width, samples.shape[1]).mean(axis=1)
-        mean = np.ones(len(values)) @ values / len(values)  # a constant offset is no sound
-        products = values.T @ values / len(values) - np.outer(mean, mean)
-        energies = products.diagonal()
-        if energies.sum() <= _INAUDIBLE:
-            return before
-        if not products.sum() < _CANCELLED * energies.sum():  # also if a sample is NaN, which the mean then reveals
-            return None
-    if last is not None and 4 * energies[last] >= energies.max():
-        return last
-    return int(np.argmax(energies >= energies.max() * (1 - 1e-9)))  # of equally loud channels the first
-
-
-def _mixed(samples: np.ndarray, louder: int | None) -> np.ndarray:
-    with np.errstate(over="ignore", invalid="ignore"):
-        mixed = samples.mean(axis=1) if louder is None else samples[:, louder]
-    return mixed.astype(np.float32, copy=False)
+            louder = louder_channel(rest, rate, louder, last)
+        yield mixed(rest, louder)
 
 
 def _check_values(samples: np.ndarray, name: str) -> None:
@@ -490,7 +453,7 @@ def _offset(samples: np.ndarray, rate: float) -> np.float32:
 
     The resampler takes what is before and after a recording as zeros, so an offset would ring like sound at both ends.
     """
-    start = samples[: max(1, round(_FRAME_SECONDS * rate))]
+    start = samples[: max(1, round(FRAME_SECONDS * rate))]
     mean = np.float32(start.mean()) if len(start) else np.float32(0)
     return mean if abs(mean) > _RINGING and is_silent(start, int(rate)) else np.float32(0)
 
@@ -534,7 +497,7 @@ def stream_samples(
             continue
         if offset is None:
             block = start = np.concatenate([start, block])
-            if len(start) < _FRAME_SECONDS * rate:
+            if len(start) < FRAME_SECONDS * rate:
                 continue
             offset = _offset(start, rate)
         yield resampler.resample_chunk(block - offset) + offset
@@ -542,92 +505,6 @@ def stream_samples(
         rest = start if offset is None else start[:0]
         offset = _offset(start, rate) if offset is None else offset
         yield resampler.resample_chunk(rest - offset, last=True) + offset
-
-
-def windows_of(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tuple[int, np.ndarray, bool]]:
-    """Cuts blocks `(samples,)` into the windows of [`cut_windows`], buffering at most a window and a block.
-
-    Yields:
-        Index of the window's first sample, the samples, and whether it is the last window. A recording without samples
-        yields one empty window.
-    """
-    buffer, first, start = np.zeros(0, dtype=np.float32), 0, 0  # `first` is the index of the first buffered sample
-    for block in blocks:
-        buffer = np.concatenate([buffer, block])
-        while first + len(buffer) > start + length:  # yield at once: a live stream's next block may take long
-            yield start, buffer[start - first : start - first + length].copy(), False
-            start += hop
-        surplus = min(start, first + len(buffer) - length) - first
-        if surplus > 0:
-            buffer, first = buffer[surplus:], first + surplus
-    last = max(0, first + len(buffer) - length)
-    yield last, buffer[last - first :], True
-
-
-def is_silent(samples: np.ndarray, rate: int = SAMPLING_RATE) -> bool:
-    """Whether no 50 ms of `(samples,)` hold a sound above -60 dB of full scale, apart from the recorder's offset.
-
-    [`exhubert.export.exhubert_onnx`] has a copy of this judgement, because exported folders stand alone.
-    """
-    limit = 10 ** (_SILENCE_DB / 10)
-    return all((frames**2).mean(axis=1).max() < limit for frames in sound_frames(samples, rate))
-
-
-def sound_frames(samples: np.ndarray, rate: int = SAMPLING_RATE) -> Iterator[np.ndarray]:
-    """Yields the frames of 50 ms of `(samples,)` without the recorder's offset (DC): `(frames, samples)`, float64.
-
-    Frames don't overlap, except that the last one ends with the recording. Each loses its mean, and then a line or a
-    step between two levels, whichever is more of it. So an offset may stay, drift or jump. Speech loses next to
-    nothing: the best step takes 0.6 dB of a tone of 80 Hz.
-    """
-    if len(samples):
-        frames = cut_windows(samples, max(1, round(_FRAME_SECONDS * rate)))
-        for first in range(0, len(frames), _FRAMES_AT_ONCE):
-            yield _without_offset(np.stack(frames[first : first + _FRAMES_AT_ONCE]).astype(np.float64))
-
-
-def _without_offset(frames: np.ndarray) -> np.ndarray:
-    """`(frames, samples)` without the mean and the line or step that fit each frame best by least squares."""
-    size = frames.shape[1]
-    frames = frames - frames.mean(axis=1, keepdims=True)
-    if size < 3:
-        return np.zeros_like(frames)
-    index = np.arange(size)
-    time = index - index.mean()
-    lines = np.outer(frames @ time / (time @ time), time)
-    before = index[1:]  # numbers of samples before each possible step
-    sums = frames.cumsum(axis=1)[:, :-1]  # of these samples; those after the step sum to minus that, for the mean is 0
-    best = (sums**2 / (before * (size - before))).argmax(axis=1)[:, None]
-    sums = np.take_along_axis(sums, best, axis=1)
-    steps = np.where(index <= best, sums / (best + 1), -sums / (size - best - 1))
-    is_line = (lines**2).sum(axis=1) >= (steps**2).sum(axis=1)
-    return frames - np.where(is_line[:, None], lines, steps)
-
-
-def cut_windows(samples: np.ndarray, length: int, hop: int | None = None) -> list[np.ndarray]:
-    """Cuts `(samples,)` into windows of `length` samples that begin every `hop` samples (by default `length`).
-
-    The windows are in order and cover every sample. The last one ends with the recording, so it may overlap the one
-    before it more than the others do: all windows have the same length, and none needs padding. A recording no longer
-    than one window is returned as a single window.
-
-    >>> [window.tolist() for window in cut_windows(np.arange(5), 3)]
-    [[0, 1, 2], [2, 3, 4]]
-    """
-    last = len(samples) - length
-    if last <= 0:
-        return [samples]
-    starts = list(range(0, last + 1, hop or length))
-    return [samples[start : start + length] for start in (starts if starts[-1] == last else [*starts, last])]
-
-
-def heard_windows(samples: np.ndarray, length: int, rate: int = SAMPLING_RATE) -> list[np.ndarray]:
-    """The windows of [`cut_windows`] that prediction hears: those that aren't silent, or all if all of them are.
-
-    Evaluation and comparisons of models use them, because each utterance of theirs needs an answer.
-    """
-    windows = cut_windows(samples, length)
-    return [window for window in windows if not (SKIP_SILENCE and is_silent(window, rate))] or windows
 
 
 def encode_flac(samples: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> bytes:

@@ -39,7 +39,14 @@ _AUTO_MAP = {
     "AutoModel": "modeling_exhubert.ExHuBERTModel",
     "AutoModelForAudioClassification": "modeling_exhubert.ExHuBERTForSequenceClassification",
 }
-_PIPELINE_CODE = ("pipeline_exhubert.py", "audio.py", "audio_headers.py", "audio_containers.py")
+_PIPELINE_CODE = (
+    "pipeline_exhubert.py",
+    "audio.py",
+    "audio_containers.py",
+    "audio_headers.py",
+    "audio_mixing.py",
+    "audio_windows.py",
+)
 _PIPELINE = {
     "audio-classification": {
         "impl": "pipeline_exhubert.ExHuBERTPipeline",

@@ -13,17 +13,8 @@ import torch
 from transformers import AudioClassificationPipeline
 from transformers.pipelines.base import ChunkPipeline
 
-from .audio import (
-    SKIP_SILENCE,
-    AudioError,
-    count_channels,
-    is_silent,
-    source_name,
-    stream_audio,
-    stream_samples,
-    to_mono,
-    windows_of,
-)
+from .audio import AudioError, count_channels, source_name, stream_audio, stream_samples, to_mono
+from .audio_windows import SKIP_SILENCE, is_silent, windows_of
 from .configuration_exhubert import is_regression, logit_temperature, samples_per_frame, sees_padding, window_seconds
 
 
@@ -53,7 +44,7 @@ class ExHuBERTPipeline(ChunkPipeline, AudioClassificationPipeline):
             recording), `silent`, `seconds`, and `windows`, each with `start` and `end` in seconds, `silent`, and
             `scores` from class to probability, which are None for a silent window.
         skip_silence: Whether windows without a sound above -60 dB of full scale are silent, see
-            [`exhubert.audio.is_silent`]; True by default. Otherwise they are classified like all others.
+            [`exhubert.audio_windows.is_silent`]; True by default. Otherwise they are classified like all others.
         channel: Index of the channel to classify, from 0; by default all channels are mixed, see
             [`exhubert.audio.to_mono`].
 

@@ -6,7 +6,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exhubert import audio
+from exhubert import audio_windows
 from exhubert.audio import read_audio
 
 pytest.importorskip("onnxruntime")
@@ -51,4 +51,4 @@ def test_both_judge_silence_alike(seed, total, decibels, rate, kind):
     size, index = draw.uniform(-0.5, 0.5), np.arange(total)
     offset = {"constant": size, "drift": size * index / rate, "jump": size * (index > total * draw.random())}[kind]
     samples = (10 ** (decibels / 20) * sound + offset).astype(np.float32)
-    assert exhubert_onnx.is_silent(samples, rate) == audio.is_silent(samples, rate)
+    assert exhubert_onnx.is_silent(samples, rate) == audio_windows.is_silent(samples, rate)

@@ -14,7 +14,7 @@ import soundfile
 import torch
 
 from exhubert import SIX_CLASSES, ExHuBERTForSequenceClassification
-from exhubert.audio import SKIP_SILENCE
+from exhubert.audio_windows import SKIP_SILENCE
 from exhubert.cli.main import main
 from exhubert.export.steps import export
 from exhubert.inference.recordings import embed, load_pipeline, predict, predict_all

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from exhubert.audio import cut_windows
+from exhubert.audio_windows import cut_windows
 from exhubert.conversion.folding import added_shares
 from exhubert.emoset import build
 from exhubert.records import Run

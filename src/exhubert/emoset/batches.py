@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from transformers import SequenceFeatureExtractor
 
-from ..audio import heard_windows
+from ..audio_windows import heard_windows
 from .augment import augment
 from .dataset import decode
 

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 from datasets.builder import Key
 
-from ..audio import AudioError, encode_flac, read_audio, resample, sound_frames
+from ..audio import AudioError, encode_flac, read_audio, resample
+from ..audio_windows import sound_frames
 from ..labels import SIX_CLASSES, arousal_valence
 from .listing import FEATURES, Listing, list_corpora, rejection
 from .partition import PARTITIONS

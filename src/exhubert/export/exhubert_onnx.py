@@ -151,7 +151,7 @@ class OnnxClassifier:
 def is_silent(samples: np.ndarray, rate: int) -> bool:
     """Whether no 50 ms of `(samples,)` hold a sound above -60 dB of full scale, apart from the recorder's offset.
 
-    The same judgement as that of the package exhubert (`exhubert.audio.is_silent`).
+    The same judgement as that of the package exhubert (`exhubert.audio_windows.is_silent`).
     """
     length = min(max(1, round(0.05 * rate)), len(samples))
     last = len(samples) - length

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ..audio import heard_windows
+from ..audio_windows import heard_windows
 from ..configuration_exhubert import is_regression, samples_per_frame, window_seconds
 from ..conversion.folding import added_shares, fold
 from ..conversion.identity import align, signal_like_speech

@@ -12,7 +12,8 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import HubertConfig
 
-from ..audio import SKIP_SILENCE, AudioError, AudioSource, count_channels, rereadable, source_name
+from ..audio import AudioError, AudioSource, count_channels, rereadable, source_name
+from ..audio_windows import SKIP_SILENCE
 from ..configuration_exhubert import is_multi_label, is_regression
 from ..conversion.loading import feature_extractor_of, load_classifier
 from ..conversion.session import OnnxModel, is_exported
