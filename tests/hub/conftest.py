@@ -15,8 +15,8 @@ from .hub_server import TOKEN, Hub, Storage
 
 RECORDS = {
     "README.md", "config.json", "configuration_exhubert.py", "evaluation/results.json", "modeling_exhubert.py",
-    "audio.py", "audio_containers.py", "audio_headers.py", "audio_mixing.py", "audio_windows.py", "pipeline_exhubert.py",
-    "preprocessor_config.json", "run.json", "trainer_state.json",
+    "audio.py", "audio_containers.py", "audio_headers.py", "audio_mixing.py", "audio_windows.py",
+    "pipeline_exhubert.py", "preprocessor_config.json", "run.json", "trainer_state.json",
 }  # fmt: skip
 
 
