@@ -92,11 +92,6 @@ def remove_own(option: str, folder: Path, own: Callable[[Path], bool]) -> None:
         shutil.rmtree(folder)
 
 
-def never(path: Path) -> bool:
-    """The `own` of a writer that only takes new or empty targets."""
-    return False
-
-
 def has_keys(path: Path, *keys: str) -> bool:
     """Whether a file is a JSON object with these keys."""
     try:
