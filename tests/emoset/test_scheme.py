@@ -71,6 +71,8 @@ def test_labels_of_the_catalog_and_other_corpora_of_it_may_be_named(emo_db, tmp_
     text = "urdu: {A: high_neutral}\nemo_db: {T: null}\n'*': {W: high_neutral}\n"
     listing = list_corpora({"emo_db": emo_db}, scheme=scheme(tmp_path, text))["emo_db"]
     assert {item.class_name for item in listing.utterances if item.record.raw_label == "W"} == {"high_neutral"}
+    with pytest.raises(ValueError, match="urdu has no label 'angry'"):  # a typo counts though urdu isn't built now
+        list_corpora({"emo_db": emo_db}, scheme=scheme(tmp_path, "urdu: {angry: high_neutral}"))
 
 
 def test_a_label_for_all_corpora_needs_only_one_that_has_it(own, emo_db, tmp_path):

@@ -211,13 +211,17 @@ def list_corpora(
     Raises:
         KeyError, FileNotFoundError, LeakageError: See [`list_corpus`].
         ValueError: Likewise, or the scheme names a corpus that is neither in the catalog nor in `roots`, or a label
-            that the corpus (for `*`: any corpus) doesn't have; or an encoding is given for another corpus.
+            that the corpus, built now or not, doesn't have (for `*`: none of `roots`); or an encoding is given for
+            another corpus.
     """
     encodings = encoding if isinstance(encoding, Mapping) else dict.fromkeys(roots, encoding)
     if strangers := sorted(encodings.keys() - roots.keys()):
         raise ValueError(f"An encoding is given for {', '.join(strangers)}, but the corpora are {', '.join(roots)}.")
     own_scheme = _own_scheme(scheme)
     check_corpora(Path(scheme), own_scheme, [*catalog(), *roots])
+    for corpus, facts in catalog().items():
+        if corpus not in roots and facts.has_own_layout:  # nothing else than its labels can be on disk
+            check_labels(Path(scheme), own_scheme, corpus, facts.labels)
     listings = {
         corpus: list_corpus(corpus, root, seed, scheme, encodings.get(corpus)) for corpus, root in roots.items()
     }
