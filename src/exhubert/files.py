@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 INK, ACCENT, PALE, CHANCE = "#1f2933", "#2364aa", "#9fb3c8", "#c0392b"  # text, data, data in the background, chance
-
-
 TEMPORARY = re.compile(r"\.exhubert-\w+\.incomplete")  # names of files and folders that are being written
 _MARK = "exhubert"  # in the metadata of pictures, which have it in these bytes: PNG, SVG, PDF, JPEG
 _LARGEST_PICTURE = 100_000_000  # bytes; larger files aren't ours

@@ -64,20 +64,21 @@ def check_target(
     _refuse_sources(option, target, sources, hosts)
     if _is_occupied(target) and not own(target):
         what = "a new or empty folder" if folder else "another name"
-        raise TargetError(
-            f"{option} {target} exists and wasn't written by this command, or was changed since"
-            f"{_entries_text(target)}; nothing was written. Choose {what}, or delete it."
-        )
+        raise _foreign(f"{option} {target}", target, f"Choose {what}, or delete it.")
     return target
 
 
 def refuse_foreign(option: str, path: Path, own: bool, remedy: str = "Move it, or choose another place.") -> None:
     """Raises `TargetError` if a file or folder that a writer would replace has content and isn't its own."""
     if not own and _is_occupied(path):
-        raise TargetError(
-            f"{option}: {path} exists and wasn't written by this command, or was changed since{_entries_text(path)}; "
-            f"nothing was written. {remedy}"
-        )
+        raise _foreign(f"{option}: {path}", path, remedy)
+
+
+def _foreign(subject: str, path: Path, remedy: str) -> TargetError:
+    return TargetError(
+        f"{subject} exists and wasn't written by this command, or was changed since{_entries_text(path)}; "
+        f"nothing was written. {remedy}"
+    )
 
 
 def remove_own(option: str, folder: Path, own: Callable[[Path], bool]) -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 from ..search import SUFFIXES
 from .options import (
     UNUSABLE_FILES,
-    add_channel_option,
     add_computing_options,
-    add_window_options,
+    add_recording_options,
     find_recordings,
     report_skipped,
 )
@@ -39,12 +38,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", required=True, help="folder or hub id of an ExHuBERT")
     command.add_argument("--output", required=True, type=Path, help="folder that all ranks and machines share")
     command.add_argument("--format", default="jsonl", choices=["jsonl", "parquet"])
-    command.add_argument(
-        "--timeline", action="store_true", help="the emotion of each window, not only of the whole recording"
-    )
-    add_window_options(command)
-    add_channel_option(command)
-    command.add_argument("--batch_size", type=int, default=1, help="windows per batch; only affects speed")
+    add_recording_options(command)
     add_computing_options(command)
     command.add_argument("--retry", action="store_true", help="retry recordings that were set aside as unusable")
     command.set_defaults(run=run)

@@ -40,6 +40,16 @@ def add_window_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_recording_options(command: argparse.ArgumentParser) -> None:
+    """Adds the options for how recordings are heard, for every command that classifies recordings."""
+    command.add_argument(
+        "--timeline", action="store_true", help="the emotion of each window, not only of the whole recording"
+    )
+    add_window_options(command)
+    add_channel_option(command)
+    command.add_argument("--batch_size", type=int, default=1, help="windows per batch; only affects speed")
+
+
 def add_computing_options(command: argparse.ArgumentParser) -> None:
     """Adds the options for precision and CPU kernels, for every command that classifies many recordings."""
     command.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])

@@ -21,9 +21,8 @@ from ..search import SUFFIXES
 from ..targets import TargetError, check_target, entries, is_unchanged, recorded, refuse_foreign, write_recorded
 from .options import (
     UNUSABLE_FILES,
-    add_channel_option,
     add_computing_options,
-    add_window_options,
+    add_recording_options,
     find_recordings,
     report_skipped,
     window_settings,
@@ -38,12 +37,7 @@ def add_command(commands) -> None:
     command.add_argument("--model", required=True, help="folder or hub id of an ExHuBERT")
     command.add_argument("--format", default="table", choices=["table", "json", "jsonl", "csv", *PER_RECORDING])
     command.add_argument("--output", type=Path, help="file to write; for annotation formats a folder")
-    command.add_argument(
-        "--timeline", action="store_true", help="the emotion of each window, not only of the whole recording"
-    )
-    add_window_options(command)
-    add_channel_option(command)
-    command.add_argument("--batch_size", type=int, default=1, help="windows per batch; only affects speed")
+    add_recording_options(command)
     command.add_argument("--workers", type=int, default=1, help="threads that share the model and the CPU")
     command.add_argument(
         "--plot", type=Path, help="plot of each timeline: a .png, .pdf, .svg or .jpg file, or a folder for several"
