@@ -1,6 +1,7 @@
 """The catalog of corpora: one YAML file for each, with its facts and the map of its raw labels to the six classes."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
@@ -49,6 +50,40 @@ class LabelMap:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Naming scheme of the files of one corpus.
+
+    Attributes:
+        pattern: Regular expression for the end of the path below the root, with `/` between its parts. Groups named
+            after fields of `Record` fill them; `gender` may be a letter.
+        suffixes: Suffixes of the files to read, in lower case.
+        fixed: Fields with the same value for every utterance.
+        values: Values of fields by the code in the path, such as `{intensity: {"02": strong}}`.
+        known: Regular expressions for values of groups in the published corpus. They tell whether a folder that nobody
+            named is this corpus; a folder that was named is read without them.
+        others: Regular expression for the end of the paths of the release's other recordings, which are no utterances.
+        fewest_labels: Number of different labels below which a folder that nobody named isn't taken for this corpus,
+            because its paths hold nothing of its own but labels.
+    """
+
+    pattern: str
+    suffixes: tuple[str, ...] = (".wav",)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    known: Mapping[str, str] = field(default_factory=dict)
+    others: str = ""
+    fewest_labels: int = 1
+
+    def match(self, path: str) -> re.Match[str] | None:
+        """Matches a path below the root, with `/` between its parts."""
+        return re.fullmatch(rf"(?:.*/)?{self.pattern}", path, re.IGNORECASE)
+
+    def has_known(self, match: re.Match[str]) -> bool:
+        """Whether the groups of a match have the speakers, texts and codes of the published corpus."""
+        return all(re.fullmatch(values, match[group] or "", re.IGNORECASE) for group, values in self.known.items())
+
+
+@dataclass(frozen=True)
 class CatalogEntry:
     """The facts of one corpus. Fields without a known value are `unknown`.
 
@@ -67,12 +102,16 @@ class CatalogEntry:
         utterances: Number of utterances.
         hours: Duration in hours.
         reader: Name of the reader for its layout.
-        layout: Pattern of its file paths.
+        layout: Pattern of its file paths, for people.
+        paths: The same as a [`Layout`], for the reader `by_name`.
         releases: Number of utterances in each release, if several circulate.
         uncertain: Fields whose value is from memory, not from a source.
         labels: Raw label to class. Empty if the label set is unknown; class names and emotion words in English or the
             language of the corpus are then accepted.
         notes: Oddities worth knowing.
+        columns: For corpora whose facts are in tables: the column of the table, by the name of the field in `Record`
+            that it fills, such as `{label: emo, speaker: who}`. Other columns are found by their usual names.
+        rating_scale: Lowest and highest value of its ratings of arousal, valence and dominance; None if unknown.
         by_annotated_valence: Use the valence that the corpus annotates, if any, instead of the map's.
     """
 
@@ -91,10 +130,13 @@ class CatalogEntry:
     hours: float | str
     reader: str
     layout: str
+    paths: Layout | None = None
     releases: Mapping[str, int] = field(default_factory=dict)
     uncertain: list[str] = field(default_factory=list)
     labels: Mapping[str, LabelMap] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    rating_scale: tuple[float, float] | None = None
     by_annotated_valence: bool = False
 
     def class_of(self, raw_label: str, annotated_valence: str | None = None, language: str | None = None) -> str | None:
@@ -110,6 +152,12 @@ class CatalogEntry:
         if self.by_annotated_valence and annotated_valence in VALENCES and label.arousal:
             return class_name(label.arousal, annotated_valence)
         return label.class_name
+
+    def emotion_of(self, raw_label: str, language: str | None = None) -> str | None:
+        """Returns the emotion of a raw label in English, or the label itself if it isn't known; None for no label."""
+        if raw_label in self.labels:
+            return self.labels[raw_label].emotion
+        return raw_label.strip().lower() or None
 
     @property
     def has_own_layout(self) -> bool:
@@ -174,6 +222,8 @@ def _relabelled(facts: CatalogEntry, changes: Mapping[str, str | None], basis: s
 def _parse(path: Path) -> CatalogEntry:
     values: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
     labels = {str(raw): LabelMap(**facts) for raw, facts in (values.pop("labels", None) or {}).items()}
+    if paths := values.pop("paths", None):
+        values["paths"] = Layout(**paths | {"suffixes": tuple(paths.get("suffixes", [".wav"]))})
     return CatalogEntry(**values, labels=labels)
 
 
@@ -194,7 +244,7 @@ def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
     if unknown := set(facts.uncertain) - {item.name for item in fields(facts)}:
         messages.append(f"uncertain names no field: {sorted(unknown)}")
     for item in fields(facts):
-        if getattr(facts, item.name) in ("", None):
+        if getattr(facts, item.name) in ("", None) and item.name not in ("paths", "rating_scale"):
             messages.append(f"{item.name} is empty; say unknown")
     for raw, label in facts.labels.items():
         if label.basis not in ("source", "judgement"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...search import files_in
+from ..catalog import CatalogEntry
 from ..record import Record
 from .by_name import files, read_by_name
 from .columns import UNKNOWN
@@ -27,7 +28,7 @@ _SHEMO_NAME = re.compile(r"(?P<speaker>(?P<gender>[FM])\d\d)(?P<label>[AFHNSW])(
 _SMARTKOM_RATE = 16_000  # times in Partitur files count samples at this rate
 
 
-def read_fau_aibo(root: Path, encoding: str | None = None) -> Iterator[Record]:
+def read_fau_aibo(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads FAU Aibo: chunk labels in five classes, or in two if there are no others.
 
     A line is `Mont_01_000_00 N 0.86`. The official partition of the Interspeech 2009 challenge is by school: Ohm
@@ -43,14 +44,14 @@ def read_fau_aibo(root: Path, encoding: str | None = None) -> Iterator[Record]:
         if not label or school not in ("Ohm", "Mont"):
             continue
         yield Record(
-            file=recordings.get(chunk, root / "wav" / f"{chunk}.wav"),
+            path=str(recordings.get(chunk, root / "wav" / f"{chunk}.wav")),
             raw_label=label,
             speaker=f"{school}_{rest[:2]}",
             partition="train" if school == "Ohm" else "test",
         )
 
 
-def read_iemocap(root: Path, encoding: str | None = None) -> Iterator[Record]:
+def read_iemocap(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads IEMOCAP: `Session1/dialog/EmoEvaluation/Ses01F_impro01.txt` labels `Session1/sentences/wav/.../*.wav`.
 
     The letter before the turn's number is the speaker: the man of session 1 says Ses01F_impro01_M011, despite the F in
@@ -69,7 +70,7 @@ def read_iemocap(root: Path, encoding: str | None = None) -> Iterator[Record]:
             turn = match["turn"]
             letter = turn.rsplit("_", 1)[1][0]
             yield Record(
-                file=session / "sentences" / "wav" / path.stem / f"{turn}.wav",
+                path=str(session / "sentences" / "wav" / path.stem / f"{turn}.wav"),
                 raw_label=match["label"],
                 speaker=f"{turn[:5]}{letter}",
                 gender="female" if letter == "F" else "male",
@@ -79,7 +80,7 @@ def read_iemocap(root: Path, encoding: str | None = None) -> Iterator[Record]:
             )
 
 
-def read_meld(root: Path, encoding: str | None = None) -> Iterator[Record]:
+def read_meld(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads MELD: one table for each partition; dialogue and utterance numbers start again in each.
 
     Records keep the official partition although main characters are in all parts of it; the builder replaces it. The
@@ -93,17 +94,17 @@ def read_meld(root: Path, encoding: str | None = None) -> Iterator[Record]:
         for row in _rows(path, ("dialogue_id", "utterance_id", "speaker", "emotion"), encoding):
             name = f"dia{row['dialogue_id']}_utt{row['utterance_id']}"
             yield Record(
-                file=clips.get(name, root / folder / f"{name}.mp4"),
+                path=str(clips.get(name, root / folder / f"{name}.mp4")),
                 raw_label=row["emotion"],
                 speaker=row["speaker"] or None,
                 text=row.get("utterance"),
                 partition=partition,
                 dialogue=f"{partition} {row['dialogue_id']}",
-                valence=row.get("sentiment"),
+                sentiment=row.get("sentiment"),
             )
 
 
-def read_shemo(root: Path, encoding: str | None = None) -> Iterator[Record]:
+def read_shemo(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads ShEMO: `female/F01A01.wav`; F is female as the first letter and fear as the fourth.
 
     If the modified release's `modified_shemo.json` exists, its labels and transcripts are used. It has an entry for
@@ -115,25 +116,25 @@ def read_shemo(root: Path, encoding: str | None = None) -> Iterator[Record]:
     modified: dict[str, Any] | None = None
     if annotation is not None:
         content = _json(annotation, encoding)
-        modified = {Path(name).stem.upper(): facts for name, facts in content.items()}
+        modified = {Path(name).stem.upper(): labels for name, labels in content.items()}
     for path in files(root, (".wav",)):
         match = _SHEMO_NAME.fullmatch(path.name)
         if match is None or (modified is not None and path.stem.upper() not in modified):
             continue
         name = path.stem.upper()
-        facts = modified[name] if modified is not None else {}
+        labels = modified[name] if modified is not None else {}
         text = "\n".join(_lines(texts[name], encoding)).strip() if name in texts else None
         yield Record(
-            file=path,
-            raw_label=facts.get("emotion") or match["label"].upper(),
+            path=str(path),
+            raw_label=labels.get("emotion") or match["label"].upper(),
             speaker=match["speaker"].upper(),
             gender="female" if match["gender"].upper() == "F" else "male",
-            text=facts.get("transcript") or text or None,
+            text=labels.get("transcript") or text or None,
             take=match["text"],
         )
 
 
-def read_smartkom(root: Path, encoding: str | None = None) -> Iterator[Record]:
+def read_smartkom(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads SmartKom: turns (TRN) of a session's `.par` file, each with the user state (USH) that overlaps it most.
 
     A session is one long recording, `w001_pk/w001_pkd.wav`; `w001_pk_AAA.par` annotates the user AAA and
@@ -163,7 +164,7 @@ def read_smartkom(root: Path, encoding: str | None = None) -> Iterator[Record]:
                     overlaps[label] = overlaps.get(label, 0) + overlap
             if overlaps:
                 yield Record(
-                    file=recording,
+                    path=str(recording),
                     raw_label=max(overlaps, key=lambda label: overlaps[label]),
                     speaker=speaker,
                     start=start / _SMARTKOM_RATE,
@@ -173,10 +174,10 @@ def read_smartkom(root: Path, encoding: str | None = None) -> Iterator[Record]:
                 )
 
 
-def read_esd(root: Path, encoding: str | None = None) -> Iterator[Record]:
+def read_esd(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads ESD in both layouts, with and without partition folders, and its transcripts if they exist."""
     texts: dict[Path, dict[str, str]] = {}
-    for record in read_by_name("esd", root):
+    for record in read_by_name(facts, root):
         folder = next(parent for parent in record.file.parents if parent.name == record.speaker)
         if folder not in texts:
             texts[folder] = _esd_transcript(folder / f"{record.speaker}.txt", encoding)
@@ -190,7 +191,7 @@ def _esd_transcript(path: Path, encoding: str | None) -> dict[str, str]:
     return {cells[0].strip(): cells[1].strip() for cells in lines if len(cells) >= 2}
 
 
-def read_emofilm(root: Path, encoding: str | None = None) -> Iterator[Record]:
+def read_emofilm(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads EmoFilm, with the actor as speaker if the legend (`.xlsx`, or saved as `.csv`) names one.
 
     Without the legend, or if it says `???`, the speaker is unknown. The clip's number keeps the dubbings of one scene
@@ -205,7 +206,7 @@ def read_emofilm(root: Path, encoding: str | None = None) -> Iterator[Record]:
         name = " ".join(row["speaker"].split())
         if name.strip("?") and name not in UNKNOWN:
             actors[Path(row["file"]).stem] = name
-    for record in read_by_name("emofilm", root):
+    for record in read_by_name(facts, root):
         yield replace(record, speaker=actors.get(record.file.stem.removesuffix("_16k")))
 
 
