@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..emoset.catalog import catalog, entry
+from ..emoset.column_map import parse_columns, parse_scales
 from ..emoset.scheme import SCHEMES
 from ..emoset.sources import ROOT_VARIABLE, Sources, find_corpora
 from ..records import BuildSummary
@@ -20,15 +21,31 @@ def add_command(top_commands) -> None:
     place = argparse.ArgumentParser(add_help=False)
     place.add_argument("--root", help=f"folder with corpora, or YAML of their folders (default: ${ROOT_VARIABLE})")
 
+    tables = argparse.ArgumentParser(add_help=False)
+    tables.add_argument(
+        "--columns",
+        action="append",
+        default=[],
+        metavar="[CORPUS:]FIELD=COLUMN,...",
+        help="columns of your own tables with other than usual names, such as label=emo,speaker=who; may be repeated",
+    )
+    tables.add_argument(
+        "--rating_scale",
+        action="append",
+        default=[],
+        metavar="[CORPUS:]LOW,HIGH",
+        help="lowest and highest value of ratings, such as 1,5; may be repeated",
+    )
+
     command = commands.add_parser("list", parents=[place], help="list the corpora of EmoSet++ and their folders")
     command.set_defaults(run=_list)
     command = commands.add_parser("show", help="show the catalog entry of one corpus")
     command.add_argument("corpus")
     command.set_defaults(run=_show)
-    command = commands.add_parser("verify", parents=[place], help="compare corpora on disk with the catalog")
+    command = commands.add_parser("verify", parents=[place, tables], help="compare corpora on disk with the catalog")
     command.set_defaults(run=_verify)
 
-    command = commands.add_parser("build", parents=[place], help="build corpora into one dataset")
+    command = commands.add_parser("build", parents=[place, tables], help="build corpora into one dataset")
     command.add_argument("--corpora", type=lambda text: text.split(","), help="build only these, separated by commas")
     command.add_argument(
         "--corpus", action="append", default=[], metavar="NAME=FOLDER", help="folder of one corpus; may be repeated"
@@ -104,7 +121,8 @@ def _verify(options: argparse.Namespace) -> int:
     sources = find_corpora(options.root)
     corpora = {name: facts for name, facts in catalog().items() if name not in ("manifest", "demo")}
     rows = [("corpus", "status", "recognised", "detail")]
-    for item in verify(corpora, sources.found):
+    columns, scales = parse_columns(options.columns), parse_scales(options.rating_scale)
+    for item in verify(corpora, sources.found, columns, scales):
         rows.append((item.corpus, item.status, sources.certainty.get(item.corpus, "-"), item.detail))
     for folder in sources.unknown:
         status = "doubtful" if folder in sources.doubtful else "unknown layout"
@@ -146,6 +164,7 @@ def _build(options: argparse.Namespace) -> int:
         )
     settings = {"seed": options.seed, "num_proc": options.num_proc, "scheme": options.scheme, "strict": options.strict}
     settings["encoding"] = _encodings(options.encoding, roots)
+    settings |= {"columns": parse_columns(options.columns), "rating_scale": parse_scales(options.rating_scale)}
     for corpus, facts in build(roots, options.output, **settings).items():
         parts = ", ".join(f"{part['utterances']} {name}" for name, part in facts.partitions.items())
         size = f"{facts.utterances} utterances, {facts.hours} h"

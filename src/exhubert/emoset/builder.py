@@ -17,6 +17,7 @@ from datasets.builder import Key
 from ..audio import AudioError, encode_flac, read_audio, resample
 from ..audio_windows import sound_frames
 from ..labels import SIX_CLASSES, arousal_valence
+from .column_map import Columns, Scale
 from .listing import FEATURES, Listing, list_corpora, rejection
 from .partition import PARTITIONS
 from .record import Utterance
@@ -63,6 +64,8 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
         encoding: Encoding of manifests and annotation files; found out by default.
+        columns: Columns of tables with other than usual names, see `exhubert.emoset.build`.
+        rating_scale: Lowest and highest value of ratings, likewise.
         listings: The corpora as `exhubert.emoset.listing.list_corpora` lists them, if that is done already.
         **kwargs: Passed to `datasets.ArrowBasedBuilder`, such as `cache_dir`.
 
@@ -84,6 +87,8 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         seed: int = 0,
         scheme: str | Path = "default",
         encoding: str | None = None,
+        columns: Columns | Mapping[str, Columns] | None = None,
+        rating_scale: Scale | Mapping[str, Scale] | None = None,
         listings: Mapping[str, Listing] | None = None,
         **kwargs,
     ):
@@ -95,7 +100,9 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         else:
             folders = {config_name: Path(root)}
         if listings is None:
-            listings = list_corpora(folders, seed, scheme, encoding=encoding)
+            listings = list_corpora(
+                folders, seed, scheme, encoding=encoding, columns=columns, rating_scale=rating_scale
+            )
             check_shared_audio(listings)
         self.listings = dict(listings)
         # the cache key of `datasets` covers neither code nor files; the fingerprints cover both

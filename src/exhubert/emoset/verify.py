@@ -8,6 +8,7 @@ from pathlib import Path
 import soundfile
 
 from .catalog import CatalogEntry
+from .column_map import Columns, Scale, by_corpus, with_columns
 from .listing import corpus_entry
 from .readers import own_form, read
 from .readers.by_name import signals_beside
@@ -36,19 +37,31 @@ class Finding:
     detail: str
 
 
-def verify(entries: Mapping[str, CatalogEntry], found: Mapping[str, Path]) -> list[Finding]:
+def verify(
+    entries: Mapping[str, CatalogEntry],
+    found: Mapping[str, Path],
+    columns: Columns | Mapping[str, Columns] | None = None,
+    rating_scale: Scale | Mapping[str, Scale] | None = None,
+) -> list[Finding]:
     """Compares corpora on disk with the catalog: utterances, files, speakers, labels, hours. Decodes no audio.
 
     Args:
         entries: The catalog entries to report on, by id.
         found: The folder of each corpus on disk, by id.
+        columns: Columns of tables with other than usual names, see `exhubert.emoset.build`.
+        rating_scale: Lowest and highest value of ratings, likewise.
     """
+    maps, scales = by_corpus(columns, found, "A map of columns"), by_corpus(rating_scale, found, "A scale of ratings")
+
+    def compared(corpus: str, facts: CatalogEntry) -> Finding:
+        return _verify(corpus, with_columns(facts, maps.get(corpus), scales.get(corpus)), found[corpus])
+
     findings = []
     for corpus, facts in entries.items():
         absent = Finding(corpus, "absent", f"access: {facts.access}")
-        findings.append(_verify(corpus, facts, found[corpus]) if corpus in found else absent)
+        findings.append(compared(corpus, facts) if corpus in found else absent)
     others = {corpus: folder for corpus, folder in found.items() if corpus not in entries}
-    return findings + [_verify(corpus, corpus_entry(corpus, folder), folder) for corpus, folder in others.items()]
+    return findings + [compared(corpus, corpus_entry(corpus, folder)) for corpus, folder in others.items()]
 
 
 def _verify(corpus: str, facts: CatalogEntry, folder: Path) -> Finding:
