@@ -4,8 +4,8 @@ import pytest
 
 from exhubert.cli.main import main
 from exhubert.emoset import build, load
-from exhubert.emoset.catalog import entry
-from exhubert.emoset.column_map import find_columns, parse_columns, parse_scales, with_columns
+from exhubert.emoset.catalog import entry, with_columns
+from exhubert.emoset.column_map import find_columns, parse_columns, parse_scales
 from exhubert.emoset.readers import read
 
 from ..conftest import write_tone

@@ -4,10 +4,10 @@ import argparse
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ..emoset.catalog import catalog, entry
+from ..emoset.catalog import CATALOG_VARIABLE, CatalogError, catalog, entry, use_catalog
 from ..emoset.column_map import parse_columns, parse_scales
 from ..emoset.scheme import SCHEMES
 from ..emoset.sources import ROOT_VARIABLE, Sources, find_corpora
@@ -21,6 +21,13 @@ def add_command(top_commands) -> None:
     place = argparse.ArgumentParser(add_help=False)
     place.add_argument("--root", help=f"folder with corpora, or YAML of their folders (default: ${ROOT_VARIABLE})")
 
+    shelf = argparse.ArgumentParser(add_help=False)
+    shelf.add_argument(
+        "--catalog",
+        action="append",
+        metavar="PLACE",
+        help=f"folder with YAML files of corpora of your own, or one such file; may be repeated (${CATALOG_VARIABLE})",
+    )
     tables = argparse.ArgumentParser(add_help=False)
     tables.add_argument(
         "--columns",
@@ -37,15 +44,16 @@ def add_command(top_commands) -> None:
         help="lowest and highest value of ratings, such as 1,5; may be repeated",
     )
 
-    command = commands.add_parser("list", parents=[place], help="list the corpora of EmoSet++ and their folders")
-    command.set_defaults(run=_list)
-    command = commands.add_parser("show", help="show the catalog entry of one corpus")
+    command = commands.add_parser("list", parents=[place, shelf], help="list the corpora of EmoSet++ and their folders")
+    command.set_defaults(run=_with_catalog(_list))
+    command = commands.add_parser("show", parents=[shelf], help="show the catalog entry of one corpus")
     command.add_argument("corpus")
-    command.set_defaults(run=_show)
-    command = commands.add_parser("verify", parents=[place, tables], help="compare corpora on disk with the catalog")
-    command.set_defaults(run=_verify)
+    command.set_defaults(run=_with_catalog(_show))
+    parents = [place, shelf, tables]
+    command = commands.add_parser("verify", parents=parents, help="compare corpora on disk with the catalog")
+    command.set_defaults(run=_with_catalog(_verify))
 
-    command = commands.add_parser("build", parents=[place, tables], help="build corpora into one dataset")
+    command = commands.add_parser("build", parents=parents, help="build corpora into one dataset")
     command.add_argument("--corpora", type=lambda text: text.split(","), help="build only these, separated by commas")
     command.add_argument(
         "--corpus", action="append", default=[], metavar="NAME=FOLDER", help="folder of one corpus; may be repeated"
@@ -62,7 +70,7 @@ def add_command(top_commands) -> None:
         help="encoding of manifests and annotation files, such as cp1252, or of those of one corpus; may be repeated",
     )
     command.add_argument("--strict", action="store_true", help="fail if anything is set aside")
-    command.set_defaults(run=_build)
+    command.set_defaults(run=_with_catalog(_build))
 
     command = commands.add_parser("stats", help="write table, plots and card of a built dataset")
     command.add_argument("dataset")
@@ -72,6 +80,16 @@ def add_command(top_commands) -> None:
     command.add_argument("repository", help="owner/name")
     command.add_argument("--public", action="store_true", help="make a new repository public")
     command.set_defaults(run=_push)
+
+
+def _with_catalog(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """Makes a command know the corpora of `--catalog`."""
+
+    def within(options: argparse.Namespace) -> int:
+        with use_catalog(options.catalog):
+            return run(options)
+
+    return within
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -92,6 +110,9 @@ def _list(options: argparse.Namespace) -> int:
             print(f"{name}: a corpus of your own in {folder}")
         elif sources.certainty[name] == "likely":
             print(f"{name}: {sources.reasons[folder]}")
+    for facts in catalog().values():
+        if facts.file:
+            print(f"{facts.id}: an entry of your own, {facts.file}")
     _print_unknown(sources)
     return 0
 
@@ -101,13 +122,15 @@ def _show(options: argparse.Namespace) -> int:
     for item in dataclasses.fields(facts):
         value = getattr(facts, item.name)
         doubt = " (recalled, not read in a source)" if item.name in facts.uncertain else ""
-        if item.name in ("by_annotated_valence", "uncertain") or value in ({}, []):
+        if item.name in ("by_annotated_valence", "uncertain") or value in ({}, [], "", None):
             continue
         if item.name == "labels":
             print("labels:")
             for raw, label in value.items():
                 alternative = f", or {label.alternative}" if label.alternative else ""
                 print(f"  {raw}: {label.emotion} -> {label.class_name or 'dropped'} ({label.basis}{alternative})")
+        elif item.name == "paths":
+            print(f"paths: {value.pattern}")
         elif item.name == "notes":
             print("notes:", *value, sep="\n  - ")
         else:
@@ -156,6 +179,8 @@ def _build(options: argparse.Namespace) -> int:
         raise ValueError(
             f"No corpus was recognised; unknown folders: {', '.join(map(str, sources.unknown)) or 'none'}."
         )
+    if options.strict and not options.corpora and catalog().broken:
+        raise CatalogError(f"{next(iter(catalog().broken.values()))} With --strict that is an error.")
     if options.strict and not options.corpora and sources.doubtful:
         folder = sources.doubtful[0]
         raise ValueError(

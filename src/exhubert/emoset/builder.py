@@ -17,6 +17,7 @@ from datasets.builder import Key
 from ..audio import AudioError, encode_flac, read_audio, resample
 from ..audio_windows import sound_frames
 from ..labels import SIX_CLASSES, arousal_valence
+from .catalog import Places, use_catalog
 from .column_map import Columns, Scale
 from .listing import FEATURES, Listing, list_corpora, rejection
 from .partition import PARTITIONS
@@ -66,6 +67,7 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         encoding: Encoding of manifests and annotation files; found out by default.
         columns: Columns of tables with other than usual names, see `exhubert.emoset.build`.
         rating_scale: Lowest and highest value of ratings, likewise.
+        catalog: Folders with YAML files of corpora of your own, see `exhubert.emoset.catalog.catalog`.
         listings: The corpora as `exhubert.emoset.listing.list_corpora` lists them, if that is done already.
         **kwargs: Passed to `datasets.ArrowBasedBuilder`, such as `cache_dir`.
 
@@ -89,21 +91,23 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         encoding: str | None = None,
         columns: Columns | Mapping[str, Columns] | None = None,
         rating_scale: Scale | Mapping[str, Scale] | None = None,
+        catalog: Places | None = None,
         listings: Mapping[str, Listing] | None = None,
         **kwargs,
     ):
-        if config_name == "all" or "," in config_name:
-            sources = find_corpora(root, None if config_name == "all" else config_name.split(","))
-            folders = sources.found
-            for folder in sources.doubtful if config_name == "all" else []:
-                _logger.warning("%s: %s", folder, sources.reasons[folder])
-        else:
-            folders = {config_name: Path(root)}
-        if listings is None:
-            listings = list_corpora(
-                folders, seed, scheme, encoding=encoding, columns=columns, rating_scale=rating_scale
-            )
-            check_shared_audio(listings)
+        with use_catalog(catalog):
+            if config_name == "all" or "," in config_name:
+                sources = find_corpora(root, None if config_name == "all" else config_name.split(","))
+                folders = sources.found
+                for folder in sources.doubtful if config_name == "all" else []:
+                    _logger.warning("%s: %s", folder, sources.reasons[folder])
+            else:
+                folders = {config_name: Path(root)}
+            if listings is None:
+                listings = list_corpora(
+                    folders, seed, scheme, encoding=encoding, columns=columns, rating_scale=rating_scale
+                )
+                check_shared_audio(listings)
         self.listings = dict(listings)
         # the cache key of `datasets` covers neither code nor files; the fingerprints cover both
         content = "".join(listing.fingerprint for listing in self.listings.values())

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .catalog import CatalogEntry
 from .record import Record
 from .scheme import ALL_CORPORA, nearest
 
@@ -64,7 +63,7 @@ def find_columns(columns: Columns, names: Sequence[str], source: str) -> dict[st
         ValueError: A key is no field, two keys mean the same field, or a column doesn't exist.
     """
     result: dict[str, str] = {}
-    for field, column in _by_field(columns.items(), source).items():
+    for field, column in by_field(columns.items(), source).items():
         similar = [other for other in names if other.strip().casefold() == column.strip().casefold()]
         chosen = column if column in names else similar[0] if len(similar) == 1 else None
         if chosen is None:
@@ -74,8 +73,8 @@ def find_columns(columns: Columns, names: Sequence[str], source: str) -> dict[st
     return result
 
 
-def _by_field(pairs: Iterable[tuple[str, str]], source: str) -> dict[str, str]:
-    """Returns a map with the names of `FIELDS`."""
+def by_field(pairs: Iterable[tuple[str, str]], source: str) -> dict[str, str]:
+    """Returns a map of columns with the names of `FIELDS`; for errors see [`find_columns`]."""
     columns = list(pairs)
     if faults := unknown_fields(dict(columns)):
         raise ValueError(f"{source}: the map of columns: {' '.join(faults)}")
@@ -112,7 +111,7 @@ def parse_columns(options: Iterable[str]) -> dict[str, dict[str, str]]:
                     f"mine:label=emo; found {pair!r}."
                 )
             earlier = result.setdefault(corpus, {})
-            result[corpus] = _by_field([*earlier.items(), (field, column)], f"--columns {option}")
+            result[corpus] = by_field([*earlier.items(), (field, column)], f"--columns {option}")
     return result
 
 
@@ -149,20 +148,6 @@ def checked_scale(scale: Sequence[Any]) -> Scale:
 def _corpus_and_rest(option: str) -> tuple[str, str]:
     match = re.match(r"([A-Za-z0-9][\w-]*|\*):", option)
     return (match[1], option[match.end() :]) if match else (ALL_CORPORA, option)
-
-
-def with_columns(facts: CatalogEntry, columns: Columns | None = None, scale: Scale | None = None) -> CatalogEntry:
-    """Returns an entry with further columns, which take precedence over its own, and a scale of ratings.
-
-    Raises:
-        ValueError: A key is no field, or the scale isn't one.
-    """
-    given = _by_field((columns or {}).items(), facts.name)
-    return dataclasses.replace(
-        facts,
-        columns=_by_field(facts.columns.items(), facts.name) | given if given else facts.columns,
-        rating_scale=checked_scale(scale) if scale else facts.rating_scale,
-    )
 
 
 def by_corpus(given: Any, corpora: Iterable[str], what: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from ..labels import SIX_CLASSES
 from ..records import BuildSummary
 from ..targets import check_target, entries, has_keys, refuse_foreign, remove_own
 from .builder import EmoSetPlusPlus
+from .catalog import Places, use_catalog
 from .column_map import Columns, Scale
 from .listing import FEATURES, Listing, list_corpora
 from .partition import PARTITIONS, check_leakage
@@ -52,6 +53,7 @@ def build(
     encoding: str | Mapping[str, str] | None = None,
     columns: Columns | Mapping[str, Columns] | None = None,
     rating_scale: Scale | Mapping[str, Scale] | None = None,
+    catalog: Places | None = None,
     strict: bool = False,
 ) -> dict[str, BuildSummary]:
     """Builds corpora into `output`, one folder each, and returns their summaries.
@@ -74,6 +76,7 @@ def build(
             each corpus, by its id. Fields are those of `exhubert.emoset.column_map.FIELDS`.
         rating_scale: Lowest and highest value of the ratings of arousal, valence and dominance, or those of each
             corpus, by its id.
+        catalog: Folders with YAML files of corpora of your own, see `exhubert.emoset.catalog.catalog`.
         strict: Raise an error if anything is set aside.
 
     Returns:
@@ -94,7 +97,8 @@ def build(
         if not _NAME.fullmatch(corpus):
             raise ValueError(f"{corpus!r} can't name a corpus; use letters, digits, _ and -.")
     check_output(output, [*roots.values(), *([scheme] if scheme not in SCHEMES else [])], roots)
-    listings = list_corpora(roots, seed, scheme, encoding=encoding, columns=columns, rating_scale=rating_scale)
+    with use_catalog(catalog):
+        listings = list_corpora(roots, seed, scheme, encoding=encoding, columns=columns, rating_scale=rating_scale)
     # a manifest may name recordings outside of its folder
     check_output(output, {item.record.file for listing in listings.values() for item in listing.utterances})
     check_shared_audio(listings, _built(output, roots))

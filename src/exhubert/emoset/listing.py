@@ -13,8 +13,8 @@ import datasets
 
 from ..audio_windows import SAMPLING_RATE
 from ..labels import SIX_CLASSES
-from .catalog import CatalogEntry, UnknownCorpusError, catalog, entry, with_scheme
-from .column_map import Columns, Scale, by_corpus, with_columns
+from .catalog import CatalogEntry, UnknownCorpusError, catalog, entry, with_columns, with_scheme
+from .column_map import Columns, Scale, by_corpus
 from .duplicates import without_duplicates
 from .partition import FEW_SPEAKERS, check_leakage, partition
 from .readers import own_form, read

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from .catalog import catalog, entry
+from .catalog import Places, catalog, entry, use_catalog
 from .readers import Match, matches, own_form
 from .readers.by_name import NOT_SPEECH
 from .readers.recognition import recordings
@@ -55,7 +55,9 @@ class Sources:
         return replace(self, found=found, unknown=[path for path in self.unknown if path.resolve() not in taken])
 
 
-def find_corpora(place: str | Path | None = None, corpora: Sequence[str] | None = None) -> Sources:
+def find_corpora(
+    place: str | Path | None = None, corpora: Sequence[str] | None = None, catalog: Places | None = None
+) -> Sources:
     """Finds corpora on disk.
 
     In a folder, a sub-folder is a corpus if it holds a manifest (your own corpus, named after the folder, or one of the
@@ -67,6 +69,7 @@ def find_corpora(place: str | Path | None = None, corpora: Sequence[str] | None 
         place: A folder; or a YAML file with `corpus id: folder` lines, relative to the file. Defaults to the
             environment variable EXHUBERT_CORPORA.
         corpora: Return only these corpora; a missing one is an error.
+        catalog: Folders with YAML files of corpora of your own, see `exhubert.emoset.catalog.catalog`.
 
     Raises:
         ValueError: No place is given, or the YAML isn't a map of ids to folders.
@@ -81,6 +84,11 @@ def find_corpora(place: str | Path | None = None, corpora: Sequence[str] | None 
         raise FileNotFoundError(f"{place}: there is no such folder or file.")
     if _is_archive(place):
         raise ValueError(f"{place} is an archive: unpack it, and give the folder.")
+    with use_catalog(catalog):
+        return _find(place, corpora)
+
+
+def _find(place: Path, corpora: Sequence[str] | None) -> Sources:
     sources = _from_file(place) if place.is_file() else _from_folder(place)
     archives = [path.name for path in sorted(place.glob("*")) if _is_archive(path)]
     if archives and not sources.found:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import soundfile
 
-from .catalog import CatalogEntry
-from .column_map import Columns, Scale, by_corpus, with_columns
+from .catalog import CatalogEntry, with_columns
+from .column_map import Columns, Scale, by_corpus
 from .listing import corpus_entry
 from .readers import own_form, read
 from .readers.by_name import signals_beside

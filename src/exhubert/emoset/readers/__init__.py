@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
-from ..catalog import CatalogEntry, entry
+from ..catalog import CatalogEntry, Places, entry
 from ..record import Record
 from .by_annotation import (
     read_emofilm,
@@ -40,7 +40,12 @@ def reader_of(facts: CatalogEntry) -> Reader:
     return _READERS[facts.reader]
 
 
-def read(corpus: str | CatalogEntry, root: str | PathLike[str], encoding: str | None = None) -> Iterator[Record]:
+def read(
+    corpus: str | CatalogEntry,
+    root: str | PathLike[str],
+    encoding: str | None = None,
+    catalog: Places | None = None,
+) -> Iterator[Record]:
     """Lists the utterances of a corpus on disk, in a stable order, without reading audio.
 
     Args:
@@ -48,13 +53,14 @@ def read(corpus: str | CatalogEntry, root: str | PathLike[str], encoding: str | 
             a manifest (see `exhubert.emoset.readers.own`), that takes precedence over the publisher's layout.
         root: Folder of the corpus.
         encoding: Encoding of its manifest or annotation files; found out by default.
+        catalog: Folders with YAML files of your own, see `exhubert.emoset.catalog.catalog`.
 
     Raises:
         KeyError: The catalog has no such corpus.
         FileNotFoundError: The folder is missing, or contains no file in the corpus's layout.
         ValueError: A manifest or an annotation file is invalid, or there is no such encoding.
     """
-    facts, root = entry(corpus) if isinstance(corpus, str) else corpus, Path(root)
+    facts, root = entry(corpus, catalog) if isinstance(corpus, str) else corpus, Path(root)
     if encoding:
         check_encoding(encoding)
     if not root.is_dir():

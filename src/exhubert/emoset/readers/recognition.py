@@ -119,10 +119,9 @@ def recognise(folder: Path) -> str | None:
 
 
 def _by_name(facts: CatalogEntry, layout: Layout, paths: dict[Path, str]) -> Match:
-    known = {raw.casefold() for raw in facts.labels}
     alike, fitting, labels = 0, 0, []
     for path, name in paths.items():
-        if layout.others and re.search(rf"(?:^|/){layout.others}$", name, re.IGNORECASE):
+        if layout.is_other(name):
             alike += 1
             fitting += 1
             continue
@@ -131,8 +130,9 @@ def _by_name(facts: CatalogEntry, layout: Layout, paths: dict[Path, str]) -> Mat
         if match is None:
             continue
         alike += 1
-        label = match["raw_label"].replace("_", " ").casefold()
-        if label not in known or not layout.has_known(match):
+        label = facts.spelled(layout.fields(match).get("raw_label") or "")
+        is_known = label in facts.labels if facts.labels else facts.class_of(label) is not None
+        if not is_known or not layout.has_known(match):
             continue
         fitting += 1
         if name.lower().endswith(layout.suffixes) and fields_of(facts, match, path) is not None:
