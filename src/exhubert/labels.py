@@ -66,6 +66,16 @@ def class_of_word(word: str, languages: Sequence[str] = ()) -> str | None:
     return classes.pop() if len(classes) == 1 else None if classes else words["en"].get(key)
 
 
+def words_with_prefix(code: str, language: str) -> list[str]:
+    """Emotion words of a language, a tag of [`word_languages`], that begin with a code; without case and accents.
+
+    >>> words_with_prefix("Wut", "de")
+    ['wut', 'wutend']
+    """
+    words, _ = _classes_of_words()
+    return [word for word in words[language] if word.startswith(_key(code))]
+
+
 def word_languages() -> list[str]:
     """BCP-47 tags of the languages whose emotion words [`class_of_word`] knows."""
     return list(_classes_of_words()[0])

@@ -164,7 +164,7 @@ MISTAKES = {
     "labels: {A: {emotion: glee, class: high_postive}}": "'high_postive' is no class",
     "labels: {A: {emotion: glee, arousl: high}}": "labels: A: there is no key arousl. Did you mean arousal?",
     "labels: {A: {emotion: glee, arousal: high}}": "A: arousal without valence or the reverse",
-    "labels: {A: '?'}": "labels: A isn't completed: write an emotion such as anger, a class (low_negative,",
+    "labels: {A: '?'}": "isn't completed. In place of ?, give the labels A an emotion such as anger, a class (",
     "columns: {lable: emo}": "columns: lable is no field that a column can fill. Did you mean label?",
     "rating_scale: [5, 1]": "The scale of ratings is [5, 1]; expected its lowest and highest value",
     "kind: sung": "kind is 'sung', expected one of",

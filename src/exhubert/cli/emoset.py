@@ -11,7 +11,9 @@ from ..emoset.catalog import CATALOG_VARIABLE, CatalogError, catalog, entry, use
 from ..emoset.column_map import parse_columns, parse_scales
 from ..emoset.scheme import SCHEMES
 from ..emoset.sources import ROOT_VARIABLE, Sources, find_corpora
+from ..files import write_whole
 from ..records import BuildSummary
+from ..targets import check_target
 
 
 def add_command(top_commands) -> None:
@@ -72,6 +74,11 @@ def add_command(top_commands) -> None:
     command.add_argument("--strict", action="store_true", help="fail if anything is set aside")
     command.set_defaults(run=_with_catalog(_build))
 
+    command = commands.add_parser("new", parents=[shelf], help="draft the YAML file of a corpus of your own")
+    command.add_argument("folder", help="folder of its recordings")
+    command.add_argument("--output", metavar="FILE.yaml", help="new file; without it, the draft is printed")
+    command.add_argument("--id", metavar="NAME", help="id of the corpus (default: the folder's name)")
+    command.set_defaults(run=_with_catalog(_new))
     command = commands.add_parser("stats", help="write table, plots and card of a built dataset")
     command.add_argument("dataset")
     command.set_defaults(run=_stats)
@@ -236,6 +243,25 @@ def _encodings(options: Sequence[str], corpora: Iterable[str]) -> dict[str, str]
     named = {corpus: encoding for corpus, _, encoding in pairs if corpus}
     general = [encoding for corpus, _, encoding in pairs if not corpus]
     return dict.fromkeys(corpora if general else (), "".join(general[-1:])) | named
+
+
+def _new(options: argparse.Namespace) -> int:
+    from ..emoset.draft import draft
+
+    if options.output:
+        check_target("--output", options.output, [options.folder], own=lambda path: False)
+    result = draft(options.folder, options.id)
+    print(*result.remarks, sep="\n", end="\n" if result.remarks else "")
+    if result.rows:
+        _print_table([("part", "values", "recordings each", "most frequent", "guess", "why"), *result.rows])
+    if not options.output:
+        print(f"\n{result.text}", end="")
+        return 0
+    target = Path(options.output)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(target, result.text)
+    print(f"draft: {target}")
+    return 0
 
 
 def _stats(options: argparse.Namespace) -> int:

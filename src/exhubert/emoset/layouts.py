@@ -41,8 +41,8 @@ def compiled(pattern: str) -> re.Pattern[str]:
         pattern: Regular expression with groups named after fields of `Record`; or a text with placeholders, such as
             `{speaker}/{emotion}_{text}.wav`. A placeholder stands for one character or more within a part of the path,
             and for as few as possible; `{speaker:2}` for two characters, `{take:digits}` and `{emotion:letters}` for
-            digits and letters, and `{speaker:[FM]..}` for what a regular expression matches. `{*}` or `*` skips
-            characters within a part. Both kinds of patterns describe the end of the path.
+            digits and letters, and `{speaker:[FM]..}` for what a regular expression matches. `{*}` is one that
+            fills no field, and `*` stands for any characters within a part. Both kinds describe the end of the path.
 
     Raises:
         ValueError: It isn't a valid expression, or a brace isn't closed.
@@ -62,13 +62,13 @@ def _expression(pattern: str) -> str:
     for text, name, kind in _tokens(pattern):
         parts.append(re.escape(text).replace(r"\*", "[^/]*"))
         name = ALIASES.get(name, name)
+        what = rf"[^/]{{{kind}}}" if kind.isdecimal() else _KINDS.get(kind, kind or "[^/]+?")
         if name == "*":
-            parts.append("[^/]*")
+            parts.append(f"(?:{what})")
         elif name in seen:
             parts.append(f"(?P={name})")
         elif name:
             seen.add(name)
-            what = rf".{{{kind}}}" if kind.isdecimal() else _KINDS.get(kind, kind or "[^/]+?")
             parts.append(f"(?P<{name}>{what})")
     expression = "".join(parts)
     # any recording, if the ending is left open

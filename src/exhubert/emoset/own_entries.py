@@ -52,6 +52,11 @@ def own_entry(content: Mapping[str, Any], path: Path, shipped: Mapping[str, Cata
         reader = "by_name" if "paths" in values else "manifest"
         values = {"reader": reader, "file": str(path)} | values
         values.setdefault("layout", values["paths"]["pattern"] if "paths" in values else shipped["manifest"].layout)
+        if unfinished := [raw for raw, value in (values.get("labels") or {}).items() if _is_unfinished(value)]:
+            raise CatalogError(
+                f"{path} isn't completed. In place of {UNFINISHED}, give the labels {', '.join(unfinished)} an emotion "
+                f"such as anger, a class ({', '.join(SIX_CLASSES)}), or null for no class."
+            )
         try:
             languages = values["languages"]
             values["labels"] = {
@@ -121,6 +126,10 @@ def _text(value: Any) -> Any:
     return value if isinstance(value, (int, float)) or value is None else str(value)
 
 
+def _is_unfinished(value: Any) -> bool:
+    return UNFINISHED in ((value.get("emotion"), value.get("class")) if isinstance(value, Mapping) else (value,))
+
+
 def label_facts(raw_label: str, value: Any, languages: Sequence[str]) -> dict[str, Any]:
     """Returns the attributes of `LabelMap` for what somebody's YAML file says of a raw label.
 
@@ -138,11 +147,6 @@ def label_facts(raw_label: str, value: Any, languages: Sequence[str]) -> dict[st
     facts = dict(value) if isinstance(value, Mapping) else {"emotion": str(value)}
     emotion = str(facts.get("emotion", raw_label))
     named = facts.pop("class", None)
-    if emotion == UNFINISHED or named == UNFINISHED:
-        raise ValueError(
-            f"labels: {raw_label} isn't completed: write an emotion such as anger, a class ({', '.join(SIX_CLASSES)}), "
-            f"or null for no class, in place of {UNFINISHED}"
-        )
     if named is not None and named not in SIX_CLASSES:
         raise ValueError(
             f"labels: {raw_label}: {named!r} is no class, expected one of {', '.join(SIX_CLASSES)}."

@@ -1,0 +1,254 @@
+"""Guesses which parts of names are the emotion, the speaker and the rest, each with its reasons."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..labels import class_of_word, word_languages, words_with_prefix
+from .name_parts import Names, Part
+from .readers.by_name import GENDERS
+from .readers.columns import PARTITIONS
+
+_LEAST = 4.0  # score of a speaker from which one is named
+_NOUNS = re.compile(r"(?:actor|speaker|spk|spkr|subject|subj|sub|talker|participant|person|voice)s?", re.IGNORECASE)
+_NUMBERED = re.compile(r"[a-z]{0,2}?[fmw]\d+", re.IGNORECASE)
+_INTENSITIES = {
+    *(
+        [
+            "lo",
+            "low",
+            "md",
+            "mid",
+            "medium",
+            "hi",
+            "high",
+            "x",
+            "xx",
+            "xxx",
+            "normal",
+            "strong",
+            "weak",
+            "mild",
+            "unspecified",
+            "fort",
+            "faible",
+            "leve",
+            "forte",
+            "pr",
+            "np",
+        ]
+    )
+}
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a part of the names may be.
+
+    Attributes:
+        field: `raw_label`, `speaker`, `gender`, `partition`, `intensity`, `text` or `take`.
+        part: The part.
+        score: Weight of the reasons; comparable within a field only.
+        reasons: Why, as phrases.
+        chosen: Whether the draft uses it.
+    """
+
+    field: str
+    part: Part
+    score: float
+    reasons: tuple[str, ...]
+    chosen: bool = False
+
+
+def guesses(names: Names) -> list[Guess]:
+    """Returns the candidates for each field, the best first; the emotion first, as speakers are those who have each."""
+    varying = [part for part in names.parts if part.varies]
+    if not varying:
+        return []
+    by_place = {(part.level, part.token, part.run): part for part in names.parts}
+    speech = [guess for part in varying if (guess := _emotion(part, varying))]
+    emotions = sorted(speech, key=_order)
+    emotion = emotions[0] if emotions else None
+    spoken = [guess for part in varying if (guess := _speaker(part, varying, emotion, by_place))]
+    speakers = sorted(spoken, key=_order)
+    if speakers:
+        speakers[0] = _in_name(speakers[0], varying)
+    best = [guess for guess in speakers[:1] if guess.score >= _LEAST]
+    chosen = [emotion, *best] if emotion else best
+    rest = _others(varying, chosen)
+    taken = {id(guess) for guess in chosen}
+    marked = [
+        Guess(guess.field, guess.part, guess.score, guess.reasons, id(guess) in taken)
+        for guess in (*emotions[:3], *speakers[:3])
+    ]
+    return [*marked, *rest]
+
+
+def _order(guess: Guess) -> tuple[float, int, tuple[int, int, int]]:
+    """The best first; of equally good ones that in the name, as copies often lack the folders."""
+    return (-round(guess.score, 1), guess.part.level, guess.part.place)
+
+
+def _emotion(part: Part, parts: Iterable[Part]) -> Guess | None:
+    values, total = part.counts, len(part.values)
+    if _is_gender(part) or not all(re.search(r"\w", value) for value in values):
+        return None
+    reasons, score = [], 0.0
+    words = sum(count for value, count in values.items() if class_of_word(value, word_languages()))
+    if words >= total / 2:
+        score += 10 * words / total
+        reasons.append(f"emotion words ({', '.join(list(values)[:3])})")
+    elif guess := language_of_codes(values):
+        language, share = guess
+        length = min(len(value) for value in values)
+        score += share * (6 if length >= 3 else 3)
+        reasons.append(f"codes that begin emotion words ({language})")
+    if len(values) > total / 2 or len(values) > 40:
+        return None
+    if 4 <= len(values) <= 12:
+        score += 2
+        reasons.append(f"a small set of {len(values)}")
+    elif len(values) == 3 or len(values) <= 30:
+        score += 1 if len(values) >= 3 else 0
+    spread = max((_coverage(part, other) for other in parts if _may_cross(part, other)), default=0.0)
+    score += 2 * spread
+    if spread > 0.8:
+        reasons.append("spread evenly over other parts")
+    if all(map(_NUMBERED.fullmatch, values)) and len(values) > 2:
+        score -= 3
+    return Guess("raw_label", part, score, tuple(reasons)) if reasons and score >= 2 else None
+
+
+def language_of_codes(values: Iterable[str]) -> tuple[str, float] | None:
+    """Returns the language in which most codes begin emotion words, and their share; None for fewer than half."""
+    codes = [value for value in values if value.isalpha()]
+    if len(codes) < 3 or any(len(code) > 6 for code in codes):
+        return None
+    shares = {
+        language: sum(bool(words_with_prefix(code, language)) for code in codes) / len(codes)
+        for language in word_languages()
+    }
+    best = max(shares, key=lambda language: (shares[language], language == "en"))
+    return (best, shares[best]) if shares[best] >= 0.5 else None
+
+
+def _speaker(
+    part: Part,
+    parts: list[Part],
+    emotion: Guess | None,
+    by_place: dict[tuple[int, int | None, int | None], Part],
+) -> Guess | None:
+    values, total = part.counts, len(part.values)
+    if not 2 <= len(values) <= max(2, total // 3) or _is_gender(part) or _is_partition(part) or _has_intensities(part):
+        return None
+    if emotion and (emotion.part.overlaps(part) or _determines(emotion.part, part) or _has_words(part)):
+        return None
+    reasons, score = [], 0.0
+    before = by_place.get((part.level, part.token - 1, None)) if part.token and part.run is None else None
+    if before and not before.varies and _NOUNS.fullmatch(before.values[0]):
+        score += 4
+        reasons.append(f"follows {before.values[0]!r}")
+    if all(map(_NUMBERED.fullmatch, values)) and len({re.sub(r"\d", "", value).casefold() for value in values}) > 1:
+        score += 4
+        reasons.append(f"letters of genders with numbers ({', '.join(list(values)[:2])})")
+    twins = [other for other in parts if other.level and other is not part and _determines(other, part)]
+    if part.level or any(_determines(part, other) for other in twins):
+        score += 3
+        reasons.append("a folder for each")
+    is_name = (part.level, part.token, part.run) == (0, None, None)  # bare numbers of files are no speakers
+    if part.level == 0 and (part.token or 0) == 0 and (part.run or 0) == 0 and not is_name:
+        score += 2
+        reasons.append("first in the name")
+    elif part.level == 0 and part.place == max(other.place for other in parts if other.level == 0):
+        score += 0.5
+    if any(_is_gender(other) and not part.overlaps(other) and _determines(part, other) for other in parts):
+        score += 2
+        reasons.append("each has one gender")
+    identities = len(reasons)
+    if all(value.isalpha() for value in values):
+        score += 1
+        reasons.append("names or initials")
+    if len(values) >= 3:
+        score += 1
+    coverage = _coverage(part, emotion.part) if emotion else 0.0
+    score += 2 * coverage
+    if coverage > 0.7:
+        reasons.append("nearly each has every emotion")
+    return Guess("speaker", part, score, tuple(reasons)) if score >= 2 and identities else None
+
+
+def _in_name(guess: Guess, parts: Iterable[Part]) -> Guess:
+    """Moves a guess from a folder to the part of the name that says the same."""
+    if not guess.part.level:
+        return guess
+    same = (p for p in parts if not p.level and p.run is None and _determines(p, guess.part) and len(p.counts) > 1)
+    part = next((p for p in same if len(p.counts) == len(guess.part.counts)), None)
+    return Guess(guess.field, part, guess.score, (*guess.reasons, f"as the {guess.part}")) if part else guess
+
+
+def _others(parts: list[Part], chosen: list[Guess]) -> list[Guess]:
+    """Gives the parts that are left to gender, partition, intensity, text and take."""
+    free = [part for part in parts if not any(part.overlaps(guess.part) for guess in chosen)]
+    free = [part for part in free if part.level == 0 or _is_gender(part) or _is_partition(part)]
+    # the pieces of a second place of the speaker
+    twins = [part for part in parts if any(_determines(g.part, part) and _determines(part, g.part) for g in chosen)]
+    free = [part for part in free if not any(part.overlaps(twin) for twin in twins)]
+    result: list[Guess] = []
+
+    def take(field: str, part: Part, *reasons: str) -> None:
+        result.append(Guess(field, part, 1.0, reasons, True))
+        free[:] = [other for other in free if not other.overlaps(part)]
+
+    for field, test, reason in (
+        ("gender", _is_gender, "words or letters of genders"),
+        ("partition", _is_partition, "words for partitions"),
+        ("intensity", _has_intensities, "words or letters of intensities"),
+    ):
+        if part := next(filter(test, free), None):
+            take(field, part, reason)
+    free[:] = [part for part in free if not any(_determines(guess.part, part) for guess in chosen)]
+    whole = [part for part in free if part.run is None or not any(p.run is None and p.overlaps(part) for p in free)]
+    text = max(whole, key=lambda part: len(part.counts), default=None)
+    if text and len(text.counts) > 2:
+        take("text", text, f"the most values that are left ({len(text.counts)})")
+    whole = [part for part in free if part.run is None or not any(p.run is None and p.overlaps(part) for p in free)]
+    if whole:
+        part = max(whole, key=lambda part: part.place)
+        if len(part.counts) <= 30:
+            take("take", part, "few values, last of those left")
+    return result
+
+
+def _has_words(part: Part) -> bool:
+    words = sum(count for value, count in part.counts.items() if class_of_word(value, word_languages()))
+    return words >= len(part.values) / 2
+
+
+def _is_gender(part: Part) -> bool:
+    values = {value.casefold() for value in part.counts}
+    known = {*GENDERS, "w", "woman", "man", "women", "men", "males", "females"}
+    return len(values) > 1 and values <= known
+
+
+def _is_partition(part: Part) -> bool:
+    return {value.casefold() for value in part.counts} <= {*PARTITIONS, "eval", "evaluation"}
+
+
+def _has_intensities(part: Part) -> bool:
+    return {value.casefold() for value in part.counts} <= _INTENSITIES
+
+
+def _may_cross(part: Part, other: Part) -> bool:
+    return not part.overlaps(other) and 2 <= len(other.counts) <= len(other.values) // 2
+
+
+def _coverage(part: Part, other: Part) -> float:
+    """Share of the pairs of values of two parts that occur, from 0 to 1."""
+    pairs = Counter(zip(part.values, other.values, strict=True))
+    return len(pairs) / (len(part.counts) * len(other.counts))
+
+
+def _determines(part: Part, other: Part) -> bool:
+    """Whether each value of a part goes with one value of another part."""
+    return len(set(zip(part.values, other.values, strict=True))) == len(part.counts)
