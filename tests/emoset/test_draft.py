@@ -1,5 +1,6 @@
 """`exhubert emoset new` finds the emotion and the speaker in the names of recordings, and drafts a YAML file."""
 
+import csv
 import re
 from itertools import product
 
@@ -14,6 +15,7 @@ from exhubert.emoset.layouts import compiled
 from ..conftest import SHARED_CORPORA, write_tone
 from .conftest import manifest, touch
 
+EXAMPLES = SHARED_CORPORA.parent / "emoset" / "examples.tsv"
 ITALIAN = ["neu", "dis", "gio", "pau", "rab", "sor", "tri"]
 WORDS = [f"{first}{second}ck" for first, second in product("bdfghlmnprst", "aeiou")]
 SPEAKERS = [f"F_{number:02d}_{name}" for number, name in enumerate(("OISHI", "MONIKA", "NIPA", "RITU"), 1)]
@@ -137,6 +139,20 @@ def test_emotion_and_speaker_of_published_layouts_are_found(layout, tmp_path):
     assert groups | expected == groups
     assert f"{len(names)} of {len(names)} recordings have this pattern" in result.text
     assert ("speaker" in groups) == ("speaker" in expected), "nothing is called a speaker without a reason"
+
+
+@pytest.mark.skipif(not EXAMPLES.is_file(), reason="the names of real corpora are not on this machine")
+@pytest.mark.parametrize("corpus", ["casia", "emo_db", "emovo", "esd", "ravdess", "shemo", "tess", "urdu"])
+def test_ten_real_names_are_enough_where_they_repeat_speakers(corpus, tmp_path):
+    with EXAMPLES.open(encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream, delimiter="\t") if row["corpus"] == corpus]
+    touch(tmp_path / "corpus", *(row["relative_path"] for row in rows))
+    pattern = compiled(pattern_of(draft(tmp_path / "corpus", "mine").text))
+    found = [pattern.fullmatch(row["relative_path"]).groupdict() for row in rows]
+    for field in ("speaker", "raw_label"):
+        assert len({(item[field], row[field]) for item, row in zip(found, rows, strict=True)}) == len(
+            {row[field] for row in rows}
+        ), field
 
 
 @pytest.mark.skipif(not SHARED_CORPORA.is_dir(), reason="the real corpora are not on this machine")

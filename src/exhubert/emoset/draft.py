@@ -208,9 +208,9 @@ def _yaml(
 ) -> str:
     language = _language(counts)
     lines = [
-        f"# First draft by `exhubert emoset new {root.name}`: check each guess, and replace each {_quoted(UNFINISHED)}.",
-        "# Give this file, or its folder, as --catalog. What else an entry may say is in `exhubert emoset show emo_db`",
-        "# (kind, licence, redistribution, reference, homepage, hours, notes).",
+        f"# First draft by `exhubert emoset new {root.name}`: check the guesses, and replace {_quoted(UNFINISHED)}.",
+        "# Give this file, or its folder, as --catalog. It may also say the kind, licence, redistribution, reference,",
+        "# homepage, hours and notes; see `exhubert emoset show emo_db`.",
         f"id: {corpus}",
         f"name: {_quoted(root.resolve().name)}",
         f"languages: [{language or 'und'}]  # {'guess from its labels' if language else 'unknown; a tag such as de'}",

@@ -10,8 +10,13 @@ from .name_parts import Names, Part
 from .readers.by_name import GENDERS
 from .readers.columns import PARTITIONS
 
+_FEW = 60  # recordings, below which nearly every value may be a new one
 _LEAST = 4.0  # score of a speaker from which one is named
 _NOUNS = re.compile(r"(?:actor|speaker|spk|spkr|subject|subj|sub|talker|participant|person|voice)s?", re.IGNORECASE)
+_OTHER_NOUNS = re.compile(
+    r"(?:sentence|sent|session|sess|take|text|utterance|utt|dialogue|dia|scene|part|set|disc|cd|clip|rec|recording)s?",
+    re.IGNORECASE,
+)
 _NUMBERED = re.compile(r"[a-z]{0,2}?[fmw]\d+", re.IGNORECASE)
 _INTENSITIES = {
     *(
@@ -67,13 +72,26 @@ def guesses(names: Names) -> list[Guess]:
     if not varying:
         return []
     by_place = {(part.level, part.token, part.run): part for part in names.parts}
-    speech = [guess for part in varying if (guess := _emotion(part, varying))]
+    before = {
+        id(part): by_place[part.level, part.token - 1, None].values[0]
+        for part in varying
+        if part.token and part.run is None and not by_place[part.level, part.token - 1, None].varies
+    }
+    counted = [part for part in varying if _OTHER_NOUNS.fullmatch(before.get(id(part), ""))]
+    people = [part for part in varying if _NOUNS.fullmatch(before.get(id(part), ""))]
+    unlikely = [part for part in varying if any(_same(part, other) for other in (*counted, *people))]
+    speech = [guess for part in varying if part not in unlikely and (guess := _emotion(part, varying))]
     emotions = sorted(speech, key=_order)
     emotion = emotions[0] if emotions else None
-    spoken = [guess for part in varying if (guess := _speaker(part, varying, emotion, by_place))]
+    spoken = [
+        guess
+        for part in varying
+        if part not in counted and (guess := _speaker(part, varying, emotion, before.get(id(part), "")))
+    ]
     speakers = sorted(spoken, key=_order)
     if speakers:
-        speakers[0] = _in_name(speakers[0], varying)
+        free = [part for part in varying if not emotion or not part.overlaps(emotion.part)]
+        speakers[0] = _in_name(speakers[0], free)
     best = [guess for guess in speakers[:1] if guess.score >= _LEAST]
     chosen = [emotion, *best] if emotion else best
     rest = _others(varying, chosen)
@@ -104,8 +122,13 @@ def _emotion(part: Part, parts: Iterable[Part]) -> Guess | None:
         length = min(len(value) for value in values)
         score += share * (6 if length >= 3 else 3)
         reasons.append(f"codes that begin emotion words ({language})")
-    if len(values) > total / 2 or len(values) > 40:
+    if len(values) > min(40, _limit(total, 2)):
         return None
+    alphabet = "".join(sorted(value.casefold() for value in values))
+    if "abcdefghijklmnopqrstuvwxyz".startswith(alphabet):
+        score -= 2  # takes
+    elif words < total / 2 and all(value[0].isupper() for value in values):
+        score += 0.5
     if 4 <= len(values) <= 12:
         score += 2
         reasons.append(f"a small set of {len(values)}")
@@ -137,18 +160,17 @@ def _speaker(
     part: Part,
     parts: list[Part],
     emotion: Guess | None,
-    by_place: dict[tuple[int, int | None, int | None], Part],
+    before: str,
 ) -> Guess | None:
     values, total = part.counts, len(part.values)
-    if not 2 <= len(values) <= max(2, total // 3) or _is_gender(part) or _is_partition(part) or _has_intensities(part):
+    if len(values) > len(part.values) * 0.9 or _is_gender(part) or _is_partition(part) or _has_intensities(part):
         return None
     if emotion and (emotion.part.overlaps(part) or _determines(emotion.part, part) or _has_words(part)):
         return None
     reasons, score = [], 0.0
-    before = by_place.get((part.level, part.token - 1, None)) if part.token and part.run is None else None
-    if before and not before.varies and _NOUNS.fullmatch(before.values[0]):
+    if _NOUNS.fullmatch(before):
         score += 4
-        reasons.append(f"follows {before.values[0]!r}")
+        reasons.append(f"follows {before!r}")
     if all(map(_NUMBERED.fullmatch, values)) and len({re.sub(r"\d", "", value).casefold() for value in values}) > 1:
         score += 4
         reasons.append(f"letters of genders with numbers ({', '.join(list(values)[:2])})")
@@ -165,6 +187,8 @@ def _speaker(
     if any(_is_gender(other) and not part.overlaps(other) and _determines(part, other) for other in parts):
         score += 2
         reasons.append("each has one gender")
+    if len(values) > _limit(total, 3) and score < 4:
+        return None
     identities = len(reasons)
     if all(value.isalpha() for value in values):
         score += 1
@@ -182,8 +206,7 @@ def _in_name(guess: Guess, parts: Iterable[Part]) -> Guess:
     """Moves a guess from a folder to the part of the name that says the same."""
     if not guess.part.level:
         return guess
-    same = (p for p in parts if not p.level and p.run is None and _determines(p, guess.part) and len(p.counts) > 1)
-    part = next((p for p in same if len(p.counts) == len(guess.part.counts)), None)
+    part = next((part for part in parts if not part.level and part.run is None and _same(part, guess.part)), None)
     return Guess(guess.field, part, guess.score, (*guess.reasons, f"as the {guess.part}")) if part else guess
 
 
@@ -192,7 +215,7 @@ def _others(parts: list[Part], chosen: list[Guess]) -> list[Guess]:
     free = [part for part in parts if not any(part.overlaps(guess.part) for guess in chosen)]
     free = [part for part in free if part.level == 0 or _is_gender(part) or _is_partition(part)]
     # the pieces of a second place of the speaker
-    twins = [part for part in parts if any(_determines(g.part, part) and _determines(part, g.part) for g in chosen)]
+    twins = [part for part in parts if any(_same(part, guess.part) for guess in chosen)]
     free = [part for part in free if not any(part.overlaps(twin) for twin in twins)]
     result: list[Guess] = []
 
@@ -243,12 +266,22 @@ def _may_cross(part: Part, other: Part) -> bool:
     return not part.overlaps(other) and 2 <= len(other.counts) <= len(other.values) // 2
 
 
+def _limit(total: int, share: int) -> float:
+    """Most values that a part which says the same of many recordings has among so many of them."""
+    return max(2, total / share if total >= _FEW else 0.8 * total)
+
+
 def _coverage(part: Part, other: Part) -> float:
-    """Share of the pairs of values of two parts that occur, from 0 to 1."""
+    """Share of the pairs of values of two parts that occur, of those that can, from 0 to 1."""
     pairs = Counter(zip(part.values, other.values, strict=True))
-    return len(pairs) / (len(part.counts) * len(other.counts))
+    return len(pairs) / min(len(part.counts) * len(other.counts), len(part.values))
 
 
 def _determines(part: Part, other: Part) -> bool:
     """Whether each value of a part goes with one value of another part."""
     return len(set(zip(part.values, other.values, strict=True))) == len(part.counts)
+
+
+def _same(part: Part, other: Part) -> bool:
+    """Whether two parts say the same: each value of one goes with one value of the other."""
+    return len(part.counts) == len(other.counts) and _determines(part, other)
