@@ -238,9 +238,16 @@ def test_a_folder_with_a_table_gets_labels_from_it_and_one_that_is_not_understoo
     text = draft(root).text
     assert 'zork: "?"  # 2 recordings' in text and "joy: joy  # 1 recordings, high_positive" in text
     assert "utterances: 3" in text and "speakers: 2  # guess" in text and "pattern" not in text
-    strange = draft(manifest(tmp_path / "strange", ["clip_ref,affect,who", "a.wav,joy,x"]))
-    assert 'columns: {file: "?", label: "?", speaker: "?"}' in strange.text
+    rows = [f"{number}.wav,{('joy', 'anger')[number % 2]},p{number // 4},hello" for number in range(12)]
+    root = manifest(tmp_path / "strange", ["clip_ref,affect,who,note", *rows])
+    strange = draft(root)
+    assert "columns: {file: clip_ref, label: affect, speaker: who}" in strange.text
     assert "found clip_ref, affect, who" in " ".join(strange.remarks)
+    (tmp_path / "strange.yaml").write_text(strange.text)
+    facts = entry("strange", tmp_path / "strange.yaml")
+    assert {(item.speaker, item.raw_label) for item in read(facts, root)} == set(
+        product(["p0", "p1", "p2"], ("joy", "anger"))
+    )
 
 
 def test_a_folder_that_is_no_corpus_and_an_id_that_is_taken_are_sentences(takes, tmp_path, capsys):

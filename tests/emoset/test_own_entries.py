@@ -142,6 +142,31 @@ def test_recordings_without_the_pattern_are_counted_in_a_warning(shelf, corpora,
     assert "2 files below" in caplog.text and "such as f1/ruhe.wav" in caplog.text
 
 
+def test_words_for_partitions_in_names_are_understood_and_others_are_a_sentence(tmp_path):
+    (tmp_path / "parts.yaml").write_text("paths: '{split}/{speaker}_{emotion}.wav'\n")
+    touch(tmp_path / "x", "dev/anna_joy.wav", "TRAIN/bert_joy.wav")
+    facts = entry("parts", tmp_path)
+    assert {(item.speaker, item.partition) for item in read(facts, tmp_path / "x")} == {
+        ("anna", "validation"),
+        ("bert", "train"),
+    }
+    touch(tmp_path / "x", "eval/cleo_joy.wav")
+    assert "parts" not in find_corpora(tmp_path, catalog=tmp_path).found, "and recognition goes on"
+    with pytest.raises(ValueError, match="partition is 'eval' by its name.*translate it: `values: {partition: {eval:"):
+        list(read(facts, tmp_path / "x"))
+
+
+def test_helper_groups_are_parts_of_values(tmp_path):
+    (tmp_path / "helper.yaml").write_text(
+        "paths:\n  pattern: '{gender}_{number}_{emotion}.wav'\n  values: {speaker: '{gender}{number}'}\n"
+    )
+    touch(tmp_path, "F_01_joy.wav", "M_01_joy.wav")
+    assert {(item.speaker, item.gender) for item in read("helper", tmp_path, catalog=tmp_path)} == {
+        ("F01", "female"),
+        ("M01", "male"),
+    }
+
+
 MISTAKES = {
     "languges: [de]": "there is no key languges. Did you mean languages?",
     "name: x\nname: y": "line 2: name is there twice; keep one of them",

@@ -285,7 +285,9 @@ def _files(places: Places) -> list[Path]:
     for place in [places] if isinstance(places, (str, Path)) else places:
         path = Path(place).expanduser()
         if not path.exists():
-            raise CatalogError(f"There is no catalog {path}: give a folder with YAML files of corpora (--catalog).")
+            raise CatalogError(
+                f"There is no catalog {path}: give a folder with YAML files of corpora (--catalog, {CATALOG_VARIABLE})."
+            )
         found = [path] if path.is_file() else sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
         result |= dict.fromkeys(file.absolute() for file in found if not file.name.startswith("."))
     return list(result)

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..labels import class_of_word, word_languages, words_with_prefix
+from ..search import SUFFIXES
 from .catalog import catalog, entry
-from .guesses import Guess, guesses, language_of_codes
+from .guesses import NUMBERED, Guess, guesses, language_of_codes
 from .layouts import compiled
 from .name_parts import Names, Part, divide
 from .own_entries import UNFINISHED
 from .readers import own_form
+from .readers.manifest import find_manifest
 from .readers.recognition import recognise, recordings
+from .readers.table import read_tables
 
 _MOST_NAMES = 20_000  # more names tell nothing new
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_ -]*")
@@ -189,10 +192,8 @@ def _of_table(root: Path, corpus: str, remarks: list[str]) -> Draft:
         records = list(form.read(entry("manifest"), root, None))
     except ValueError as error:
         remarks.append(f"It isn't understood yet: {error}")
-        lines = [
-            "# the columns of the table that have no usual names, by the field that they fill",
-            f"columns: {{file: {_quoted(UNFINISHED)}, label: {_quoted(UNFINISHED)}, speaker: {_quoted(UNFINISHED)}}}",
-        ]
+        columns = ", ".join(f"{field}: {_key(name)}" for field, name in _columns(root).items())
+        lines = ["# the column of each field, a guess; others have usual names", f"columns: {{{columns}}}"]
         return Draft(_yaml(root, corpus, None, None, lines, Counter()), [], remarks)
     speakers = {record.speaker for record in records} - {None}
     lines = [
@@ -201,6 +202,28 @@ def _of_table(root: Path, corpus: str, remarks: list[str]) -> Draft:
     ]
     counts = Counter(record.raw_label for record in records if record.raw_label)
     return Draft(_yaml(root, corpus, len(records), len(speakers) or None, lines, counts), [], remarks)
+
+
+def _columns(root: Path) -> dict[str, str]:
+    """Guesses which columns of a manifest without usual names are the recording, its label and its speaker."""
+    result = dict.fromkeys(("file", "label", "speaker"), UNFINISHED)
+    for path in find_manifest(root):
+        for table in read_tables(path, lambda names: len(names) > 1):
+            for name, *cells in zip(table.columns, *(cells for _, cells in table.rows), strict=True):
+                values = {cell for cell in cells if cell}
+                endings = sum(Path(value).suffix.lower() in SUFFIXES for value in values)
+                words = sum(class_of_word(value, word_languages()) is not None for value in values)
+                if values and 2 * endings >= len(values):
+                    field = "file"
+                elif values and (2 * words >= len(values) or language_of_codes(values)):
+                    field = "label"
+                elif values and (len(values) <= len(cells) / 2 or all(map(NUMBERED.fullmatch, values))):
+                    field = "speaker"
+                else:
+                    continue
+                if result[field] == UNFINISHED:
+                    result[field] = name
+    return result
 
 
 def _yaml(

@@ -17,7 +17,7 @@ _OTHER_NOUNS = re.compile(
     r"(?:sentence|sent|session|sess|take|text|utterance|utt|dialogue|dia|scene|part|set|disc|cd|clip|rec|recording)s?",
     re.IGNORECASE,
 )
-_NUMBERED = re.compile(r"[a-z]{0,2}?[fmw]\d+", re.IGNORECASE)
+NUMBERED = re.compile(r"[a-z]{0,2}?[fmw]\d+", re.IGNORECASE)
 _INTENSITIES = {
     *(
         [
@@ -138,7 +138,7 @@ def _emotion(part: Part, parts: Iterable[Part]) -> Guess | None:
     score += 2 * spread
     if spread > 0.8:
         reasons.append("spread evenly over other parts")
-    if all(map(_NUMBERED.fullmatch, values)) and len(values) > 2:
+    if all(map(NUMBERED.fullmatch, values)) and len(values) > 2:
         score -= 3
     return Guess("raw_label", part, score, tuple(reasons)) if reasons and score >= 2 else None
 
@@ -171,7 +171,7 @@ def _speaker(
     if _NOUNS.fullmatch(before):
         score += 4
         reasons.append(f"follows {before!r}")
-    if all(map(_NUMBERED.fullmatch, values)) and len({re.sub(r"\d", "", value).casefold() for value in values}) > 1:
+    if all(map(NUMBERED.fullmatch, values)) and len({re.sub(r"\d", "", value).casefold() for value in values}) > 1:
         score += 4
         reasons.append(f"letters of genders with numbers ({', '.join(list(values)[:2])})")
     twins = [other for other in parts if other.level and other is not part and _determines(other, part)]

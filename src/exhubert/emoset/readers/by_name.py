@@ -10,6 +10,7 @@ from ...search import files_in
 from ..catalog import CatalogEntry
 from ..layouts import typed
 from ..record import Record
+from .columns import PARTITIONS
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +21,11 @@ NOT_SPEECH = re.compile(r"laryngo(?:graph|gram)?s?|lar|egg|lx|electroglottogra(?
 
 
 def fields_of(facts: CatalogEntry, match: re.Match[str], path: Path) -> Fields | None:
-    """Returns the fields of `Record` in a path that a corpus's pattern matches; None if it is no utterance."""
+    """Returns the fields of `Record` in a path that a corpus's pattern matches; None if it is no utterance.
+
+    Raises:
+        ValueError: A partition or number isn't one; the message names the path.
+    """
     assert facts.paths is not None
     if not facts.paths.is_utterance(match, path):
         return None
@@ -28,6 +33,13 @@ def fields_of(facts: CatalogEntry, match: re.Match[str], path: Path) -> Fields |
     fields["raw_label"] = facts.spelled(fields.get("raw_label") or "")
     if fields.get("gender"):
         fields["gender"] = GENDERS.get(fields["gender"].lower(), fields["gender"])
+    if partition := fields.get("partition"):
+        if partition.lower() not in PARTITIONS:
+            raise ValueError(
+                f"{path}: partition is {partition!r} by its name, expected train, validation or test. In the entry, "
+                f"translate it: `values: {{partition: {{{partition}: validation}}}}`."
+            )
+        fields["partition"] = PARTITIONS[partition.lower()]
     return typed(fields, str(path))
 
 

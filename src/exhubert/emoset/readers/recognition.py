@@ -134,8 +134,12 @@ def _by_name(facts: CatalogEntry, layout: Layout, paths: dict[Path, str]) -> Mat
         is_known = label in facts.labels if facts.labels else facts.class_of(label) is not None
         if not is_known or not layout.has_known(match):
             continue
+        try:
+            fields = fields_of(facts, match, path)
+        except ValueError:  # a word for no partition
+            continue
         fitting += 1
-        if name.lower().endswith(layout.suffixes) and fields_of(facts, match, path) is not None:
+        if name.lower().endswith(layout.suffixes) and fields is not None:
             labels.append(label)
     return Match(facts.id, len(paths), alike, fitting, len(labels), len(set(labels)))
 
