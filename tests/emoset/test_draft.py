@@ -115,6 +115,21 @@ LAYOUTS = {
         "wangzhe/sad/210.wav",
         {"speaker": "wangzhe", "raw_label": "sad", "text": "210"},
     ),
+    "words before numbers": (
+        [f"spk_{speaker}_utt_{text}_emo_{emotion}.flac" for speaker, text, emotion in product(*map(range, (12, 5, 6)))],
+        "spk_11_utt_2_emo_5.flac",
+        {"speaker": "11", "raw_label": "5", "text": "2"},
+    ),
+    "initials with a number": (
+        [
+            f"{speaker}_{emotion}_{number}.wav"
+            for speaker, emotion, number in product(
+                ("SB0", "KJ0", "PK1"), ("anger", "fear", "happiness", "sadness", "neutral"), range(4)
+            )
+        ],
+        "KJ0_fear_3.wav",
+        {"speaker": "KJ0", "raw_label": "fear", "text": "3"},
+    ),
     "partitions in German": (
         [
             f"{part}/{emotion}/{number}.wav"

@@ -11,8 +11,10 @@ from .readers.by_name import GENDERS
 from .readers.columns import PARTITIONS
 
 _FEW = 60  # recordings, below which nearly every value may be a new one
+_MOST_CODES = 16  # emotions under names that are no words
 _LEAST = 4.0  # score of a speaker from which one is named
 _NOUNS = re.compile(r"(?:actor|speaker|spk|spkr|subject|subj|sub|talker|participant|person|voice)s?", re.IGNORECASE)
+_EMOTION_NOUNS = re.compile(r"emo|emotion|label|class|affect|category", re.IGNORECASE)
 _OTHER_NOUNS = re.compile(
     r"(?:sentence|sent|session|sess|take|text|utterance|utt|dialogue|dia|scene|part|set|disc|cd|clip|rec|recording)s?",
     re.IGNORECASE,
@@ -80,13 +82,19 @@ def guesses(names: Names) -> list[Guess]:
     counted = [part for part in varying if _OTHER_NOUNS.fullmatch(before.get(id(part), ""))]
     people = [part for part in varying if _NOUNS.fullmatch(before.get(id(part), ""))]
     unlikely = [part for part in varying if any(_same(part, other) for other in (*counted, *people))]
-    speech = [guess for part in varying if part not in unlikely and (guess := _emotion(part, varying))]
+    speech = [
+        guess
+        for part in varying
+        if part not in unlikely and (guess := _emotion(part, varying, before.get(id(part), "")))
+    ]
     emotions = sorted(speech, key=_order)
     emotion = emotions[0] if emotions else None
     spoken = [
         guess
         for part in varying
-        if part not in counted and (guess := _speaker(part, varying, emotion, before.get(id(part), "")))
+        if part not in counted
+        and not _is_within_same(part, varying)
+        and (guess := _speaker(part, varying, emotion, before.get(id(part), "")))
     ]
     speakers = sorted(spoken, key=_order)
     if speakers:
@@ -108,7 +116,7 @@ def _order(guess: Guess) -> tuple[float, int, tuple[int, int, int]]:
     return (-round(guess.score, 1), guess.part.level, guess.part.place)
 
 
-def _emotion(part: Part, parts: Iterable[Part]) -> Guess | None:
+def _emotion(part: Part, parts: Iterable[Part], before: str) -> Guess | None:
     values, total = part.counts, len(part.values)
     if _is_gender(part) or not all(re.search(r"\w", value) for value in values):
         return None
@@ -122,7 +130,10 @@ def _emotion(part: Part, parts: Iterable[Part]) -> Guess | None:
         length = min(len(value) for value in values)
         score += share * (6 if length >= 3 else 3)
         reasons.append(f"codes that begin emotion words ({language})")
-    if len(values) > min(40, _limit(total, 2)):
+    if _EMOTION_NOUNS.fullmatch(before):
+        score += 4
+        reasons.append(f"follows {before!r}")
+    if len(values) > min(40 if reasons else _MOST_CODES, _limit(total, 2)):
         return None
     alphabet = "".join(sorted(value.casefold() for value in values))
     if "abcdefghijklmnopqrstuvwxyz".startswith(alphabet):
@@ -260,6 +271,12 @@ def _is_partition(part: Part) -> bool:
 
 def _has_intensities(part: Part) -> bool:
     return {value.casefold() for value in part.counts} <= _INTENSITIES
+
+
+def _is_within_same(part: Part, parts: Iterable[Part]) -> bool:
+    """Whether a part is a piece of one that says the same, such as KJ of KJ0."""
+    wholes = (other for other in parts if other.run is None and other.overlaps(part))
+    return part.run is not None and any(_same(part, whole) for whole in wholes)
 
 
 def _may_cross(part: Part, other: Part) -> bool:

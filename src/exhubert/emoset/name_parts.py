@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 _SEPARATORS = re.compile(r"([_\-. ]+)")
 _RUNS = re.compile(r"\d+|[^\W\d_]+|[\W_]+")
-_MOST = 0.95  # share of the names that must have a structure
+_MOST = 0.8  # share of the paths that must have a level
 
 
 @dataclass(frozen=True)
