@@ -231,7 +231,7 @@ def _yaml(
 ) -> str:
     language = _language(counts)
     lines = [
-        f"# First draft by `exhubert emoset new {root.resolve().name}`: check the guesses, replace {_quoted(UNFINISHED)}.",
+        f"# First draft by `exhubert emoset new {root.resolve().name}`: check the guesses; replace {UNFINISHED!r}.",
         "# Give this file, or its folder, as --catalog. It may also say the kind, licence, redistribution, reference,",
         "# homepage, hours and notes; see `exhubert emoset show emo_db`.",
         f"id: {corpus}",

@@ -55,8 +55,8 @@ def own_entry(content: Mapping[str, Any], path: Path, shipped: Mapping[str, Cata
         if unfinished := [raw for raw, value in (values.get("labels") or {}).items() if _is_unfinished(value)]:
             more = f" and {len(unfinished) - 10} more" if len(unfinished) > 10 else ""
             raise CatalogError(
-                f"{path} isn't completed. In place of {UNFINISHED}, give the labels {', '.join(unfinished[:10])}{more} an "
-                f"emotion such as anger, a class ({', '.join(SIX_CLASSES)}), or null for no class."
+                f"{path} isn't completed. In place of {UNFINISHED}, give the labels {', '.join(unfinished[:10])}{more} "
+                f"an emotion such as anger, a class ({', '.join(SIX_CLASSES)}), or null for no class."
             )
         try:
             languages = values["languages"]
