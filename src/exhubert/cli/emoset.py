@@ -90,7 +90,8 @@ def _show(options: argparse.Namespace) -> int:
             print("labels:")
             for raw, label in value.items():
                 alternative = f", or {label.alternative}" if label.alternative else ""
-                print(f"  {raw}: {label.emotion} -> {label.class_name or 'dropped'} ({label.basis}{alternative})")
+                why = f"; {label.why}" if label.why else ""
+                print(f"  {raw}: {label.emotion} -> {label.class_name or 'dropped'} ({label.basis}{alternative}{why})")
         elif item.name == "notes":
             print("notes:", *value, sep="\n  - ")
         else:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ..labels import SIX_CLASSES, VALENCES, arousal_valence, class_name, class_of_word
+from ..labels import SIX_CLASSES, VALENCES, arousal_valence, class_name, class_of_word, emotion_classes
 from .scheme import ALL_CORPORA, read_scheme
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if PyYAML has it
@@ -28,6 +28,10 @@ class UnknownCorpusError(KeyError):
 class LabelMap:
     """The class of one raw label of a corpus.
 
+    In the YAML file, the name of an emotion is enough: its class, basis and alternative come from the common map (see
+    `exhubert.labels.emotion_classes`). An entry that differs from it, or names an emotion beyond it, writes a map of
+    these attributes; null drops the label.
+
     Attributes:
         emotion: The emotion in English.
         arousal: `low` or `high`; None if the label maps to no class and is dropped.
@@ -35,6 +39,7 @@ class LabelMap:
         basis: `source` if the paper's model card prints the emotion as the example of the class, `judgement` for
             this project's reading, `user` for your own map.
         alternative: Another defensible class, or None.
+        why: The reason for which the entry differs from the common map, or None if it doesn't.
     """
 
     emotion: str
@@ -42,6 +47,32 @@ class LabelMap:
     valence: str | None
     basis: str = "judgement"
     alternative: str | None = None
+    why: str | None = None
+
+    @classmethod
+    def parse(cls, raw_label: str, facts: str | Mapping[str, Any] | None) -> "LabelMap":
+        """Completes what a YAML file says of a raw label by the common map.
+
+        Args:
+            raw_label: The label as the corpus writes it.
+            facts: The name of an emotion; a map of attributes; or None for a label to drop.
+
+        Raises:
+            ValueError: There is neither a class nor an emotion of the common map.
+        """
+        if facts is None:
+            return cls(raw_label, None, None)
+        own = {"emotion": facts} if isinstance(facts, str) else dict(facts)
+        if common := emotion_classes().get(own["emotion"]):
+            arousal, valence = arousal_valence(common.class_name)
+            shared = {"arousal": arousal, "valence": valence}
+            return cls(**shared | {"basis": common.basis, "alternative": common.alternative} | own)
+        if not {"arousal", "valence"} <= own.keys():
+            raise ValueError(
+                f"{raw_label}: {own['emotion']!r} is no emotion of the common map ({', '.join(emotion_classes())}), so "
+                "its arousal and valence are needed, or null for both."
+            )
+        return cls(**own)
 
     @property
     def class_name(self) -> str | None:
@@ -173,7 +204,7 @@ def _relabelled(facts: CatalogEntry, changes: Mapping[str, str | None], basis: s
 
 def _parse(path: Path) -> CatalogEntry:
     values: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
-    labels = {str(raw): LabelMap(**facts) for raw, facts in (values.pop("labels", None) or {}).items()}
+    labels = {str(raw): LabelMap.parse(str(raw), facts) for raw, facts in (values.pop("labels", None) or {}).items()}
     return CatalogEntry(**values, labels=labels)
 
 
@@ -205,4 +236,8 @@ def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
             messages.append(f"{raw}: no class {label.class_name!r}")
         if label.alternative is not None and label.alternative not in SIX_CLASSES:
             messages.append(f"{raw}: alternative {label.alternative!r} is no class")
+        common = emotion_classes().get(label.emotion)
+        own = (label.class_name, label.alternative, label.basis)
+        if common and own != (common.class_name, common.alternative, common.basis) and not label.why:
+            messages.append(f"{raw}: {label.emotion} differs from the common map; say why")
     return messages
