@@ -111,7 +111,7 @@ def test_a_corpus_of_your_own_is_read_from_its_manifest_in_segments(tmp_path):
         lines += [f"call{index}.wav,joy,p{index},0.0,0.8", f"call{index}.wav,hostile,p{index},1.0,1.5"]
         lines += [f"call{index}.wav,anger,p{index},1.0,1.5"]
     summary = build({"calls": manifest(root, lines)}, tmp_path / "out")["calls"]
-    assert summary.utterances == 6 and summary.dropped_labels == {"hostile": 3}
+    assert summary.utterances == 6 and summary.dropped_labels == {"hostile": 3} and summary.rejected == 3
     rows = [row for part in load(tmp_path / "out").values() for row in part]
     assert sorted(round(row["duration"], 3) for row in rows) == [0.5] * 3 + [0.8] * 3
     assert {row["corpus"] for row in rows} == {"calls"}

@@ -21,8 +21,9 @@ def test_built_dataset_opens_with_plain_datasets_where_exhubert_is_missing(emo_d
     build({"emo_db": emo_db}, tmp_path / "out")
     code = (
         "import sys; sys.modules['exhubert'] = None\n"
-        "from datasets import load_dataset\n"
+        "from datasets import Audio, load_dataset\n"
         f"rows = load_dataset('parquet', data_files='{tmp_path}/out/*/*-train*.parquet', split='train')\n"
+        "rows = rows.cast_column('audio', Audio(decode=False))\n"
         "print(rows.features['label'].int2str(rows[0]['label']), len(rows[0]['audio']['bytes']) > 1000)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

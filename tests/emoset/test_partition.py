@@ -2,7 +2,6 @@
 
 import random
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,7 @@ def split(rows, languages=None, official=None, groups=None, **options):
     nothing = [None] * len(rows)
     fields = zip(rows, languages or nothing, official or nothing, groups or nothing, strict=True)
     records = [
-        Record(Path(f"{index:04d}.wav"), name, speaker, language=language, partition=part, group=group)
+        Record(f"{index:04d}.wav", name, speaker, language=language, partition=part, group=group)
         for index, ((name, speaker), language, part, group) in enumerate(fields)
     ]
     return partition(records, [name for name, _ in rows], **options)
@@ -76,7 +75,7 @@ def test_official_partitions_are_kept_and_the_rest_is_dealt():
 def test_of_two_speakers_the_larger_trains_and_validates_by_text_and_the_other_tests():
     texts = [f"word {index % 20}" for index in range(120)]
     records = [
-        Record(Path(f"{speaker}{index}.wav"), "a", speaker, text=texts[index])
+        Record(f"{speaker}{index}.wav", "a", speaker, text=texts[index])
         for speaker, number in (("x", 80), ("y", 120))
         for index in range(number)
     ]

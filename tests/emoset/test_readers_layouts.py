@@ -197,7 +197,7 @@ def test_meld_ids_repeat_across_partitions_and_sentiment_can_settle_surprise(tmp
     assert by_part["train"].text == "Oh, my God!" and by_part["train"].speaker == "Mr. Franklin"
     assert len({record.dialogue for record in records}) == 3, "dialogue 0 of each table is another dialogue"
     settled = with_scheme(entry("meld"), "corpus_valence")
-    classes = [settled.class_of(by_part[part].raw_label, by_part[part].valence) for part in ("train", "test")]
+    classes = [settled.class_of(by_part[part].raw_label, by_part[part].sentiment) for part in ("train", "test")]
     assert classes == ["high_negative", "high_positive"]
     assert entry("meld").class_of("surprise", "negative") == "high_neutral"
 

@@ -31,6 +31,7 @@ def test_words_that_yaml_reads_as_values_are_labels(own, tmp_path):
         "Yes": "high_positive",
         "no": "low_negative",
         "joy": "high_positive",
+        "01": None,
     }
     assert listing.dropped == {"01": 1}
 

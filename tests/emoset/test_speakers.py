@@ -1,7 +1,5 @@
 """Names of speakers: which are one person, which are nobody, which are several."""
 
-from pathlib import Path
-
 import pytest
 
 from exhubert.emoset import Record
@@ -48,13 +46,13 @@ def test_different_speakers_have_different_keys(names):
 )
 def test_names_that_are_not_a_persons_are_nobody(name):
     assert speaker_key(name) == ""
-    [record], merged, nobody = unify_speakers([Record(Path("a.wav"), "joy", name)])
+    [record], merged, nobody = unify_speakers([Record("a.wav", "joy", name)])
     assert record.speaker is None and not merged and nobody == {name: 1}
 
 
 def test_the_most_frequent_spelling_becomes_the_name_and_merges_are_reported():
     names = ["ben", "Ben", "Ben", "BEN", "02", "2", "unknown", None, "anna", "NA", "unknown"]
-    records = [Record(Path(f"{index}.wav"), "joy", name) for index, name in enumerate(names)]
+    records = [Record(f"{index}.wav", "joy", name) for index, name in enumerate(names)]
     unified, merged, nobody = unify_speakers(records)
     assert [record.speaker for record in unified] == [*["Ben"] * 4, "02", "02", None, None, "anna", None, None]
     assert merged == {"02": ["2"], "Ben": ["BEN", "ben"]} and nobody == {"NA": 1, "unknown": 2}

@@ -54,7 +54,7 @@ def sitcom(seed=0):
         if dialogue % 25 == 0:
             names.append("All")
         records += [
-            Record(Path(f"dia{dialogue}_utt{index}.mp4"), rng.choice("abc"), name, dialogue=str(dialogue))
+            Record(f"dia{dialogue}_utt{index}.mp4", rng.choice("abc"), name, dialogue=str(dialogue))
             for index, name in enumerate(names)
         ]
     return records
@@ -99,7 +99,7 @@ def test_an_utterance_of_several_persons_is_where_all_of_them_are_or_nowhere():
 
 def test_a_few_joint_speakers_stay_with_each_of_theirs():
     names = ["a", "b", "a and b", *"cdefgh"] * 4
-    records = [Record(Path(f"{index}.wav"), "x", name) for index, name in enumerate(names)]
+    records = [Record(f"{index}.wav", "x", name) for index, name in enumerate(names)]
     parts, rule = partition(records, ["x"] * len(records))
     assert rule == "speaker" and None not in parts
     found = parts_by(records, parts, lambda record: record.speaker)
@@ -108,7 +108,7 @@ def test_a_few_joint_speakers_stay_with_each_of_theirs():
 
 def test_sessions_that_all_speakers_share_do_not_merge_them():
     records = [
-        Record(Path(f"{speaker}{day}{index}.wav"), "x", f"s{speaker}", session=f"day{day}")
+        Record(f"{speaker}{day}{index}.wav", "x", f"s{speaker}", session=f"day{day}")
         for speaker in range(10)
         for day in (1, 2)
         for index in range(3)
@@ -120,7 +120,7 @@ def test_sessions_that_all_speakers_share_do_not_merge_them():
 
 def test_who_speaks_in_one_recording_stays_together_and_so_do_its_unnamed_parts():
     calls = [
-        Record(Path(f"call{call}.wav"), "x", f"{call}{side}", start=float(turn), end=turn + 1.0)
+        Record(f"call{call}.wav", "x", f"{call}{side}", start=float(turn), end=turn + 1.0)
         for call in range(10)
         for side in "ab"
         for turn in range(3)
@@ -128,18 +128,18 @@ def test_who_speaks_in_one_recording_stays_together_and_so_do_its_unnamed_parts(
     parts, rule = partition(calls, ["x"] * len(calls))
     assert rule == "recording+speaker"
     assert all(len(found) == 1 for found in parts_by(calls, parts, lambda record: record.file).values())
-    unnamed = [Record(record.file, "x", start=record.start, end=record.end) for record in calls]
+    unnamed = [Record(record.path, "x", start=record.start, end=record.end) for record in calls]
     parts, rule = partition(unnamed, ["x"] * len(calls))
     assert rule == "recording"
     assert all(len(found) == 1 for found in parts_by(calls, parts, lambda record: record.file).values())
-    one = [Record(Path("call.wav"), "x", start=float(turn), end=turn + 1.0) for turn in range(10)]
+    one = [Record("call.wav", "x", start=float(turn), end=turn + 1.0) for turn in range(10)]
     parts, rule = partition(one, ["x"] * 10)
     assert rule == "utterance; 1 of 1 recordings divided" and Counter(parts) == {"train": 6, "validation": 2, "test": 2}
 
 
 def test_a_partner_without_a_partition_follows_the_dialogue():
     records = [
-        Record(Path(f"{speaker}.wav"), "x", speaker, dialogue=dialogue, partition=part)
+        Record(f"{speaker}.wav", "x", speaker, dialogue=dialogue, partition=part)
         for speaker, dialogue, part in (
             ("a", "1", "train"),
             ("b", "2", "validation"),
@@ -152,7 +152,7 @@ def test_a_partner_without_a_partition_follows_the_dialogue():
 
 def test_official_partitions_that_divide_dialogues_are_kept_and_the_dialogues_counted():
     records = [
-        Record(Path(f"{index}.wav"), "x", f"s{index}", dialogue=str(index // 2), partition=part)
+        Record(f"{index}.wav", "x", f"s{index}", dialogue=str(index // 2), partition=part)
         for index, part in enumerate(["train", "train", "train", "validation", "test", "train"])
     ]
     parts, rule = partition(records, ["x"] * 6)
@@ -170,7 +170,7 @@ def test_official_partitions_that_divide_dialogues_are_kept_and_the_dialogues_co
 )
 def test_three_speakers_or_more_are_never_divided_and_leave_no_partition_empty(rows, seed):
     records = [
-        Record(Path(f"{index}.wav"), name, f"s{speaker}", session=str(session), dialogue=str(dialogue))
+        Record(f"{index}.wav", name, f"s{speaker}", session=str(session), dialogue=str(dialogue))
         for index, (speaker, session, dialogue, name) in enumerate(rows)
     ]
     classes = [record.raw_label for record in records]

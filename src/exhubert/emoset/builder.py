@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -151,8 +151,8 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
     def _row(self, item: Utterance) -> dict[str, Any]:
         record = item.record
         samples, rate = read_audio(record.file, record.start, record.end, record.channel)
-        check_usable(samples, rate, str(record.file))
-        arousal, valence = arousal_valence(item.class_name)
+        check_usable(samples, rate, record.recording)
+        arousal, valence = arousal_valence(item.class_name) if item.class_name else (None, None)
         listing = self._listing_of(item)
         corpus = listing.entry.id
         return {
@@ -161,12 +161,15 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
             "utterance_id": item.utterance_id,
             "speaker": f"{corpus}/{record.speaker}" if record.speaker is not None else None,
             "gender": record.gender,
+            "age": record.age,
             "language": record.language or listing.entry.languages[0],
-            "raw_label": record.raw_label,
-            "label": SIX_CLASSES.index(item.class_name),
+            "raw_label": record.raw_label or None,
+            "emotion": listing.entry.emotion_of(record.raw_label, record.language),
+            "label": SIX_CLASSES.index(item.class_name) if item.class_name else None,
             "arousal": arousal,
             "valence": valence,
             "partition": item.partition,
+            "published_partition": record.partition,
             "duration": len(samples) / rate,
             "source_sampling_rate": rate,
             "source_file": item.source_file,
@@ -176,6 +179,15 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
             "session": record.session,
             "dialogue": record.dialogue,
             "text": record.text,
+            "intensity": record.intensity,
+            "take": record.take,
+            "sentiment": record.sentiment,
+            "arousal_rating": record.arousal,
+            "valence_rating": record.valence,
+            "dominance_rating": record.dominance,
+            "rating_scale": record.rating_scale,
+            "votes": [asdict(vote) for vote in record.votes],
+            "other": record.other,
         }
 
 

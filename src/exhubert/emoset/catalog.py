@@ -1,6 +1,7 @@
 """The catalog of corpora: one YAML file for each, with its facts and the map of its raw labels to the six classes."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
@@ -14,6 +15,8 @@ from .scheme import ALL_CORPORA, read_scheme
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if PyYAML has it
 _FOLDER = Path(__file__).parent / "catalog"
+NO_CORPORA = ("demo", "manifest")  # entries of the catalog that aren't recordings of people
+EMOSET = "emoset++"  # stands for the 37 corpora wherever corpora are named
 KINDS = ("acted", "induced", "natural", "mixed", "synthetic", "unknown")
 
 
@@ -80,6 +83,59 @@ class LabelMap:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Naming scheme of the files of one corpus.
+
+    Attributes:
+        pattern: Regular expression for the end of the path below the root, with `/` between its parts. Groups named
+            after fields of `Record` fill them; `gender` may be a letter.
+        suffixes: Suffixes of the files to read, in lower case.
+        fixed: Fields with the same value for every utterance.
+        values: Values of fields by the code in the path, such as `{intensity: {"02": strong}}`.
+        known: Regular expressions for values of groups in the published corpus. They tell whether a folder that nobody
+            named is this corpus; a folder that was named is read without them.
+        others: Regular expression for the end of the paths of the release's other recordings, which are no utterances.
+        fewest_labels: Number of different labels below which a folder that nobody named isn't taken for this corpus,
+            because its paths hold nothing of its own but labels.
+    """
+
+    pattern: str
+    suffixes: tuple[str, ...] = (".wav",)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    known: Mapping[str, str] = field(default_factory=dict)
+    others: str = ""
+    fewest_labels: int = 1
+
+    def match(self, path: str) -> re.Match[str] | None:
+        """Matches a path below the root, with `/` between its parts."""
+        return re.fullmatch(rf"(?:.*/)?{self.pattern}", path, re.IGNORECASE)
+
+    def has_known(self, match: re.Match[str]) -> bool:
+        """Whether the groups of a match have the speakers, texts and codes of the published corpus."""
+        return all(re.fullmatch(values, match[group] or "", re.IGNORECASE) for group, values in self.known.items())
+
+
+@dataclass(frozen=True)
+class AnnotationTable:
+    """Table that annotates the recordings of one corpus, for the reader `by_table`.
+
+    `CatalogEntry.columns` names the columns that it reads; recordings are found by their names, wherever they are.
+
+    Attributes:
+        file: Name of the table; `*` and `?` stand for other characters.
+        values: Values of fields by what the table says, such as `{partition: {Test1: test}}`.
+        people: Name of a second table with a row for each speaker, for the columns that the first one lacks.
+        person: Column of `people` that holds the speaker's id.
+    """
+
+    file: str
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    people: str | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True)
 class CatalogEntry:
     """The facts of one corpus. Fields without a known value are `unknown`.
 
@@ -98,12 +154,19 @@ class CatalogEntry:
         utterances: Number of utterances.
         hours: Duration in hours.
         reader: Name of the reader for its layout.
-        layout: Pattern of its file paths.
+        layout: Pattern of its file paths, for people.
+        paths: The same as a [`Layout`], for the reader `by_name`.
         releases: Number of utterances in each release, if several circulate.
         uncertain: Fields whose value is from memory, not from a source.
         labels: Raw label to class. Empty if the label set is unknown; class names and emotion words in English or the
             language of the corpus are then accepted.
         notes: Oddities worth knowing.
+        beyond: Whether the corpus is none of the 37 of EmoSet++.
+        sources: Where a fact was read, by the name of the field.
+        table: The table that annotates its recordings, for the reader `by_table`.
+        columns: For corpora whose facts are in tables: the column of the table, by the name of the field in `Record`
+            that it fills, such as `{label: emo, speaker: who}`. Other columns are found by their usual names.
+        rating_scale: Lowest and highest value of its ratings of arousal, valence and dominance; None if unknown.
         by_annotated_valence: Use the valence that the corpus annotates, if any, instead of the map's.
     """
 
@@ -122,10 +185,16 @@ class CatalogEntry:
     hours: float | str
     reader: str
     layout: str
+    paths: Layout | None = None
     releases: Mapping[str, int] = field(default_factory=dict)
     uncertain: list[str] = field(default_factory=list)
     labels: Mapping[str, LabelMap] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    beyond: bool = False
+    sources: Mapping[str, str] = field(default_factory=dict)
+    table: AnnotationTable | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    rating_scale: tuple[float, float] | None = None
     by_annotated_valence: bool = False
 
     def class_of(self, raw_label: str, annotated_valence: str | None = None, language: str | None = None) -> str | None:
@@ -142,6 +211,12 @@ class CatalogEntry:
             return class_name(label.arousal, annotated_valence)
         return label.class_name
 
+    def emotion_of(self, raw_label: str, language: str | None = None) -> str | None:
+        """Returns the emotion of a raw label in English, or the label itself if it isn't known; None for no label."""
+        if raw_label in self.labels:
+            return self.labels[raw_label].emotion
+        return raw_label.strip().lower() or None
+
     @property
     def has_own_layout(self) -> bool:
         """Whether a reader knows the layout of its release, so that it needs no manifest."""
@@ -150,8 +225,15 @@ class CatalogEntry:
 
 @cache
 def catalog() -> dict[str, CatalogEntry]:
-    """Returns all entries by id, in alphabetical order: the 37 corpora of EmoSet++, the demo corpus, and `manifest`."""
+    """Returns all entries by id, in alphabetical order: the 37 corpora of EmoSet++, others beyond them, and `demo` and
+    `manifest`.
+    """
     return {path.stem: _parse(path) for path in sorted(_FOLDER.glob("*.yaml"))}
+
+
+def emoset_plus_plus() -> list[str]:
+    """Returns the ids of the 37 corpora of EmoSet++, those of the paper."""
+    return [corpus for corpus, facts in catalog().items() if not facts.beyond and corpus not in NO_CORPORA]
 
 
 def entry(corpus: str) -> CatalogEntry:
@@ -205,6 +287,12 @@ def _relabelled(facts: CatalogEntry, changes: Mapping[str, str | None], basis: s
 def _parse(path: Path) -> CatalogEntry:
     values: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
     labels = {str(raw): LabelMap.parse(str(raw), facts) for raw, facts in (values.pop("labels", None) or {}).items()}
+    if paths := values.pop("paths", None):
+        values["paths"] = Layout(**paths | {"suffixes": tuple(paths.get("suffixes", [".wav"]))})
+    if table := values.pop("table", None):
+        values["table"] = AnnotationTable(**table)
+    if scale := values.pop("rating_scale", None):
+        values["rating_scale"] = tuple(scale)
     return CatalogEntry(**values, labels=labels)
 
 
@@ -222,10 +310,11 @@ def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
         messages.append(f"redistribution is {facts.redistribution!r}")
     if facts.reader not in readers:
         messages.append(f"there is no reader {facts.reader!r}")
-    if unknown := set(facts.uncertain) - {item.name for item in fields(facts)}:
-        messages.append(f"uncertain names no field: {sorted(unknown)}")
+    for name in ("uncertain", "sources"):
+        if unknown := set(getattr(facts, name)) - {item.name for item in fields(facts)}:
+            messages.append(f"{name} names no field: {sorted(unknown)}")
     for item in fields(facts):
-        if getattr(facts, item.name) in ("", None):
+        if getattr(facts, item.name) in ("", None) and item.name not in ("paths", "table", "rating_scale"):
             messages.append(f"{item.name} is empty; say unknown")
     for raw, label in facts.labels.items():
         if label.basis not in ("source", "judgement"):

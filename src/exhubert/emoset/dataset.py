@@ -14,10 +14,12 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import soundfile
 from filelock import FileLock, Timeout
 
+from ..audio_windows import SAMPLING_RATE
 from ..files import read_json
 from ..labels import SIX_CLASSES
 from ..records import BuildSummary
@@ -220,8 +222,10 @@ def load(
     data_files = {part: paths for part, paths in files.items() if paths}
     if not data_files:
         raise FileNotFoundError(f"{folder} lacks the shards of {', '.join(corpora or names)}; build it again.")
-    # corpora built by an earlier version may lack columns, which are then null
-    result = datasets.load_dataset("parquet", data_files=data_files, features=FEATURES)
+    # corpora built by an earlier version may lack columns, which are then null; decoding would need torchcodec
+    features = datasets.Features(FEATURES | {"audio": datasets.Audio(SAMPLING_RATE, decode=False)})
+    result = datasets.load_dataset("parquet", data_files=data_files, features=features)
+    result = datasets.DatasetDict({part: _with_class(rows) for part, rows in result.items()})
     if languages:
         wanted = set(languages)
         result = result.filter(lambda language: language in wanted, input_columns="language")
@@ -229,6 +233,11 @@ def load(
     if not result:
         raise ValueError(f"No utterance of {folder} is in the languages {', '.join(languages or ())}.")
     return result
+
+
+def _with_class(rows: datasets.Dataset) -> datasets.Dataset:
+    valid = pc.is_valid(rows.with_format("arrow")["label"][:]).to_numpy(zero_copy_only=False)
+    return rows if valid.all() else rows.select(np.flatnonzero(valid))
 
 
 def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_proc: int | None, strict: bool) -> Path:
@@ -291,11 +300,12 @@ def _summary(listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> 
             rows += pq.read_table(path, columns=["label", "speaker", "duration"]).to_pylist()
         seconds += sum(row["duration"] for row in rows)
         unnamed += sum(row["speaker"] is None for row in rows)
-        counts = Counter(SIX_CLASSES[row["label"]] for row in rows)
+        counts = Counter(SIX_CLASSES[row["label"]] for row in rows if row["label"] is not None)
         partitions[part] = {
             "utterances": len(rows),
             "speakers": sorted({row["speaker"] for row in rows if row["speaker"]}),
             "classes": {name: counts[name] for name in SIX_CLASSES},
+            "without_class": len(rows) - counts.total(),
         }
     counts = Counter(name for part in partitions.values() for name in part["speakers"])
     divided = sorted(name for name, number in counts.items() if number > 1)
@@ -324,9 +334,9 @@ def _check_content(folders: Iterable[Path]) -> None:
     """Raises `LeakageError` if the same audio is in two partitions, within a corpus or across corpora."""
     keys, parts = [], []
     for path in sorted(path for folder in folders for path in folder.glob("*.parquet")):
-        for batch in pq.ParquetFile(path).iter_batches(64, columns=["audio", "partition"]):
+        for batch in pq.ParquetFile(path).iter_batches(64, columns=["audio", "utterance_id", "partition"]):
             for row in batch.to_pylist():
-                keys.append((hashlib.sha1(row["audio"]["bytes"]).hexdigest(), row["audio"]["path"]))
+                keys.append((hashlib.sha1(row["audio"]["bytes"]).hexdigest(), row["utterance_id"]))
                 parts.append(row["partition"])
     names: dict[str, list[str]] = {}
     for digest, name in keys:

@@ -17,6 +17,8 @@ Rejection = tuple[Record, str]  # with the reason
 def without_duplicates(utterances: list[Utterance]) -> tuple[list[Utterance], list[Rejection]]:
     """Keeps the first of identical recordings (byte for byte, or listed twice), and the longer of overlapping parts.
 
+    Of identical recordings, one whose label maps to a class comes before those without.
+
     Parts of one recording overlap if they are in two partitions and share most of the shorter one's sound.
 
     Returns:
@@ -33,7 +35,8 @@ def without_duplicates(utterances: list[Utterance]) -> tuple[list[Utterance], li
 
 def _without_copies(utterances: list[Utterance]) -> tuple[list[Utterance], list[Rejection]]:
     duplicates, rejected = set(), []
-    for first, *others in identical(utterances, (_span, *FILE_KEYS)):
+    for group in identical(utterances, (_span, *FILE_KEYS)):
+        first, *others = sorted(group, key=lambda item: item.class_name is None)
         for item in others:
             if (first.record.speaker, first.record.partition) != (item.record.speaker, item.record.partition):
                 pair = f"{first.utterance_id} = {item.utterance_id}"

@@ -11,12 +11,12 @@ from pathlib import Path, PurePosixPath
 
 import datasets
 
+from ..audio_windows import SAMPLING_RATE
 from ..labels import SIX_CLASSES
 from .catalog import CatalogEntry, UnknownCorpusError, catalog, entry, with_scheme
 from .duplicates import without_duplicates
 from .partition import FEW_SPEAKERS, check_leakage, partition
-from .readers import read
-from .readers.manifest import find_manifest
+from .readers import own_form, read
 from .record import Record, Utterance
 from .scheme import ALL_CORPORA, SCHEMES, Scheme, check_corpora, check_labels, read_scheme
 from .speakers import people_of, speaker_key, unify_speakers
@@ -25,18 +25,20 @@ _FORM = 1  # bump when unchanged recordings would yield different rows
 
 FEATURES = datasets.Features(
     {
-        # a plain struct: the Audio feature needs torchcodec even to write; cast_column("audio", Audio()) reads it
-        "audio": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")},
+        "audio": datasets.Audio(sampling_rate=SAMPLING_RATE),
         "corpus": datasets.Value("string"),
         "utterance_id": datasets.Value("string"),
         "speaker": datasets.Value("string"),
         "gender": datasets.Value("string"),
+        "age": datasets.Value("string"),
         "language": datasets.Value("string"),
         "raw_label": datasets.Value("string"),
+        "emotion": datasets.Value("string"),
         "label": datasets.ClassLabel(names=list(SIX_CLASSES)),
         "arousal": datasets.Value("string"),
         "valence": datasets.Value("string"),
         "partition": datasets.Value("string"),
+        "published_partition": datasets.Value("string"),
         "duration": datasets.Value("float32"),
         "source_sampling_rate": datasets.Value("int32"),
         "source_file": datasets.Value("string"),
@@ -46,6 +48,24 @@ FEATURES = datasets.Features(
         "session": datasets.Value("string"),
         "dialogue": datasets.Value("string"),
         "text": datasets.Value("string"),
+        "intensity": datasets.Value("string"),
+        "take": datasets.Value("string"),
+        "sentiment": datasets.Value("string"),
+        "arousal_rating": datasets.Value("float32"),
+        "valence_rating": datasets.Value("float32"),
+        "dominance_rating": datasets.Value("float32"),
+        "rating_scale": datasets.List(datasets.Value("float32")),
+        "votes": datasets.List(
+            {
+                "rater": datasets.Value("string"),
+                "label": datasets.Value("string"),
+                "arousal": datasets.Value("float32"),
+                "valence": datasets.Value("float32"),
+                "dominance": datasets.Value("float32"),
+                "count": datasets.Value("int32"),
+            }
+        ),
+        "other": datasets.Value("string"),
     }
 )
 
@@ -59,7 +79,7 @@ class Listing:
         root: Folder of the corpus.
         utterances: Utterances to build.
         rejected: Utterances set aside, with the reason: `{"file", "raw_label", "reason"}`.
-        dropped: Raw labels that map to no class, with their counts.
+        dropped: Raw labels that map to no class, with their counts. Their utterances are kept without a class.
         rule: The rule that made the partitions, see `exhubert.emoset.partition`.
         merged_speakers: Other spellings of each speaker's name that had several.
         not_speakers: Names of speakers that aren't a person's, such as `unknown`, with their counts.
@@ -80,7 +100,7 @@ class Listing:
         names_of_speakers = (self.merged_speakers, self.not_speakers)
         facts = (FEATURES, _FORM, self.entry, self.rejected, self.dropped, self.rule, names_of_speakers)
         digest = hashlib.sha256(repr(facts).encode())
-        names = [item.name for item in fields(Record) if item.name != "file"]
+        names = [item.name for item in fields(Record) if item.name != "path"]
         for item in self.utterances:
             record = [getattr(item.record, name) for name in names]
             values = (item.source_file, item.size, item.modified, item.class_name, item.partition, *record)
@@ -89,10 +109,14 @@ class Listing:
 
 
 def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
-    """Returns the catalog entry of a corpus, or that of `manifest` for your own corpus under any other name."""
+    """Returns the catalog entry of a corpus, or that of `manifest` for your own corpus under any other name.
+
+    A corpus of the catalog in another form than its publisher's may also have emotion words as labels.
+    """
+    form = own_form(root)
     if corpus in catalog():
-        return entry(corpus)
-    if find_manifest(root):
+        return replace(entry(corpus), reader="manifest") if form else entry(corpus)
+    if form:
         return replace(entry("manifest"), id=corpus, name=corpus)
     try:
         return entry(corpus)
@@ -118,39 +142,28 @@ def list_corpus(
     Raises:
         KeyError: The catalog has no such corpus.
         FileNotFoundError: The folder is missing, or contains no file in the corpus's layout.
-        ValueError: No utterance has a label that maps to a class, or the manifest, encoding or scheme is invalid.
+        ValueError: The manifest, encoding or scheme is invalid.
         LeakageError: A speaker, or the same recording, is in two partitions.
     """
     root = Path(root)
     known = corpus_entry(corpus, root)
     facts = with_scheme(known, scheme)
-    records, merged, nobody = unify_speakers(list(read(corpus if corpus in catalog() else "manifest", root, encoding)))
+    records, merged, nobody = unify_speakers(list(read(known, root, encoding)))
     check_labels(Path(scheme), _own_scheme(scheme), known.id, [*known.labels, *(item.raw_label for item in records)])
-    classes = [facts.class_of(record.raw_label, record.valence, record.language) for record in records]
+    classes = [facts.class_of(record.raw_label, record.sentiment, record.language) for record in records]
     dropped = Counter(record.raw_label for record, name in zip(records, classes, strict=True) if name is None)
-    if len(records) == dropped.total():
-        raise ValueError(
-            f"{facts.name}: none of the labels {', '.join(sorted(dropped)[:20])} maps to a class. Use the class names "
-            f"({', '.join(SIX_CLASSES)}), emotion words in English or in the language that the manifest names, or a "
-            "label scheme of your own."
-        )
-    pairs = [(record, name) for record, name in zip(records, classes, strict=True) if name is not None]
-    own = bool(find_manifest(root))
-    parts, rule = partition([record for record, _ in pairs], [name for _, name in pairs], seed, trust_official=own)
-    _check_people([record for record, _ in pairs], parts, f"speakers of {facts.name}", merged, FEW_SPEAKERS in rule)
+    pairs = list(zip(records, classes, strict=True))
+    balanced = [name or record.raw_label for record, name in pairs]
+    parts, rule = partition(records, balanced, seed, trust_official=own_form(root) is not None)
+    _check_people(records, parts, f"speakers of {facts.name}", merged, FEW_SPEAKERS in rule)
     rejected = [
-        rejection(root, record, f"its label maps to no class: {record.raw_label}")
-        for record, name in zip(records, classes, strict=True)
-        if name is None
-    ]
-    rejected += [
         rejection(root, record, f"several persons speak who are in different partitions: {record.speaker}")
-        for (record, _), part in zip(pairs, parts, strict=True)
+        for record, part in zip(records, parts, strict=True)
         if part is None
     ]
     pairs = [pair for pair, part in zip(pairs, parts, strict=True) if part is not None]
     chosen = [part for part in parts if part is not None]
-    files = [_relative_path(root, record.file) for record, _ in pairs]
+    files = [source_file(root, record) for record, _ in pairs]
     ids = _utterance_ids(facts.id, files, [record for record, _ in pairs])
     utterances = [
         Utterance(record, file, *_size_and_change(record.file), name, label, part)
@@ -251,14 +264,18 @@ def _size_and_change(file: Path) -> tuple[int | None, int | None]:
 def rejection(root: Path, record: Record, reason: str) -> dict[str, str]:
     """Returns a line of `rejected.jsonl`; its paths are relative, so that they are the same on every machine."""
     reason = reason.replace(f"{root}{os.sep}", "")
-    return {"file": _relative_path(root, record.file), "raw_label": record.raw_label, "reason": reason}
+    return {"file": source_file(root, record), "raw_label": record.raw_label, "reason": reason}
 
 
-def _relative_path(root: Path, file: Path) -> str:
-    """Returns the path of a file relative to the root, even if a manifest names a file outside of it."""
-    path, prefix = file.as_posix(), f"{root.as_posix()}/"
+def source_file(root: Path, record: Record) -> str:
+    """Returns the path of a recording relative to the root, even if a manifest names a file outside of it.
+
+    A recording in a table has the path of the table, followed by its own name or, if it has none, its row.
+    """
+    path, prefix = record.file.as_posix(), f"{root.as_posix()}/"
     inside = path.startswith(prefix) and ".." not in path
-    return path.removeprefix(prefix) if inside else Path(os.path.relpath(file, root)).as_posix()
+    relative = path.removeprefix(prefix) if inside else Path(os.path.relpath(path, root)).as_posix()
+    return relative if record.row is None else f"{relative}/{record.name or record.row}"
 
 
 def _utterance_ids(corpus: str, files: list[str], records: list[Record]) -> list[str]:

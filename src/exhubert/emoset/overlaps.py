@@ -39,7 +39,7 @@ def divided_overlaps(records: Sequence[Record], partitions: Sequence[str]) -> li
     """
     by_file: dict[str, list[int]] = {}
     for index, record in enumerate(records):
-        by_file.setdefault(record.file.as_posix(), []).append(index)
+        by_file.setdefault(record.recording, []).append(index)
     pairs = []
     for indices in by_file.values():
         if len({partitions[index] for index in indices}) < 2:

@@ -186,7 +186,7 @@ class _Division:
     def _hold_out(self, indices: Sequence[int]) -> str:
         """Divides one unit into train and validation, but none of its groups; returns the rule."""
         rows = [self.records[index] for index in indices]
-        names = [f"{row.file}#{row.start}#{row.channel}" for row in rows]
+        names = [f"{row.recording}#{row.start}#{row.channel}" for row in rows]
         texts = [row.text for row in rows]
         repeated = 2 * len(set(texts)) <= len(rows)
         candidates = {"text": texts} if repeated else {}

@@ -9,9 +9,8 @@ from pathlib import Path
 import yaml
 
 from .catalog import catalog, entry
-from .readers import Match, matches
+from .readers import Match, matches, own_form
 from .readers.by_name import NOT_SPEECH
-from .readers.manifest import find_manifest
 from .readers.recognition import recordings
 
 ROOT_VARIABLE = "EXHUBERT_CORPORA"
@@ -110,7 +109,7 @@ def _from_file(path: Path) -> Sources:
 
 def _from_folder(root: Path) -> Sources:
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-    folders = [path for path in folders if not NOT_SPEECH.fullmatch(path.name) or find_manifest(path)]
+    folders = [path for path in folders if not NOT_SPEECH.fullmatch(path.name) or own_form(path)]
     # a link beside its target is no second folder
     folders = list({path.resolve(): path for path in reversed(folders)}.values())
     claims = {folder: _identify(folder) for folder in reversed(folders)}
@@ -149,7 +148,7 @@ def _from_folder(root: Path) -> Sources:
 def _are_parts(corpus: str, folders: Sequence[Path]) -> bool:
     """Whether folders hold different recordings of one corpus, such as its speakers or labels, not copies of it."""
     names = [path.name for folder in folders for path in recordings(folder)]
-    return len(set(names)) == len(names) and not any(map(find_manifest, folders))
+    return len(set(names)) == len(names) and not any(map(own_form, folders))
 
 
 @dataclass(frozen=True)
@@ -163,9 +162,9 @@ class _Claim:
 
 def _identify(folder: Path) -> _Claim:
     named = _named(folder)
-    if find_manifest(folder):
+    if form := own_form(folder):
         corpus = named or re.sub(r"[^A-Za-z0-9_-]+", "_", folder.name or folder.resolve().name).strip("_-")
-        return _Claim(corpus, "manifest", "it has a manifest" if corpus else f"has a manifest, but {_NAMELESS}")
+        return _Claim(corpus, "manifest", f"it has {form.name}" if corpus else f"has {form.name}, but {_NAMELESS}")
     if named and not entry(named).has_own_layout:  # such names are everyday words: demo, ad, abc
         named = None
     results = matches(folder)

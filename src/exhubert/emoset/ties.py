@@ -50,12 +50,12 @@ class Ties:
     def __init__(self, records: Sequence[Record], scopes: Sequence[str] | None = None):
         self.records = records
         self.scopes = list(scopes) if scopes is not None else [""] * len(records)
-        files = Counter((scope, record.file) for scope, record in zip(self.scopes, records, strict=True))
+        files = Counter((scope, record.recording) for scope, record in zip(self.scopes, records, strict=True))
         self.keys: dict[str, list[str | None]] = {
             "session": [record.session for record in records],
             "dialogue": [record.dialogue for record in records],
             "recording": [
-                record.file.as_posix() if files[scope, record.file] > 1 else None
+                record.recording if files[scope, record.recording] > 1 else None
                 for scope, record in zip(self.scopes, records, strict=True)
             ],
         }
@@ -118,7 +118,7 @@ class Ties:
         """Names an utterance from its content, so that the order of records doesn't matter."""
         record, scope = self.records[index], self.scopes[index]
         # files last, so that the place of the corpus doesn't decide what comes before them
-        name = record.speaker or record.group or f"\uffff{record.file}#{record.start}#{record.channel}"
+        name = record.speaker or record.group or f"\uffff{record.recording}#{record.start}#{record.channel}"
         return f"{scope}/{name}" if scope else name
 
     def connecting(self, kinds: Sequence[str]) -> set[str]:

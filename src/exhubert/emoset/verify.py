@@ -9,9 +9,8 @@ import soundfile
 
 from .catalog import CatalogEntry
 from .listing import corpus_entry
-from .readers import read
+from .readers import own_form, read
 from .readers.by_name import signals_beside
-from .readers.manifest import find_manifest
 from .record import Record
 
 _HOURS_TOLERANCE = 0.05
@@ -54,7 +53,7 @@ def verify(entries: Mapping[str, CatalogEntry], found: Mapping[str, Path]) -> li
 
 def _verify(corpus: str, facts: CatalogEntry, folder: Path) -> Finding:
     try:
-        records = list(read(facts.id if facts.has_own_layout else "manifest", folder))
+        records = list(read(facts, folder))
     except (FileNotFoundError, ValueError) as error:
         return Finding(corpus, "unknown layout", str(error))
     remarks = []
@@ -69,7 +68,7 @@ def _verify(corpus: str, facts: CatalogEntry, folder: Path) -> Finding:
     speakers = len({record.speaker for record in records if record.speaker is not None})
     if isinstance(facts.speakers, int) and speakers and speakers != facts.speakers:
         remarks.append(f"{speakers} speakers, {facts.speakers} in the catalog")
-    if signals := [] if find_manifest(folder) else signals_beside(folder):
+    if signals := [] if own_form(folder) else signals_beside(folder):
         where = sorted({path.parent.name for path in signals})
         remarks.append(f"{len(signals)} files in {', '.join(where)} are left out: signals that are no speech")
     lengths, unreadable = _lengths([record for record in records if record.file.is_file()])

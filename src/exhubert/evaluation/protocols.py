@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 import datasets
 import numpy as np
@@ -194,9 +193,7 @@ def _records(table: pd.DataFrame) -> list[Record]:
     facts = facts.where(facts.notna(), None).to_dict("records")
     files = table["source_file"] if "source_file" in table else table.index.astype(str)
     names = [name.removeprefix(f"{corpus}/") for name, corpus in zip(table["speaker"], table["corpus"], strict=True)]
-    return [
-        Record(Path(file), "", speaker, **fields) for file, speaker, fields in zip(files, names, facts, strict=True)
-    ]
+    return [Record(file, "", speaker, **fields) for file, speaker, fields in zip(files, names, facts, strict=True)]
 
 
 def _require(holds: bool, protocol: str, what: str) -> None:

@@ -40,7 +40,7 @@ def records(root, content, name="manifest.csv", files=(), encoding=None):
         *[("start", cell, "start", 0.0) for cell in ("0 days", "0 days 00:00:00", "0:00:00.000")],
         *[("end", cell, "end", 62.5) for cell in ("0 days 00:01:02.500000", "00:01:02,500", "0 days 00:01:02.5")],
         *[("channel", cell, "channel", 1) for cell in ("right", "R", "B", "1.0")],
-        *[(name, "Positive", "valence", "positive") for name in ("valence", "Sentiment")],
+        *[(name, "Positive", "sentiment", "positive") for name in ("valence", "Sentiment")],
         *[("Session ID", "s1", "session", "s1"), ("text", "NA", "text", "NA"), ("text", "null", "text", "null")],
         *[("speaker", cell, "speaker", None) for cell in ("nan", "NaN", "NA", "<NA>", "null", "None", "n/a")],
         *[(name, "nan", name, None) for name in ("start", "end", "gender", "partition", "language")],
@@ -75,7 +75,7 @@ def test_the_recording_and_the_label_have_other_names_too(tmp_path, name, label)
 def test_columns_that_are_not_used_are_listed_once_with_what_may_have_been_meant(tmp_path, caplog):
     rows = "".join(f"{number}.wav,joy,3.5,2,1,x,\n" for number in range(3))
     found = records(tmp_path, f"file,label,valence,arousal,fold,speeker,empty\n{rows}")
-    assert [record.valence for record in found] == [None] * 3, "a rating is no class"
+    assert [record.sentiment for record in found] == [None] * 3, "a rating is no class"
     (message,) = [item.getMessage() for item in caplog.records]
     assert message.endswith("aren't used: valence, arousal, fold, speeker (did you mean speaker?).")
 

@@ -1,52 +1,57 @@
 """Readers list the utterances of a corpus from file names and annotation files, one reader for each layout on disk."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
 from ..catalog import CatalogEntry, entry
 from ..record import Record
 from .by_annotation import (
+    read_by_table,
     read_emofilm,
     read_esd,
     read_fau_aibo,
     read_iemocap,
     read_meld,
+    read_msp_improv,
+    read_pavoque,
     read_shemo,
     read_smartkom,
 )
-from .by_name import LAYOUTS, read_by_name
-from .manifest import find_manifest, read_manifest
+from .by_name import read_by_name
+from .manifest import read_manifest
+from .own import Reader, own_form
 from .recognition import Match, matches, recognise
 from .text import check_encoding
 
-# Allowed values of `CatalogEntry.reader`.
-READERS = ("by_name", "emofilm", "esd", "fau_aibo", "iemocap", "manifest", "meld", "shemo", "smartkom")
-Reader = Callable[[Path, str | None], Iterator[Record]]
-_ANNOTATED: dict[str, Reader] = {
+_READERS: dict[str, Reader] = {
+    "by_name": read_by_name,
+    "by_table": read_by_table,
     "emofilm": read_emofilm,
     "esd": read_esd,
     "fau_aibo": read_fau_aibo,
     "iemocap": read_iemocap,
     "manifest": read_manifest,
     "meld": read_meld,
+    "msp_improv": read_msp_improv,
+    "pavoque": read_pavoque,
     "shemo": read_shemo,
     "smartkom": read_smartkom,
 }
+READERS = tuple(_READERS)  # allowed values of `CatalogEntry.reader`
 
 
 def reader_of(facts: CatalogEntry) -> Reader:
-    """Returns the function that lists the utterances of a corpus, from its folder and the encoding of its files."""
-    return partial(read_by_name, facts.id) if facts.reader == "by_name" else _ANNOTATED[facts.reader]
+    """Returns the function that lists the utterances of a corpus in its publisher's layout."""
+    return _READERS[facts.reader]
 
 
-def read(corpus: str, root: str | PathLike[str], encoding: str | None = None) -> Iterator[Record]:
+def read(corpus: str | CatalogEntry, root: str | PathLike[str], encoding: str | None = None) -> Iterator[Record]:
     """Lists the utterances of a corpus on disk, in a stable order, without reading audio.
 
     Args:
-        corpus: Id in the catalog, or `manifest` for your own corpus. If the folder has a manifest, it takes precedence
-            over the corpus's layout.
+        corpus: Catalog entry or its id, or `manifest` for your own corpus. If the folder has a form of its own, such as
+            a manifest (see `exhubert.emoset.readers.own`), that takes precedence over the publisher's layout.
         root: Folder of the corpus.
         encoding: Encoding of its manifest or annotation files; found out by default.
 
@@ -55,16 +60,17 @@ def read(corpus: str, root: str | PathLike[str], encoding: str | None = None) ->
         FileNotFoundError: The folder is missing, or contains no file in the corpus's layout.
         ValueError: A manifest or an annotation file is invalid, or there is no such encoding.
     """
-    facts, root = entry(corpus), Path(root)
+    facts, root = entry(corpus) if isinstance(corpus, str) else corpus, Path(root)
     if encoding:
         check_encoding(encoding)
     if not root.is_dir():
         raise FileNotFoundError(f"{facts.name}: there is no folder {root}.")
-    results = read_manifest(root, encoding) if find_manifest(root) else reader_of(facts)(root, encoding)
-    records = sorted(results, key=lambda record: (record.file, record.start or 0.0))
+    form = own_form(root)
+    results = (form.read if form else reader_of(facts))(facts, root, encoding)
+    records = sorted(results, key=lambda record: (record.path, record.row or 0, record.start or 0.0))
     if not records:
         raise FileNotFoundError(f"{facts.name}: nothing in {root} has the layout {facts.layout!r}; check the folder.")
     yield from records
 
 
-__all__ = ["LAYOUTS", "READERS", "Match", "matches", "read", "reader_of", "recognise"]
+__all__ = ["READERS", "Match", "Reader", "matches", "own_form", "read", "reader_of", "recognise"]

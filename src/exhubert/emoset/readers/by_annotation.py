@@ -1,15 +1,19 @@
 """Readers for corpora whose labels are in annotation files beside the recordings."""
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...search import files_in
+import yaml
+
+from ...search import SUFFIXES, files_in
+from ..catalog import AnnotationTable, CatalogEntry
 from ..record import Record
-from .by_name import files, read_by_name
+from .by_name import GENDERS, files, read_by_name
 from .columns import UNKNOWN
 from .table import read_tables
 from .text import read_text
@@ -23,11 +27,16 @@ _MELD = {
     "validation": ("dev_sent_emo.csv", "dev_splits_complete"),
     "test": ("test_sent_emo.csv", "output_repeated_splits_test"),
 }
+_IMPROV_LINE = re.compile(
+    r"UTD-IMPROV-(?P<name>S(?P<text>\d\d)[A-Z]-(?P<speaker>(?P<gender>[FM])\d\d)-[A-Z]-\w+)\.avi; *(?P<label>[A-Z]);"
+    r" *A:(?P<arousal>[\d.]+|NaN); *V:(?P<valence>[\d.]+|NaN); *D:(?P<dominance>[\d.]+|NaN)"
+)
+_RATINGS = ("arousal", "valence", "dominance")
 _SHEMO_NAME = re.compile(r"(?P<speaker>(?P<gender>[FM])\d\d)(?P<label>[AFHNSW])(?P<text>\d\d)\.wav", re.IGNORECASE)
 _SMARTKOM_RATE = 16_000  # times in Partitur files count samples at this rate
 
 
-def read_fau_aibo(root: Path, encoding: str | None = None) -> Iterator[Record]:
+def read_fau_aibo(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads FAU Aibo: chunk labels in five classes, or in two if there are no others.
 
     A line is `Mont_01_000_00 N 0.86`. The official partition of the Interspeech 2009 challenge is by school: Ohm
@@ -43,14 +52,14 @@ def read_fau_aibo(root: Path, encoding: str | None = None) -> Iterator[Record]:
         if not label or school not in ("Ohm", "Mont"):
             continue
         yield Record(
-            file=recordings.get(chunk, root / "wav" / f"{chunk}.wav"),
+            path=str(recordings.get(chunk, root / "wav" / f"{chunk}.wav")),
             raw_label=label,
             speaker=f"{school}_{rest[:2]}",
             partition="train" if school == "Ohm" else "test",
         )
 
 
-def read_iemocap(root: Path, encoding: str | None = None) -> Iterator[Record]:
+def read_iemocap(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads IEMOCAP: `Session1/dialog/EmoEvaluation/Ses01F_impro01.txt` labels `Session1/sentences/wav/.../*.wav`.
 
     The letter before the turn's number is the speaker: the man of session 1 says Ses01F_impro01_M011, despite the F in
@@ -69,7 +78,7 @@ def read_iemocap(root: Path, encoding: str | None = None) -> Iterator[Record]:
             turn = match["turn"]
             letter = turn.rsplit("_", 1)[1][0]
             yield Record(
-                file=session / "sentences" / "wav" / path.stem / f"{turn}.wav",
+                path=str(session / "sentences" / "wav" / path.stem / f"{turn}.wav"),
                 raw_label=match["label"],
                 speaker=f"{turn[:5]}{letter}",
                 gender="female" if letter == "F" else "male",
@@ -79,7 +88,7 @@ def read_iemocap(root: Path, encoding: str | None = None) -> Iterator[Record]:
             )
 
 
-def read_meld(root: Path, encoding: str | None = None) -> Iterator[Record]:
+def read_meld(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads MELD: one table for each partition; dialogue and utterance numbers start again in each.
 
     Records keep the official partition although main characters are in all parts of it; the builder replaces it. The
@@ -93,17 +102,17 @@ def read_meld(root: Path, encoding: str | None = None) -> Iterator[Record]:
         for row in _rows(path, ("dialogue_id", "utterance_id", "speaker", "emotion"), encoding):
             name = f"dia{row['dialogue_id']}_utt{row['utterance_id']}"
             yield Record(
-                file=clips.get(name, root / folder / f"{name}.mp4"),
+                path=str(clips.get(name, root / folder / f"{name}.mp4")),
                 raw_label=row["emotion"],
                 speaker=row["speaker"] or None,
                 text=row.get("utterance"),
                 partition=partition,
                 dialogue=f"{partition} {row['dialogue_id']}",
-                valence=row.get("sentiment"),
+                sentiment=row.get("sentiment"),
             )
 
 
-def read_shemo(root: Path, encoding: str | None = None) -> Iterator[Record]:
+def read_shemo(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads ShEMO: `female/F01A01.wav`; F is female as the first letter and fear as the fourth.
 
     If the modified release's `modified_shemo.json` exists, its labels and transcripts are used. It has an entry for
@@ -115,25 +124,25 @@ def read_shemo(root: Path, encoding: str | None = None) -> Iterator[Record]:
     modified: dict[str, Any] | None = None
     if annotation is not None:
         content = _json(annotation, encoding)
-        modified = {Path(name).stem.upper(): facts for name, facts in content.items()}
+        modified = {Path(name).stem.upper(): labels for name, labels in content.items()}
     for path in files(root, (".wav",)):
         match = _SHEMO_NAME.fullmatch(path.name)
         if match is None or (modified is not None and path.stem.upper() not in modified):
             continue
         name = path.stem.upper()
-        facts = modified[name] if modified is not None else {}
+        labels = modified[name] if modified is not None else {}
         text = "\n".join(_lines(texts[name], encoding)).strip() if name in texts else None
         yield Record(
-            file=path,
-            raw_label=facts.get("emotion") or match["label"].upper(),
+            path=str(path),
+            raw_label=labels.get("emotion") or match["label"].upper(),
             speaker=match["speaker"].upper(),
             gender="female" if match["gender"].upper() == "F" else "male",
-            text=facts.get("transcript") or text or None,
+            text=labels.get("transcript") or text or None,
             take=match["text"],
         )
 
 
-def read_smartkom(root: Path, encoding: str | None = None) -> Iterator[Record]:
+def read_smartkom(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads SmartKom: turns (TRN) of a session's `.par` file, each with the user state (USH) that overlaps it most.
 
     A session is one long recording, `w001_pk/w001_pkd.wav`; `w001_pk_AAA.par` annotates the user AAA and
@@ -163,7 +172,7 @@ def read_smartkom(root: Path, encoding: str | None = None) -> Iterator[Record]:
                     overlaps[label] = overlaps.get(label, 0) + overlap
             if overlaps:
                 yield Record(
-                    file=recording,
+                    path=str(recording),
                     raw_label=max(overlaps, key=lambda label: overlaps[label]),
                     speaker=speaker,
                     start=start / _SMARTKOM_RATE,
@@ -173,10 +182,10 @@ def read_smartkom(root: Path, encoding: str | None = None) -> Iterator[Record]:
                 )
 
 
-def read_esd(root: Path, encoding: str | None = None) -> Iterator[Record]:
+def read_esd(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads ESD in both layouts, with and without partition folders, and its transcripts if they exist."""
     texts: dict[Path, dict[str, str]] = {}
-    for record in read_by_name("esd", root):
+    for record in read_by_name(facts, root):
         folder = next(parent for parent in record.file.parents if parent.name == record.speaker)
         if folder not in texts:
             texts[folder] = _esd_transcript(folder / f"{record.speaker}.txt", encoding)
@@ -190,7 +199,7 @@ def _esd_transcript(path: Path, encoding: str | None) -> dict[str, str]:
     return {cells[0].strip(): cells[1].strip() for cells in lines if len(cells) >= 2}
 
 
-def read_emofilm(root: Path, encoding: str | None = None) -> Iterator[Record]:
+def read_emofilm(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads EmoFilm, with the actor as speaker if the legend (`.xlsx`, or saved as `.csv`) names one.
 
     Without the legend, or if it says `???`, the speaker is unknown. The clip's number keeps the dubbings of one scene
@@ -205,8 +214,104 @@ def read_emofilm(root: Path, encoding: str | None = None) -> Iterator[Record]:
         name = " ".join(row["speaker"].split())
         if name.strip("?") and name not in UNKNOWN:
             actors[Path(row["file"]).stem] = name
-    for record in read_by_name("emofilm", root):
+    for record in read_by_name(facts, root):
         yield replace(record, speaker=actors.get(record.file.stem.removesuffix("_16k")))
+
+
+def read_pavoque(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
+    """Reads PAVOQUE: one long recording for each style, `pavoque-poker.flac`, cut by a list in `pavoque-poker.yaml`."""
+    recordings = {path.stem: path for path in files(root, (".flac", ".wav"))}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for path in files_in(root, "pavoque*.yaml"):
+        for part in yaml.load(read_text(path, encoding), loader):
+            yield Record(
+                path=str(recordings.get(path.stem, path.with_suffix(".flac"))),
+                raw_label=part["style"].lower(),
+                speaker="Stefan Röttig",
+                gender="male",
+                start=float(part["start"]),
+                end=float(part["end"]),
+                text=part.get("text"),
+            )
+
+
+def read_msp_improv(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
+    """Reads MSP-IMPROV: `Evaluation.txt` has the listeners' label and mean ratings of each turn.
+
+    A line is `UTD-IMPROV-S01A-F01-P-FM01.avi; A; A:3.8; V:1.6; D:4.0 ; N:3.6;`, and its recording
+    `session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav`.
+    """
+    evaluation = next(files_in(root, "Evaluation.txt"), None)
+    recordings = {path.stem: path for path in files(root, (".wav", ".avi"))} if evaluation else {}
+    for line in _lines(evaluation, encoding) if evaluation else ():
+        match = _IMPROV_LINE.match(line)
+        if match is None:
+            continue
+        name = f"MSP-IMPROV-{match['name']}"
+        ratings: dict[str, Any] = {rating: _number(match[rating]) for rating in _RATINGS}
+        yield Record(
+            path=str(recordings.get(name, root / f"{name}.wav")),
+            raw_label=match["label"],
+            speaker=match["speaker"],
+            gender=GENDERS[match["gender"].lower()],
+            text=match["text"],
+            session=match["speaker"][1:],
+            rating_scale=facts.rating_scale,
+            **ratings,
+        )
+
+
+def read_by_table(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
+    """Reads a corpus whose entry names the table that annotates it, see `exhubert.emoset.catalog.AnnotationTable`.
+
+    Recordings are found by their names, with any ending if the one in the table doesn't exist.
+
+    Raises:
+        ValueError: The entry names no table, or a table lacks a column.
+    """
+    table, columns = facts.table, {field: name.lower() for field, name in facts.columns.items()}
+    if table is None or not {"file", "label"} <= columns.keys():
+        raise ValueError(f"{facts.name}: the reader by_table needs a table and the columns of file and label.")
+    tables = list(files_in(root, table.file))
+    recordings: dict[str, Path] = {}
+    for path in files(root, SUFFIXES) if tables else ():
+        recordings.setdefault(path.stem, path)
+        recordings[path.name] = path
+    people = _people(table, root, encoding) if tables else {}
+    needed = [columns["file"], columns["label"], *([columns["speaker"]] if table.people else [])]
+    for path in tables:
+        for row in _rows(path, tuple(needed), encoding):
+            cells = people.get(row.get(columns.get("speaker", ""), ""), {}) | row
+            found: dict[str, Any] = {field: cells.get(name) or None for field, name in columns.items()}
+            for field, values in table.values.items():
+                found[field] = values.get(found[field], found[field])
+            name, label = Path(found.pop("file") or "").name, found.pop("label") or ""
+            gender = found.get("gender")
+            ratings = {field: _number(found.pop(field)) for field in _RATINGS if field in found}
+            yield Record(
+                path=str(recordings.get(name) or recordings.get(Path(name).stem) or root / name),
+                raw_label=label,
+                rating_scale=facts.rating_scale if any(value is not None for value in ratings.values()) else None,
+                **found | ratings | {"gender": GENDERS.get(gender.lower(), gender) if gender else None},
+            )
+
+
+def _people(table: AnnotationTable, root: Path, encoding: str | None) -> dict[str, dict[str, str]]:
+    """Returns the row of each speaker."""
+    path = next(files_in(root, table.people), None) if table.people else None
+    if path is None or table.person is None:
+        return {}
+    key = table.person.lower()
+    return {row[key]: row for row in _rows(path, (key,), encoding)}
+
+
+def _number(text: str | None) -> float | None:
+    """Returns a rating; None for `NaN` and for none."""
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _rows(path: Path, columns: tuple[str, ...], encoding: str | None) -> Iterator[dict[str, str]]:

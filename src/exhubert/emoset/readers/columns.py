@@ -28,13 +28,13 @@ _COLUMNS = {
     "channel": "channel channelid audiochannel",
     "intensity": "intensity emotionintensity",
     "take": "take takeid repetition",
-    "valence": "valence sentiment",
+    "sentiment": "sentiment valence",
     "group": "group groupid",
 }
 _MEANING = {name: column for column, names in _COLUMNS.items() for name in names.split()}
 _TIMES = ("start", "end", "offset", "duration")
 _TIME_UNIT = re.compile(r"(?:in)?(?:s|sec|secs|second|seconds)$")
-TEXTS = ("gender", "language", "text", "session", "dialogue", "intensity", "take", "valence", "group")
+TEXTS = ("gender", "language", "text", "session", "dialogue", "intensity", "take", "sentiment", "group")
 # what `_record` takes
 COLUMNS_READ = ("file", "label", "speaker", "start", "end", "duration", "channel", "partition", *TEXTS)
 # Words for partitions, without `eval`: it means validation beside a test partition, and test beside a validation one.
@@ -86,8 +86,8 @@ def columns_of(table: Table) -> dict[str, int]:
         _settle_offset(table, result)
     if "end" in result or "start" not in result:
         result.pop("duration", None)  # of the whole recording
-    if "valence" in result and any(map(is_number, _values(table, result["valence"]))):
-        del result["valence"]  # a rating, while `Record.valence` is a class
+    if "sentiment" in result and any(map(is_number, _values(table, result["sentiment"]))):
+        del result["sentiment"]  # a rating
     if "partition" in result and not _holds_partitions(table, result["partition"]):
         del result["partition"]
     if "partition" not in result:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...labels import VALENCES, class_of_word, word_languages
+from ..catalog import CatalogEntry
 from ..record import Record
 from .by_name import GENDERS
 from .columns import EVALUATION, PARTITIONS, TEXTS, columns_of, is_header, is_number, unused_columns, values_of
@@ -53,7 +54,7 @@ def _is_manifest(table: Path) -> bool:
     return is_header(re.split(r"[,;\t|]", start.lstrip().partition("\n")[0]))
 
 
-def read_manifest(root: Path, encoding: str | None = None) -> Iterator[Record]:
+def read_manifest(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads `manifest.csv`, `.tsv`, `.txt`, `.jsonl`, `.json` or `.xlsx` with the columns `file,label[,speaker,...]`.
 
     Columns may have other common names in any case, such as `path` and `emotion`; columns that aren't used are logged.
@@ -63,6 +64,7 @@ def read_manifest(root: Path, encoding: str | None = None) -> Iterator[Record]:
     `test.csv`.
 
     Args:
+        facts: Catalog entry of the corpus.
         root: Folder with the manifest.
         encoding: Encoding of the manifest. By default UTF-8, or the encoding in which most of the files exist.
 
@@ -123,10 +125,10 @@ def _record(recordings: "_Recordings", cells: Mapping[str, str], partitions: Map
     if start is not None and duration is not None:
         end = start + duration
     texts: dict[str, Any] = {name: cells.get(name) for name in TEXTS}
-    for name, words in (("gender", GENDERS), ("valence", dict(zip(VALENCES, VALENCES, strict=True)))):
+    for name, words in (("gender", GENDERS), ("sentiment", dict(zip(VALENCES, VALENCES, strict=True)))):
         texts[name] = words.get((texts[name] or "").lower(), texts[name])
     return Record(
-        file=recordings.find(cells["file"]),
+        path=str(recordings.find(cells["file"])),
         raw_label=cells["label"],
         speaker=cells.get("speaker"),
         start=start,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...search import SUFFIXES
-from ..catalog import CatalogEntry, catalog, entry
+from ..catalog import CatalogEntry, Layout, catalog, entry
 from ..record import Record
-from .by_name import LAYOUTS, Layout, files
+from .by_name import fields_of, files
 
 _FIT = 0.9  # share of the recordings that must fit, so that a few strange files are forgiven
 _FEWEST = 3  # one file can have any name by chance
@@ -55,8 +55,8 @@ class Match:
 
     @property
     def _fewest_labels(self) -> int:
-        layout = LAYOUTS.get(self.corpus)
-        return layout.fewest_labels if layout else 1
+        paths = entry(self.corpus).paths
+        return paths.fewest_labels if paths else 1
 
     @property
     def whole(self) -> bool:
@@ -85,12 +85,12 @@ def matches(folder: Path) -> list[Match]:
 
     paths = {path: path.relative_to(folder).as_posix() for path in recordings(folder)}
     results = []
-    for corpus, facts in catalog().items():
-        if corpus in LAYOUTS:
-            results.append(_by_name(facts, LAYOUTS[corpus], paths))
+    for facts in catalog().values():
+        if facts.paths:
+            results.append(_by_name(facts, facts.paths, paths))
         elif facts.has_own_layout:
             try:
-                records = list(reader_of(facts)(folder, None))
+                records = list(reader_of(facts)(facts, folder, None))
             except (
                 AttributeError,
                 LookupError,
@@ -135,8 +135,7 @@ def _by_name(facts: CatalogEntry, layout: Layout, paths: dict[Path, str]) -> Mat
         if label not in known or not layout.has_known(match):
             continue
         fitting += 1
-        fields = match.groupdict() | dict(layout.fixed)
-        if name.lower().endswith(layout.suffixes) and layout.finish(fields, path) is not None:
+        if name.lower().endswith(layout.suffixes) and fields_of(facts, match, path) is not None:
             labels.append(label)
     return Match(facts.id, len(paths), alike, fitting, len(labels), len(set(labels)))
 
@@ -144,7 +143,7 @@ def _by_name(facts: CatalogEntry, layout: Layout, paths: dict[Path, str]) -> Mat
 def _by_annotation(facts: CatalogEntry, records: list[Record], paths: dict[Path, str]) -> Match:
     pattern = re.compile(_SPEAKERS.get(facts.id, ".*"), re.IGNORECASE)
     fitting = [item for item in records if item.raw_label in facts.labels and pattern.fullmatch(item.speaker or "")]
-    present = [item.raw_label for item in fitting if item.file in paths]
+    present = [item.raw_label for item in fitting if Path(item.path) in paths]
     # ShEMO's labels are in its names; elsewhere the annotation, not the recordings, tells what belongs to the corpus
     total = len(paths) if facts.id == "shemo" else len(records)
     return Match(facts.id, total, len(records), len(fitting), len(present), len(set(present)))
