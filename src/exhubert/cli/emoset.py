@@ -4,10 +4,11 @@ import argparse
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from ..emoset.catalog import catalog, entry
+from ..emoset.catalog import NO_CORPORA, AnnotationTable, Layout, catalog, emoset_plus_plus, entry
 from ..emoset.scheme import SCHEMES
 from ..emoset.sources import ROOT_VARIABLE, Sources, find_corpora
 from ..records import BuildSummary
@@ -20,7 +21,7 @@ def add_command(top_commands) -> None:
     place = argparse.ArgumentParser(add_help=False)
     place.add_argument("--root", help=f"folder with corpora, or YAML of their folders (default: ${ROOT_VARIABLE})")
 
-    command = commands.add_parser("list", parents=[place], help="list the corpora of EmoSet++ and their folders")
+    command = commands.add_parser("list", parents=[place], help="list the corpora of the catalog and their folders")
     command.set_defaults(run=_list)
     command = commands.add_parser("show", help="show the catalog entry of one corpus")
     command.add_argument("corpus")
@@ -29,7 +30,11 @@ def add_command(top_commands) -> None:
     command.set_defaults(run=_verify)
 
     command = commands.add_parser("build", parents=[place], help="build corpora into one dataset")
-    command.add_argument("--corpora", type=lambda text: text.split(","), help="build only these, separated by commas")
+    command.add_argument(
+        "--corpora",
+        type=lambda text: text.split(","),
+        help="build only these, separated by commas; emoset++ is the paper's 37",
+    )
     command.add_argument(
         "--corpus", action="append", default=[], metavar="NAME=FOLDER", help="folder of one corpus; may be repeated"
     )
@@ -63,12 +68,13 @@ def _list(options: argparse.Namespace) -> int:
     except ValueError:
         sources = Sources({}, [])
         print(f"(no folder was searched: give --root, or set {ROOT_VARIABLE})")
-    rows = [("id", "name", "language", "kind", "utterances", "hours", "found in", "licence; access")]
+    rows = [("id", "name", "set", "language", "kind", "utterances", "hours", "found in", "licence; access")]
     for facts in catalog().values():
         size = (facts.kind, str(facts.utterances), str(facts.hours))
         terms = f"{facts.licence}; {facts.access}"
         where = f"{sources.found[facts.id]} ({sources.certainty[facts.id]})" if facts.id in sources.found else "-"
-        rows.append((facts.id, facts.name, ",".join(facts.languages[:3]), *size, where, terms[:80]))
+        group = "-" if facts.id in NO_CORPORA else "beyond" if facts.beyond else "emoset++"
+        rows.append((facts.id, facts.name, group, ",".join(facts.languages[:3]), *size, where, terms[:80]))
     _print_table(rows)
     for name, folder in sources.found.items():
         if name not in catalog():
@@ -84,10 +90,11 @@ def _show(options: argparse.Namespace) -> int:
     for item in dataclasses.fields(facts):
         value = getattr(facts, item.name)
         doubt = " (recalled, not read in a source)" if item.name in facts.uncertain else ""
-        if item.name in ("by_annotated_valence", "uncertain") or value in ({}, []):
+        source = f" [{facts.sources[item.name]}]" if item.name in facts.sources else ""
+        if item.name in ("by_annotated_valence", "sources", "uncertain") or value in ({}, [], None, False):
             continue
         if item.name == "labels":
-            print("labels:")
+            print(f"labels:{doubt}{source}")
             for raw, label in value.items():
                 alternative = f", or {label.alternative}" if label.alternative else ""
                 why = f"; {label.why}" if label.why else ""
@@ -95,15 +102,26 @@ def _show(options: argparse.Namespace) -> int:
         elif item.name == "notes":
             print("notes:", *value, sep="\n  - ")
         else:
-            print(f"{item.name}: {', '.join(value) if isinstance(value, list) else value}{doubt}")
+            print(f"{item.name}: {_shown(value)}{doubt}{source}")
     return 0
+
+
+def _shown(value: Any) -> str:
+    """Returns the value of a fact for people."""
+    if isinstance(value, Layout):
+        return value.pattern
+    if isinstance(value, AnnotationTable):
+        return " and ".join(filter(None, (value.file, value.people)))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {item}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _verify(options: argparse.Namespace) -> int:
     from ..emoset.verify import verify
 
     sources = find_corpora(options.root)
-    corpora = {name: facts for name, facts in catalog().items() if name not in ("manifest", "demo")}
+    corpora = {name: entry(name) for name in emoset_plus_plus()}  # others are reported if they are found
     rows = [("corpus", "status", "recognised", "detail")]
     for item in verify(corpora, sources.found):
         rows.append((item.corpus, item.status, sources.certainty.get(item.corpus, "-"), item.detail))
