@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..emoset.catalog import NO_CORPORA, AnnotationTable, Layout, catalog, emoset_plus_plus, entry
+from ..emoset.catalog import NO_CORPORA, AnnotationTable, Archive, Layout, catalog, emoset_plus_plus, entry
 from ..emoset.scheme import SCHEMES
 from ..emoset.sources import ROOT_VARIABLE, Sources, find_corpora
 from ..records import BuildSummary
@@ -27,6 +27,9 @@ def add_command(top_commands) -> None:
     command.add_argument("corpus")
     command.set_defaults(run=_show)
     command = commands.add_parser("verify", parents=[place], help="compare corpora on disk with the catalog")
+    command.add_argument(
+        "--duplicates", action="store_true", help="find the same recording in two corpora by its sound; decodes all"
+    )
     command.set_defaults(run=_verify)
 
     command = commands.add_parser("build", parents=[place], help="build corpora into one dataset")
@@ -110,26 +113,54 @@ def _shown(value: Any) -> str:
     """Returns the value of a fact for people."""
     if isinstance(value, Layout):
         return value.pattern
+    if isinstance(value, Archive):
+        return f"{value.bytes} bytes, md5 {value.md5}"
     if isinstance(value, AnnotationTable):
         return " and ".join(filter(None, (value.file, value.people)))
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {item}" for key, item in value.items())
+        return ", ".join(f"{key}: {_shown(item)}" for key, item in value.items())
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from ..emoset.verify import verify
+    from ..emoset.verify import verify, verify_archives
 
-    sources = find_corpora(options.root)
-    corpora = {name: entry(name) for name in emoset_plus_plus()}  # others are reported if they are found
+    place = Path(options.root or os.environ.get(ROOT_VARIABLE) or ".").expanduser()
+    archives = [(item.corpus, item.status, "-", item.detail) for item in verify_archives(catalog(), place)]
     rows = [("corpus", "status", "recognised", "detail")]
+    try:
+        sources = find_corpora(options.root)
+    except ValueError:  # nothing is unpacked yet
+        if archives:
+            _print_table(rows + archives)
+        raise
+    corpora = {name: entry(name) for name in emoset_plus_plus()}  # others are reported if they are found
     for item in verify(corpora, sources.found):
         rows.append((item.corpus, item.status, sources.certainty.get(item.corpus, "-"), item.detail))
+    rows += archives
     for folder in sources.unknown:
         status = "doubtful" if folder in sources.doubtful else "unknown layout"
         rows.append((folder.name, status, "-", f"{folder}: {sources.reasons[folder]}"))
     _print_table(rows)
+    if options.duplicates:
+        _print_duplicates(sources)
     return 0
+
+
+def _print_duplicates(sources: Sources) -> None:
+    from ..emoset.near_duplicates import SHORTEST, near_duplicates
+
+    pairs, skipped = near_duplicates(sources.found)
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for pair in pairs:
+        groups.setdefault((pair.first.partition("/")[0], pair.second.partition("/")[0]), []).append(pair)
+    for (first, second), same in groups.items():
+        example = f"{same[0].first} and {same[0].second} (likeness {same[0].likeness})"
+        print(f"{first} and {second} share {len(same)} recordings, such as {example}: build only one of the two")
+    if not pairs:
+        print("no recording of at least a second is in two corpora")
+    for corpus, count in skipped.items():
+        print(f"{corpus}: {count} recordings were not compared; they last less than {SHORTEST} s, or can't be read")
 
 
 def _build(options: argparse.Namespace) -> int:

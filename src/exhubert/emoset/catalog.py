@@ -136,6 +136,19 @@ class AnnotationTable:
 
 
 @dataclass(frozen=True)
+class Archive:
+    """What a publisher says of a file to download.
+
+    Attributes:
+        bytes: Its size.
+        md5: Its checksum, in hexadecimal digits.
+    """
+
+    bytes: int
+    md5: str
+
+
+@dataclass(frozen=True)
 class CatalogEntry:
     """The facts of one corpus. Fields without a known value are `unknown`.
 
@@ -157,6 +170,8 @@ class CatalogEntry:
         layout: Pattern of its file paths, for people.
         paths: The same as a [`Layout`], for the reader `by_name`.
         releases: Number of utterances in each release, if several circulate.
+        sampling_rates: Sampling rates of its recordings in Hz, of the release that `utterances` counts.
+        archives: The files to download, by name.
         uncertain: Fields whose value is from memory, not from a source.
         labels: Raw label to class. Empty if the label set is unknown; class names and emotion words in English or the
             language of the corpus are then accepted.
@@ -187,6 +202,8 @@ class CatalogEntry:
     layout: str
     paths: Layout | None = None
     releases: Mapping[str, int] = field(default_factory=dict)
+    sampling_rates: list[int] = field(default_factory=list)
+    archives: Mapping[str, Archive] = field(default_factory=dict)
     uncertain: list[str] = field(default_factory=list)
     labels: Mapping[str, LabelMap] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -291,6 +308,7 @@ def _parse(path: Path) -> CatalogEntry:
         values["paths"] = Layout(**paths | {"suffixes": tuple(paths.get("suffixes", [".wav"]))})
     if table := values.pop("table", None):
         values["table"] = AnnotationTable(**table)
+    values["archives"] = {name: Archive(**facts) for name, facts in (values.pop("archives", None) or {}).items()}
     if scale := values.pop("rating_scale", None):
         values["rating_scale"] = tuple(scale)
     return CatalogEntry(**values, labels=labels)
@@ -313,6 +331,9 @@ def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
     for name in ("uncertain", "sources"):
         if unknown := set(getattr(facts, name)) - {item.name for item in fields(facts)}:
             messages.append(f"{name} names no field: {sorted(unknown)}")
+    for name, archive in facts.archives.items():
+        if archive.bytes <= 0 or not re.fullmatch(r"[0-9a-f]{32}", archive.md5):
+            messages.append(f"{name}: bytes is {archive.bytes!r} and md5 {archive.md5!r}")
     for item in fields(facts):
         if getattr(facts, item.name) in ("", None) and item.name not in ("paths", "table", "rating_scale"):
             messages.append(f"{item.name} is empty; say unknown")
