@@ -146,6 +146,22 @@ def msp_podcast(root):
     (root / "Labels/labels_consensus.csv").write_text("\n".join([header, *lines]) + "\n")
 
 
+def m3ed(root):
+    """M3ED with two series of one clip each."""
+    annotation = {}
+    for series, folder, emotion in (("anjia", "train", "Anger"), ("baba", "test", "Happy")):
+        turns = {}
+        for number, who in enumerate("AB"):
+            touch(root, f"modality_speech/{who}_{series}_1_{number}.wav")
+            emotions = {"final_main_emo": emotion, "final_mul_emo": emotion}
+            turns[f"{series}_1_{number}"] = {"Speaker": who, "Text": "你好", "EmoAnnotation": emotions}
+        people = {"A": {"Name": "An", "Age": "mid"}, "B": {"Name": "Bo", "Age": "young"}}
+        annotation[series] = {f"{series}_1": {"SpeakerInfo": people, "Dialog": turns}}
+        (root / "splitInfo").mkdir(exist_ok=True)
+        (root / f"splitInfo/movie_list_{folder}.txt").write_text(f"{series}\n")
+    (root / "annotation.json").write_text(json.dumps(annotation), encoding="utf-8")
+
+
 def msp_improv(root):
     names = ("S01A-F01-P-FM01", "S01A-M01-P-FM01", "S05H-F02-R-MF03")
     touch(root, *(f"session1/S01A/P/MSP-IMPROV-{name}.wav" for name in names))
@@ -164,8 +180,14 @@ def pavoque(root):
         (root / f"pavoque-{style}.yaml").write_text(json.dumps(parts))
 
 
-ANNOTATED = {"emns": emns, "emozionalmente": emozionalmente, "msp_improv": msp_improv, "msp_podcast": msp_podcast,
-             "pavoque": pavoque}  # fmt: skip
+ANNOTATED = {
+    "emns": emns,
+    "emozionalmente": emozionalmente,
+    "m3ed": m3ed,
+    "msp_improv": msp_improv,
+    "msp_podcast": msp_podcast,
+    "pavoque": pavoque,
+}
 
 
 def make(corpus, root):
@@ -257,6 +279,22 @@ def test_improv_labels_are_what_listeners_heard_and_pavoque_is_cut_by_its_list(t
     assert [(part.file.name, part.start, part.end) for part in parts[2:]] == [
         ("pavoque-poker.flac", 0.0, 2.0), ("pavoque-poker.flac", 2.5, 4.5)]  # fmt: skip
     assert {entry("pavoque").class_of(part.raw_label) for part in parts} == {"high_positive", "low_neutral"}
+
+
+def test_a_broken_list_of_pavoque_is_named(tmp_path):
+    for content in ("- {style: poker", "- {prompt: a}", "style"):
+        (tmp_path / "pavoque-poker.yaml").write_text(content)
+        with pytest.raises(
+            ValueError, match="pavoque-poker.yaml: expected a list of utterances with style, start and end"
+        ):
+            list(read("pavoque", tmp_path))
+
+
+def test_m3ed_names_speakers_within_their_series_and_keeps_its_partition(tmp_path):
+    records = list(read("m3ed", make("m3ed", tmp_path)))
+    assert {record.speaker for record in records} == {"anjia_An", "anjia_Bo", "baba_An", "baba_Bo"}
+    assert {(record.raw_label, record.partition) for record in records} == {("Anger", "train"), ("Happy", "test")}
+    assert all(record.file.is_file() and record.text == "你好" for record in records)
 
 
 def test_emoset_plus_plus_never_includes_corpora_beyond_demo_or_a_users_own(emo_db, tmp_path, capsys):

@@ -220,19 +220,58 @@ def read_emofilm(facts: CatalogEntry, root: Path, encoding: str | None = None) -
 
 def read_pavoque(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads PAVOQUE: one long recording for each style, `pavoque-poker.flac`, cut by a list in `pavoque-poker.yaml`."""
-    recordings = {path.stem: path for path in files(root, (".flac", ".wav"))}
+    lists = list(files_in(root, "pavoque*.yaml"))
+    recordings = {path.stem: path for path in files(root, (".flac", ".wav"))} if lists else {}
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    for path in files_in(root, "pavoque*.yaml"):
-        for part in yaml.load(read_text(path, encoding), loader):
+    for path in lists:
+        try:
+            parts = yaml.load(read_text(path, encoding), loader)
+            spans = [
+                (part["style"].lower(), float(part["start"]), float(part["end"]), part.get("text")) for part in parts
+            ]
+        except (yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: expected a list of utterances with style, start and end ({error}).") from error
+        for style, start, end, text in spans:
             yield Record(
                 path=str(recordings.get(path.stem, path.with_suffix(".flac"))),
-                raw_label=part["style"].lower(),
+                raw_label=style,
                 speaker="Stefan Röttig",
                 gender="male",
-                start=float(part["start"]),
-                end=float(part["end"]),
-                text=part.get("text"),
+                start=start,
+                end=end,
+                text=text,
             )
+
+
+def read_m3ed(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
+    """Reads M3ED: `annotation.json` holds series, their clips, and the utterances of each clip's dialogue.
+
+    A recording is `modality_speech/A_<utterance>.wav`, where A is one of the clip's two speakers. `splitInfo` lists the
+    series of each partition.
+    """
+    annotation = next((path for path in files_in(root, "annotation.json")), None)
+    if annotation is None:
+        return
+    recordings = {path.stem: path for path in files(root, (".wav",))}
+    partition_of = {
+        series.strip(): partition
+        for partition, name in (("train", "train"), ("validation", "val"), ("test", "test"))
+        for path in files_in(root, f"movie_list_{name}.txt")
+        for series in _lines(path, encoding)
+    }
+    for series, clips in _json(annotation, encoding).items():
+        for clip, content in clips.items():
+            for utterance, turn in content["Dialog"].items():
+                who = turn["Speaker"]
+                name = f"{who}_{utterance}"
+                yield Record(
+                    path=str(recordings.get(name, root / "modality_speech" / f"{name}.wav")),
+                    raw_label=turn["EmoAnnotation"]["final_main_emo"],
+                    speaker=f"{series}_{content['SpeakerInfo'][who]['Name']}",
+                    text=turn.get("Text"),
+                    partition=partition_of.get(series),
+                    dialogue=clip,
+                )
 
 
 def read_msp_improv(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
