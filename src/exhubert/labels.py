@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,32 @@ def arousal_valence(name: str) -> tuple[str, str]:
     """Arousal and valence of a class: `"low_positive"` returns `("low", "positive")`."""
     arousal, valence = name.split("_")
     return arousal, valence
+
+
+@dataclass(frozen=True)
+class EmotionClass:
+    """The class of an emotion in the common map, from which all corpora of the catalog take theirs.
+
+    Attributes:
+        class_name: One of `SIX_CLASSES`.
+        alternative: Another defensible class, or None.
+        basis: `source` if the paper's model card prints the emotion as the example of the class, else `judgement`.
+    """
+
+    class_name: str
+    alternative: str | None
+    basis: str
+
+
+@cache
+def emotion_classes() -> dict[str, EmotionClass]:
+    """Returns the common map: the class of each emotion, by the emotion's English name, such as `fear`."""
+    content = _content()
+    return {
+        emotion: EmotionClass(name, alternative, "source" if emotion in content["source"] else "judgement")
+        for name, emotions in content["classes"].items()
+        for emotion, alternative in emotions.items()
+    }
 
 
 def class_of_word(word: str, languages: Sequence[str] = ()) -> str | None:
@@ -84,14 +111,18 @@ def word_languages() -> list[str]:
 @cache
 def _classes_of_words() -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     """Returns the class of each word by language, and the primary tag of each name of a language."""
-    content = yaml.safe_load(_WORDS.read_text(encoding="utf-8"))
-    class_of = {emotion: name for name, emotions in content["classes"].items() for emotion in emotions}
+    content, class_of = _content(), emotion_classes()
     words: dict[str, dict[str, str]] = {}
     for language, emotions in content["words"].items():
-        forms = ((form, class_of[emotion]) for emotion, text in emotions.items() for form in text.split())
+        forms = ((form, class_of[emotion].class_name) for emotion, text in emotions.items() for form in text.split())
         words[language] = {key: name for form, name in forms for key in (_key(form), _key(_without_umlauts(form)))}
     tags = {name: tag for tag, names in content["languages"].items() for name in (tag, *names.split())}
     return words, tags
+
+
+@cache
+def _content() -> dict[str, Any]:
+    return yaml.safe_load(_WORDS.read_text(encoding="utf-8"))
 
 
 def _key(word: str) -> str:

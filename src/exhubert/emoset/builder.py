@@ -17,7 +17,7 @@ from datasets.builder import Key
 from ..audio import AudioError, encode_flac, read_audio, resample
 from ..audio_windows import sound_frames
 from ..labels import SIX_CLASSES, arousal_valence
-from .catalog import Places, use_catalog
+from .catalog import EMOSET, Places, use_catalog
 from .column_map import Columns, Scale
 from .listing import FEATURES, Listing, list_corpora, rejection
 from .partition import PARTITIONS
@@ -38,7 +38,8 @@ class EmoSetPlusPlusConfig(datasets.BuilderConfig):
     """Configuration of `EmoSetPlusPlus`.
 
     Attributes:
-        name: A corpus; several corpora, separated by commas; or `all` for every corpus found.
+        name: A corpus; several corpora, separated by commas; `emoset++` for those of the paper's 37 that are found; or
+            `all` for every corpus found.
         root: Folder of the one corpus, or the place of several.
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
@@ -60,7 +61,7 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
 
     Args:
         config_name: A corpus of the catalog, or any name for a folder with a manifest; several corpora, as in
-            `"emo_db,urdu"`; or `"all"` for every corpus found.
+            `"emo_db,urdu"`; `"emoset++"` for those of the paper's 37 that are found; or `"all"` for every corpus found.
         root: Folder of the one corpus; for several, a place that `exhubert.emoset.sources.find_corpora` takes.
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
@@ -96,7 +97,7 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         **kwargs,
     ):
         with use_catalog(catalog):
-            if config_name == "all" or "," in config_name:
+            if config_name == "all" or "," in config_name or config_name.lower() == EMOSET:
                 sources = find_corpora(root, None if config_name == "all" else config_name.split(","))
                 folders = sources.found
                 for folder in sources.doubtful if config_name == "all" else []:
@@ -119,7 +120,7 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
     def _info(self) -> datasets.DatasetInfo:
         entries = [listing.entry for listing in self.listings.values()]
         return datasets.DatasetInfo(
-            description=f"{', '.join(entry.full_name for entry in entries)}, as part of EmoSet++ with six classes.",
+            description=f"{', '.join(entry.full_name for entry in entries)}, with the six classes of EmoSet++.",
             features=FEATURES,
             homepage="; ".join(entry.homepage for entry in entries),
             license="; ".join(f"{entry.name}: {entry.licence}" for entry in entries),

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..labels import SIX_CLASSES, VALENCES, arousal_valence, class_name, class_of_word
+from ..labels import SIX_CLASSES, VALENCES, arousal_valence, class_name, class_of_word, emotion_classes
 from .catalog_files import CatalogError, load_file
 from .column_map import Columns, Scale, by_field, checked_scale, unknown_fields
 from .layouts import Rule, compiled, layout_problems, suffixes_of, value_of
@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 _FOLDER = Path(__file__).parent / "catalog"
 CATALOG_VARIABLE = "EXHUBERT_CATALOG"
+NO_CORPORA = ("demo", "manifest")  # entries of the catalog that aren't recordings of people
+EMOSET = "emoset++"  # stands for the 37 corpora wherever corpora are named
 KINDS = ("acted", "induced", "natural", "mixed", "synthetic", "unknown")
 
 
@@ -36,6 +38,10 @@ class UnknownCorpusError(KeyError):
 class LabelMap:
     """The class of one raw label of a corpus.
 
+    In the YAML file, the name of an emotion is enough: its class, basis and alternative come from the common map (see
+    `exhubert.labels.emotion_classes`). An entry that differs from it, or names an emotion beyond it, writes a map of
+    these attributes; null drops the label.
+
     Attributes:
         emotion: The emotion in English.
         arousal: `low` or `high`; None if the label maps to no class and is dropped.
@@ -43,6 +49,7 @@ class LabelMap:
         basis: `source` if the paper's model card prints the emotion as the example of the class, `judgement` for
             this project's reading, `user` for your own map.
         alternative: Another defensible class, or None.
+        why: The reason for which the entry differs from the common map, or None if it doesn't.
     """
 
     emotion: str
@@ -50,6 +57,32 @@ class LabelMap:
     valence: str | None
     basis: str = "judgement"
     alternative: str | None = None
+    why: str | None = None
+
+    @classmethod
+    def parse(cls, raw_label: str, facts: str | Mapping[str, Any] | None) -> "LabelMap":
+        """Completes what a YAML file says of a raw label by the common map.
+
+        Args:
+            raw_label: The label as the corpus writes it.
+            facts: The name of an emotion; a map of attributes; or None for a label to drop.
+
+        Raises:
+            ValueError: There is neither a class nor an emotion of the common map.
+        """
+        if facts is None:
+            return cls(raw_label, None, None)
+        own = {"emotion": facts} if isinstance(facts, str) else dict(facts)
+        if common := emotion_classes().get(own["emotion"]):
+            arousal, valence = arousal_valence(common.class_name)
+            shared = {"arousal": arousal, "valence": valence}
+            return cls(**shared | {"basis": common.basis, "alternative": common.alternative} | own)
+        if not {"arousal", "valence"} <= own.keys():
+            raise ValueError(
+                f"{raw_label}: {own['emotion']!r} is no emotion of the common map ({', '.join(emotion_classes())}), so "
+                "its arousal and valence are needed, or null for both."
+            )
+        return cls(**own)
 
     @property
     def class_name(self) -> str | None:
@@ -127,6 +160,38 @@ def _have(match: re.Match[str], values: Mapping[str, str]) -> bool:
 
 
 @dataclass(frozen=True)
+class AnnotationTable:
+    """Table that annotates the recordings of one corpus, for the reader `by_table`.
+
+    `CatalogEntry.columns` names the columns that it reads; recordings are found by their names, wherever they are.
+
+    Attributes:
+        file: Name of the table; `*` and `?` stand for other characters.
+        values: Values of fields by what the table says, such as `{partition: {Test1: test}}`.
+        people: Name of a second table with a row for each speaker, for the columns that the first one lacks.
+        person: Column of `people` that holds the speaker's id.
+    """
+
+    file: str
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    people: str | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What a publisher says of a file to download.
+
+    Attributes:
+        bytes: Its size.
+        md5: Its checksum, in hexadecimal digits.
+    """
+
+    bytes: int
+    md5: str
+
+
+@dataclass(frozen=True)
 class CatalogEntry:
     """The facts of one corpus. Fields without a known value are `unknown`.
 
@@ -148,10 +213,15 @@ class CatalogEntry:
         layout: Pattern of its file paths, for people.
         paths: The same as a [`Layout`], for the reader `by_name`.
         releases: Number of utterances in each release, if several circulate.
+        sampling_rates: Sampling rates of its recordings in Hz, of the release that `utterances` counts.
+        archives: The files to download, by name.
         uncertain: Fields whose value is from memory, not from a source.
         labels: Raw label to class. Empty if the label set is unknown; class names and emotion words in English or the
             language of the corpus are then accepted.
         notes: Oddities worth knowing.
+        beyond: Whether the corpus is none of the 37 of EmoSet++.
+        sources: Where a fact was read, by the name of the field.
+        table: The table that annotates its recordings, for the reader `by_table`.
         columns: For corpora whose facts are in tables: the column of the table, by the name of the field in `Record`
             that it fills, such as `{label: emo, speaker: who}`. Other columns are found by their usual names.
         rating_scale: Lowest and highest value of its ratings of arousal, valence and dominance; None if unknown.
@@ -176,9 +246,14 @@ class CatalogEntry:
     layout: str
     paths: Layout | None = None
     releases: Mapping[str, int] = field(default_factory=dict)
+    sampling_rates: list[int] = field(default_factory=list)
+    archives: Mapping[str, Archive] = field(default_factory=dict)
     uncertain: list[str] = field(default_factory=list)
     labels: Mapping[str, LabelMap] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    beyond: bool = False
+    sources: Mapping[str, str] = field(default_factory=dict)
+    table: AnnotationTable | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     rating_scale: tuple[float, float] | None = None
     by_annotated_valence: bool = False
@@ -239,7 +314,7 @@ _current: ContextVar[Catalog | None] = ContextVar("catalog", default=None)
 
 
 def catalog(places: Places | None = None) -> Catalog:
-    """Returns all entries by id: the 37 corpora of EmoSet++, the demo corpus, `manifest`, and those of your own.
+    """Returns all entries by id: the 37 corpora of EmoSet++, others beyond them, `demo`, `manifest`, and your own.
 
     Args:
         places: Folders with YAML files of your own, or such files. By default those of the surrounding
@@ -317,6 +392,12 @@ def _with_own(states: tuple[tuple[Path, int, int], ...]) -> Catalog:
     return Catalog(kept, broken)
 
 
+def emoset_plus_plus() -> list[str]:
+    """Returns the ids of the 37 corpora of EmoSet++, those of the paper."""
+    paper = {corpus for corpus, facts in _shipped().items() if not facts.beyond and corpus not in NO_CORPORA}
+    return [corpus for corpus in catalog() if corpus in paper]
+
+
 def entry(corpus: str, places: Places | None = None) -> CatalogEntry:
     """Returns the entry of a corpus; for `places` see [`catalog`].
 
@@ -389,9 +470,14 @@ def _relabelled(facts: CatalogEntry, changes: Mapping[str, str | None], basis: s
 def parse_entry(content: Mapping[str, Any]) -> CatalogEntry:
     """Returns the entry that a YAML file holds; it isn't checked, see [`problems`]."""
     values = dict(content)
-    labels = {raw: LabelMap(**facts) for raw, facts in (values.pop("labels", None) or {}).items()}
+    labels = {raw: LabelMap.parse(raw, facts) for raw, facts in (values.pop("labels", None) or {}).items()}
     if paths := values.pop("paths", None):
         values["paths"] = Layout(**paths | {"suffixes": tuple(paths.get("suffixes", suffixes_of(paths["pattern"])))})
+    if table := values.pop("table", None):
+        values["table"] = AnnotationTable(**table)
+    values["archives"] = {name: Archive(**facts) for name, facts in (values.pop("archives", None) or {}).items()}
+    if scale := values.pop("rating_scale", None):
+        values["rating_scale"] = tuple(scale)
     return CatalogEntry(**values, labels=labels)
 
 
@@ -409,10 +495,14 @@ def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
         messages.append(f"redistribution is {facts.redistribution!r}")
     if facts.reader not in readers:
         messages.append(f"there is no reader {facts.reader!r}.{nearest(facts.reader, readers)}")
-    if unknown := set(facts.uncertain) - {item.name for item in fields(facts)}:
-        messages.append(f"uncertain names no field: {sorted(unknown)}")
+    for name in ("uncertain", "sources"):
+        if unknown := set(getattr(facts, name)) - {item.name for item in fields(facts)}:
+            messages.append(f"{name} names no field: {sorted(unknown)}")
+    for name, archive in facts.archives.items():
+        if archive.bytes <= 0 or not re.fullmatch(r"[0-9a-f]{32}", archive.md5):
+            messages.append(f"{name}: bytes is {archive.bytes!r} and md5 {archive.md5!r}")
     for item in fields(facts):
-        if getattr(facts, item.name) in ("", None) and item.name not in ("paths", "rating_scale", "file"):
+        if getattr(facts, item.name) in ("", None) and item.name not in ("paths", "table", "rating_scale", "file"):
             messages.append(f"{item.name} is empty; say unknown")
     messages += [f"columns: {fault}" for fault in unknown_fields(facts.columns)]
     messages += [f"paths: {fault}" for fault in facts.paths.problems()] if facts.paths else []
@@ -427,4 +517,13 @@ def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
             messages.append(f"{raw}: no class {label.class_name!r}")
         if label.alternative is not None and label.alternative not in SIX_CLASSES:
             messages.append(f"{raw}: alternative {label.alternative!r} is no class")
+        common = emotion_classes().get(label.emotion)
+        own = (label.class_name, label.alternative, label.basis)
+        if (
+            common
+            and own != (common.class_name, common.alternative, common.basis)
+            and not label.why
+            and label.basis != "user"
+        ):
+            messages.append(f"{raw}: {label.emotion} differs from the common map; say why")
     return messages

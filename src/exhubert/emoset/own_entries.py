@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..labels import SIX_CLASSES, arousal_valence, class_of_word
-from .catalog import CatalogEntry, LabelMap, Layout, parse_entry, problems
+from .catalog import AnnotationTable, Archive, CatalogEntry, LabelMap, Layout, parse_entry, problems
 from .catalog_files import CatalogError, unknown_keys
 from .column_map import checked_scale
 from .layouts import ALIASES
@@ -49,7 +49,7 @@ def own_entry(content: Mapping[str, Any], path: Path, shipped: Mapping[str, Cata
             )
         values |= {"id": corpus}
         values = {"name": corpus, "full_name": values.get("name", corpus), **_DEFAULTS} | values
-        reader = "by_name" if "paths" in values else "manifest"
+        reader = "by_name" if "paths" in values else "by_table" if "table" in values else "manifest"
         values = {"reader": reader, "file": str(path)} | values
         values.setdefault("layout", values["paths"]["pattern"] if "paths" in values else shipped["manifest"].layout)
         if unfinished := [raw for raw, value in (values.get("labels") or {}).items() if _is_unfinished(value)]:
@@ -88,6 +88,14 @@ def _form_problems(values: dict[str, Any]) -> list[str]:
             if isinstance(layout.get(key), Mapping):
                 layout[key] = {ALIASES.get(name, name): value for name, value in layout[key].items()}
         values["paths"] = layout
+    if isinstance(table := values.get("table"), Mapping):
+        messages += unknown_keys(table, [item.name for item in fields(AnnotationTable)], "table: ")
+        if "file" not in table:
+            messages.append("table: file is missing, the name of the table")
+    archives = values.get("archives")
+    for name, facts in archives.items() if isinstance(archives, Mapping) else ():
+        if not isinstance(facts, Mapping) or {*facts} != {item.name for item in fields(Archive)}:
+            messages.append(f"archives: {name} is {facts!r}, expected its bytes and md5")
     if isinstance(labels := values.get("labels"), list):  # words alone
         values["labels"] = labels = {str(label): str(label) for label in labels}
     for raw, facts in labels.items() if isinstance(labels, Mapping) else ():
@@ -105,10 +113,10 @@ def _texts(values: Mapping[str, Any], kind: Any, where: str, messages: list[str]
         if item.name not in values or item.name == "labels":
             continue
         value, form = values[item.name], str(item.type)
-        if form.startswith("collections.abc.Mapping") or item.name == "paths":
+        if form.startswith("collections.abc.Mapping") or item.name in ("paths", "table"):
             if not isinstance(value, Mapping):
                 messages.append(f"{where}{item.name} is {value!r}, expected `key: value` lines")
-            elif item.name != "paths":
+            elif item.name not in ("paths", "table"):
                 result[item.name] = {name: _text(part) for name, part in value.items()}
         elif form.startswith(("list", "tuple[str")):
             result[item.name] = [str(part) for part in value] if isinstance(value, list) else [str(value)]

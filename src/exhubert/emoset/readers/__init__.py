@@ -7,11 +7,15 @@ from pathlib import Path
 from ..catalog import CatalogEntry, Places, entry
 from ..record import Record
 from .by_annotation import (
+    read_by_table,
     read_emofilm,
     read_esd,
     read_fau_aibo,
     read_iemocap,
+    read_m3ed,
     read_meld,
+    read_msp_improv,
+    read_pavoque,
     read_shemo,
     read_smartkom,
 )
@@ -23,12 +27,16 @@ from .text import check_encoding
 
 _READERS: dict[str, Reader] = {
     "by_name": read_by_name,
+    "by_table": read_by_table,
     "emofilm": read_emofilm,
     "esd": read_esd,
     "fau_aibo": read_fau_aibo,
     "iemocap": read_iemocap,
+    "m3ed": read_m3ed,
     "manifest": read_manifest,
     "meld": read_meld,
+    "msp_improv": read_msp_improv,
+    "pavoque": read_pavoque,
     "shemo": read_shemo,
     "smartkom": read_smartkom,
 }

@@ -12,6 +12,7 @@ from .by_name import fields_of, files
 _FIT = 0.9  # share of the recordings that must fit, so that a few strange files are forgiven
 _FEWEST = 3  # one file can have any name by chance
 _MOST = 2.2  # times the size of the corpus: some copies hold the whole set twice, and none holds it more often
+_SAMPLE = 500  # recordings of a large folder; a corpus that none of them is like is ruled out
 _NEAR = 0.1  # relative distance to the size of a release at which a copy counts as whole
 # Speakers of the corpora whose readers need annotation files.
 _SPEAKERS = {
@@ -84,10 +85,12 @@ def matches(folder: Path) -> list[Match]:
     from . import reader_of
 
     paths = {path: path.relative_to(folder).as_posix() for path in recordings(folder)}
+    sample = list(paths.values())[:: len(paths) // _SAMPLE + 1]
     results = []
     for facts in catalog().values():
         if facts.paths:
-            results.append(_by_name(facts, facts.paths, paths))
+            if any(facts.paths.is_other(name) or _match(facts.paths, name) for name in sample):
+                results.append(_by_name(facts, facts.paths, paths))
         elif facts.has_own_layout:
             try:
                 records = list(reader_of(facts)(facts, folder, None))
@@ -118,6 +121,11 @@ def recognise(folder: Path) -> str | None:
     return fitting[0].corpus if len(fitting) == 1 else None
 
 
+def _match(layout: Layout, name: str) -> re.Match[str] | None:
+    """Matches a path, in any format: CREMA-D's mp3 and flv belong to the release."""
+    return layout.match(f"{name.removesuffix(Path(name).suffix)}{layout.suffixes[0]}")
+
+
 def _by_name(facts: CatalogEntry, layout: Layout, paths: dict[Path, str]) -> Match:
     alike, fitting, labels = 0, 0, []
     for path, name in paths.items():
@@ -125,8 +133,7 @@ def _by_name(facts: CatalogEntry, layout: Layout, paths: dict[Path, str]) -> Mat
             alike += 1
             fitting += 1
             continue
-        # other formats of an utterance, such as CREMA-D's mp3 and flv, belong to the release
-        match = layout.match(f"{name.removesuffix(path.suffix)}{layout.suffixes[0]}")
+        match = _match(layout, name)
         if match is None:
             continue
         alike += 1
