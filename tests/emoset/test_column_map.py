@@ -6,6 +6,7 @@ from exhubert.cli.main import main
 from exhubert.emoset import build, load
 from exhubert.emoset.catalog import entry, with_columns
 from exhubert.emoset.column_map import find_columns, parse_columns, parse_scales
+from exhubert.emoset.listing import list_corpora
 from exhubert.emoset.readers import read
 
 from ..conftest import write_tone
@@ -69,6 +70,16 @@ def test_a_map_for_a_corpus_without_a_table_is_not_ignored(tmp_path, capsys):
     command = ["emoset", "build", "--corpus", f"emo_db={tmp_path / 'corpus'}", "--output", str(tmp_path / "out")]
     assert main([*command, "--columns", "emo_db:label=emo"]) == 1
     assert "has no table: its recordings are read by their publisher's layout" in capsys.readouterr().err
+
+
+def test_what_is_given_for_all_tables_leaves_publishers_corpora_alone(calls, emo_db):
+    roots = {"calls": calls, "emo_db": emo_db}
+    listings = list_corpora(roots, columns=parse_columns([MAP]), rating_scale=(1, 7))
+    assert listings["calls"].entry.rating_scale == (1, 7) and listings["emo_db"].entry.rating_scale is None
+    assert {item.record.raw_label for item in listings["emo_db"].utterances} == set("WLEAFTN")
+    for settings in ({"columns": {"label": "emo"}}, {"rating_scale": (1, 7)}):
+        with pytest.raises(ValueError, match="none of emo_db has a table of your own, such as a manifest.csv"):
+            list_corpora({"emo_db": emo_db}, **settings)
 
 
 def test_a_general_map_goes_with_one_for_a_single_corpus():

@@ -150,21 +150,22 @@ def _corpus_and_rest(option: str) -> tuple[str, str]:
     return (match[1], option[match.end() :]) if match else (ALL_CORPORA, option)
 
 
-def by_corpus(given: Any, corpora: Iterable[str], what: str) -> dict[str, Any]:
+def by_corpus(given: Any, corpora: Iterable[str], own: Iterable[str], what: str) -> dict[str, Any]:
     """Returns a setting of each corpus that it is given for.
 
     Args:
-        given: A map of columns or a scale of ratings, for all corpora; or a map of corpora to such settings, with `*`
-            for all others; or None.
+        given: A map of columns or a scale of ratings, for all tables of one's own; or a map of corpora to such
+            settings, with `*` for the tables of all others; or None.
         corpora: Ids of the corpora.
-        what: What the setting is, for the message.
+        own: Those that are read from tables of one's own.
+        what: What the setting is, for messages.
 
     Raises:
-        ValueError: It is given for a corpus that isn't among them.
+        ValueError: It is given for a corpus that isn't among them, or for tables where there are none.
     """
-    names = list(corpora)
-    if given is None:
+    if not given:
         return {}
+    names, tables = list(corpora), list(own)
     is_general = not isinstance(given, Mapping) or any(isinstance(value, str) for value in given.values())
     settings = {ALL_CORPORA: given} if is_general else given
     if strangers := sorted(settings.keys() - {*names, ALL_CORPORA}):
@@ -172,5 +173,10 @@ def by_corpus(given: Any, corpora: Iterable[str], what: str) -> dict[str, Any]:
             f"{what} is given for {', '.join(strangers)}, but the corpora are {', '.join(names)}."
             f"{nearest(strangers[0], names)}"
         )
-    chosen = {name: settings.get(name, settings.get(ALL_CORPORA)) for name in names}
-    return {name: setting for name, setting in chosen.items() if setting}
+    if ALL_CORPORA in settings and not tables:
+        raise ValueError(
+            f"{what} is given, but none of {', '.join(names)} has a table of your own, such as a manifest.csv. Leave it "
+            "out, or name the corpus that it is for."
+        )
+    general = dict.fromkeys(tables, settings[ALL_CORPORA]) if ALL_CORPORA in settings else {}
+    return general | {name: setting for name, setting in settings.items() if name != ALL_CORPORA}

@@ -240,9 +240,7 @@ def list_corpora(
             that the corpus, built now or not, doesn't have (for `*`: none of `roots`); or an encoding is given for
             another corpus, or columns are for a corpus without a table.
     """
-    columns_of = by_corpus(columns, roots, "A map of columns")
-    scales = by_corpus(rating_scale, roots, "A scale of ratings")
-    _check_columns(columns_of, roots)
+    columns_of, scales = settings_of_tables(roots, columns, rating_scale)
     encodings = encoding if isinstance(encoding, Mapping) else dict.fromkeys(roots, encoding)
     if strangers := sorted(encodings.keys() - roots.keys()):
         raise ValueError(f"An encoding is given for {', '.join(strangers)}, but the corpora are {', '.join(roots)}.")
@@ -262,14 +260,28 @@ def list_corpora(
     return listings
 
 
-def _check_columns(columns: Mapping[str, Columns], roots: Mapping[str, str | Path]) -> None:
-    """Raises `ValueError` if all corpora that columns are given for are read from names of files, without a table."""
-    used = [corpus for corpus in columns if Path(roots[corpus]).is_dir()]
-    if used and not any(own_form(Path(roots[corpus])) for corpus in used):
-        raise ValueError(
-            f"A map of columns is given for {', '.join(used)}, but {roots[used[0]]} has no table: its recordings are "
-            "read by their publisher's layout. Leave out the map, or put a manifest.csv there."
-        )
+def settings_of_tables(
+    roots: Mapping[str, str | Path],
+    columns: Columns | Mapping[str, Columns] | None,
+    rating_scale: Scale | Mapping[str, Scale] | None,
+) -> tuple[dict[str, Columns], dict[str, Scale]]:
+    """Returns the columns and the scale that are given for each corpus, see [`list_corpora`].
+
+    What isn't given for one corpus holds for tables of one's own, not for corpora in their publishers' layouts.
+
+    Raises:
+        ValueError: They are given for corpora that aren't there or have no table.
+    """
+    own = [corpus for corpus, root in roots.items() if (columns or rating_scale) and own_form(Path(root))]
+    maps = by_corpus(columns, roots, own, "A map of columns")
+    for corpus in maps:
+        known = catalog().get(corpus)
+        if corpus not in own and Path(roots[corpus]).is_dir() and (known is None or known.table is None):
+            raise ValueError(
+                f"A map of columns is given for {corpus}, but {roots[corpus]} has no table: its recordings are read by "
+                "their publisher's layout. Leave out the map, or put a manifest.csv there."
+            )
+    return maps, by_corpus(rating_scale, roots, own, "A scale of ratings")
 
 
 def _own_scheme(scheme: str | Path) -> Scheme:

@@ -9,8 +9,8 @@ from pathlib import Path
 import soundfile
 
 from .catalog import Archive, CatalogEntry, with_columns
-from .column_map import Columns, Scale, by_corpus
-from .listing import corpus_entry
+from .column_map import Columns, Scale
+from .listing import corpus_entry, settings_of_tables
 from .readers import own_form, read
 from .readers.by_name import signals_beside
 from .record import Record
@@ -53,7 +53,7 @@ def verify(
         columns: Columns of tables with other than usual names, see `exhubert.emoset.build`.
         rating_scale: Lowest and highest value of ratings, likewise.
     """
-    maps, scales = by_corpus(columns, found, "A map of columns"), by_corpus(rating_scale, found, "A scale of ratings")
+    maps, scales = settings_of_tables(found, columns, rating_scale)
 
     def compared(corpus: str, facts: CatalogEntry) -> Finding:
         return _verify(corpus, with_columns(facts, maps.get(corpus), scales.get(corpus)), found[corpus])
