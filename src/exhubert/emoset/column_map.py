@@ -175,8 +175,8 @@ def by_corpus(given: Any, corpora: Iterable[str], own: Iterable[str], what: str)
         )
     if ALL_CORPORA in settings and not tables:
         raise ValueError(
-            f"{what} is given, but none of {', '.join(names)} has a table of your own, such as a manifest.csv. Leave it "
-            "out, or name the corpus that it is for."
+            f"{what} is given, but none of {', '.join(names)} has a table of your own, such as a manifest.csv. Leave "
+            "it out, or name the corpus that it is for."
         )
     general = dict.fromkeys(tables, settings[ALL_CORPORA]) if ALL_CORPORA in settings else {}
     return general | {name: setting for name, setting in settings.items() if name != ALL_CORPORA}
