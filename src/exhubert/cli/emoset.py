@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..emoset.catalog import catalog, entry
+from ..emoset.protocol import ANY_CORPUS, BUILT_IN, NOTHING, read_protocol, shipped_protocols
 from ..emoset.scheme import SCHEMES
 from ..emoset.sources import ROOT_VARIABLE, Sources, find_corpora
 from ..records import BuildSummary
@@ -46,6 +47,11 @@ def add_command(top_commands) -> None:
     )
     command.add_argument("--strict", action="store_true", help="fail if anything is set aside")
     command.set_defaults(run=_build)
+
+    command = commands.add_parser("protocols", help="list the protocols that divide corpora into folds")
+    command.add_argument("protocol", nargs="?", metavar="CORPUS", help="only those for this corpus, or one YAML file")
+    command.add_argument("--data", help="folder of a built dataset: show the folds of a protocol in it")
+    command.set_defaults(run=_protocols)
 
     command = commands.add_parser("stats", help="write table, plots and card of a built dataset")
     command.add_argument("dataset")
@@ -192,6 +198,50 @@ def _encodings(options: Sequence[str], corpora: Iterable[str]) -> dict[str, str]
     named = {corpus: encoding for corpus, _, encoding in pairs if corpus}
     general = [encoding for corpus, _, encoding in pairs if not corpus]
     return dict.fromkeys(corpora if general else (), "".join(general[-1:])) | named
+
+
+def _protocols(options: argparse.Namespace) -> int:
+    name = options.protocol
+    if options.data:
+        return _folds(name or "held_out", options.data)
+    known = {key: read_protocol(path) for key, path in shipped_protocols().items()}
+    if name in known or (name and Path(name).suffix.lower() in (".yaml", ".yml")):
+        chosen = [known[name] if name in known else read_protocol(Path(name))]
+    else:
+        chosen = [item for item in known.values() if name is None or name in item.corpora]
+        if not chosen:
+            facts = entry(name)
+            print(f"No protocol for {facts.name} is shipped; a YAML file of your own is one, too.")
+    rows = [("protocol", "corpora", "keeps apart", "folds", "source")]
+    for item in chosen:
+        apart = ", ".join(item.keeps_apart) or NOTHING
+        rows.append((item.name, ", ".join(item.corpora) or ANY_CORPUS, apart, item.number_of_folds, item.source))
+    if name is None or not chosen:
+        rows += [(rule, ANY_CORPUS, "speaker", "by rule", text) for rule, text in BUILT_IN.items()]
+    _print_table(rows)
+    for item in chosen:
+        if item.notes:
+            print(f"{item.name}: {item.notes}")
+    return 0
+
+
+def _folds(name: str, data: str) -> int:
+    """Prints the folds of a protocol in a built dataset, also if they share speakers."""
+    from ..emoset.dataset import load
+    from ..evaluation.declared import leak_text
+    from ..evaluation.protocols import folds, table_of
+
+    divided = BuildSummary.all_divided_speakers(data)
+    table = table_of(load(data))
+    rows = [("fold", "name", "train", "validation", "test", "speakers that partitions share")]
+    found = folds(name, table, divided=divided, allow_leak=True)
+    for number, fold in enumerate(found):
+        sizes = (str(len(numbers)) for numbers in fold.partitions.values())
+        rows.append((str(number), fold.name, *sizes, leak_text(fold.shared) or "none"))
+    _print_table(rows)
+    for note in dict.fromkeys(note for fold in found for note in fold.notes):
+        print(f"{note}.")
+    return 0
 
 
 def _stats(options: argparse.Namespace) -> int:
