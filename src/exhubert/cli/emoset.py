@@ -212,7 +212,7 @@ def _protocols(options: argparse.Namespace) -> int:
         if not chosen:
             facts = entry(name)
             print(f"No protocol for {facts.name} is shipped; a YAML file of your own is one, too.")
-    rows = [("protocol", "corpora", "keeps apart", "folds", "source")]
+    rows: list[tuple[str, ...]] = [("protocol", "corpora", "keeps apart", "folds", "source")]
     for item in chosen:
         apart = ", ".join(item.keeps_apart) or NOTHING
         rows.append((item.name, ", ".join(item.corpora) or ANY_CORPUS, apart, item.number_of_folds, item.source))
@@ -233,7 +233,7 @@ def _folds(name: str, data: str) -> int:
 
     divided = BuildSummary.all_divided_speakers(data)
     table = table_of(load(data))
-    rows = [("fold", "name", "train", "validation", "test", "speakers that partitions share")]
+    rows: list[tuple[str, ...]] = [("fold", "name", "train", "validation", "test", "speakers that partitions share")]
     found = folds(name, table, divided=divided, allow_leak=True)
     for number, fold in enumerate(found):
         sizes = (str(len(numbers)) for numbers in fold.partitions.values())

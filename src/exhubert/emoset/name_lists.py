@@ -61,20 +61,26 @@ def read_list(path: Path) -> list[Entry]:
     Raises:
         ValueError: The list is empty, or a row has no such name; the message names the line.
     """
-    entries = _json_entries(path) if path.suffix.lower() in (".json", ".jsonl") else _table_entries(path)
-    result = list(dict.fromkeys(entries))
-    if not result:
+    return list(dict.fromkeys(entry for entry, _ in read_rows(path)))
+
+
+def read_rows(path: Path) -> list[tuple[Entry, dict[str, Any]]]:
+    """Reads a list like [`read_list`], and what else it says about each utterance, by column."""
+    rows = list(_json_rows(path) if path.suffix.lower() in (".json", ".jsonl") else _table_rows(path))
+    if not rows:
         raise ValueError(f"{path} names no utterance.")
-    return result
+    return rows
 
 
-def _table_entries(path: Path) -> Iterator[Entry]:
-    for table in read_tables(path, lambda columns: any(_plain(name) in (*_PATHS, *_KEYS) for name in columns)):
-        if any(_plain(name) in (*_PATHS, *_KEYS) for name in table.columns):
+def _table_rows(path: Path) -> Iterator[tuple[Entry, dict[str, Any]]]:
+    for table in read_tables(path, lambda columns: any(map(is_name, columns))):
+        if any(map(is_name, table.columns)):
             for where, cells in table.rows:
-                yield _entry(dict(zip(table.columns, cells, strict=True)), where)
-        elif len(table.columns) < 2:
-            yield from (Entry((name,)) for name in (*table.columns, *(cells[0] for _, cells in table.rows)) if name)
+                values = dict(zip(table.columns, cells, strict=True))
+                yield _entry(values, where), values
+        elif len(table.columns) < 2 or path.suffix.lower() not in (".csv", ".tsv", ".xlsx"):
+            for cells in (table.columns, *(cells for _, cells in table.rows)):
+                yield _line_entry(cells), {}
         else:
             raise ValueError(
                 f"{table.source}: no column names utterances; found {', '.join(table.columns)}. Expected one called "
@@ -82,7 +88,14 @@ def _table_entries(path: Path) -> Iterator[Entry]:
             )
 
 
-def _json_entries(path: Path) -> Iterator[Entry]:
+def _line_entry(cells: Sequence[str]) -> Entry:
+    """The utterance that a line without a header names: the whole line, its first word, or a path at its end."""
+    words = [word for cell in cells for word in cell.split()]
+    last = words[-1:] if re.search(r"[/\\.]", words[-1]) else []
+    return Entry(tuple(dict.fromkeys([cells[0], words[0], *last])))
+
+
+def _json_rows(path: Path) -> Iterator[tuple[Entry, dict[str, Any]]]:
     text = read_text(path)
     try:
         values = [(str(path), json.loads(text))] if text.strip() else []
@@ -97,9 +110,9 @@ def _json_entries(path: Path) -> Iterator[Entry]:
             values = [(f"{path}, {key}", {"key": key, **item}) for key, item in objects.items()]
     for where, value in values:
         if isinstance(value, str) and value:
-            yield Entry((value,))
+            yield Entry((value,)), {}
         elif isinstance(value, dict):
-            yield _entry(value, where)
+            yield _entry(value, where), value
         else:
             raise ValueError(f"{where}: expected an object or a name, found {type(value).__name__}.")
 
@@ -141,6 +154,11 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
+
+
+def is_name(column: str) -> bool:
+    """Whether a column of a list is one that names utterances."""
+    return _plain(column) in (*_PATHS, *_KEYS)
 
 
 def _plain(name: str) -> str:

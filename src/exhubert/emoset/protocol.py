@@ -27,8 +27,8 @@ BUILT_IN = {
 }
 NOTHING, ANY_CORPUS = "nothing", "any"
 _FOLDER = Path(__file__).parent / "protocols"
-_KEYS = ("name", "source", "corpora", "keeps_apart", "folds", "notes")
-_REQUIRED = _KEYS[:-1]
+_REQUIRED = ("name", "source", "corpora", "keeps_apart", "folds")
+_KEYS = (*_REQUIRED, "columns", "notes")
 _FOLD_KEYS = ("name", *PARTITIONS)
 _FORMS = "`leave_out: COLUMN`, `lists: PATTERN`, or a list of folds with name, train, validation and test"
 _UTTERANCE = "utterance"
@@ -98,6 +98,7 @@ class Protocol:
         corpora: Ids of the corpora it is for; empty for any.
         keeps_apart: Columns whose values are in one partition of a fold each, such as `speaker`; empty for nothing.
         folds: Its folds.
+        columns: A table that names utterances, whose other columns the folds can use; None without one.
         notes: What else is worth knowing.
         content: What the file says.
     """
@@ -108,6 +109,7 @@ class Protocol:
     corpora: tuple[str, ...]
     keeps_apart: tuple[str, ...]
     folds: LeaveOut | tuple[FoldRule, ...]
+    columns: Path | None
     notes: str
     content: Mapping[str, Any]
 
@@ -115,7 +117,7 @@ class Protocol:
     def sha256(self) -> str:
         """Hash of what the file says, and of the lists it names."""
         digest = hashlib.sha256(json.dumps(self.content, sort_keys=True).encode())
-        for path in self.lists:
+        for path in [*self.lists, *([self.columns] if self.columns else [])]:
             digest.update(path.read_bytes())
         return digest.hexdigest()
 
@@ -198,6 +200,7 @@ def read_protocol(path: Path) -> Protocol:
         corpora=() if corpora == (ANY_CORPUS,) else corpora,
         keeps_apart=() if apart == (NOTHING,) else apart,
         folds=_folds(path, content["folds"]),
+        columns=_file(path, "columns", _text(path, "columns", content["columns"])) if content.get("columns") else None,
         content=content,
         **texts,
     )

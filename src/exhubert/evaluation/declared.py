@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ..emoset.deal import deal
-from ..emoset.name_lists import NameIndex, read_list
+from ..emoset.name_lists import Entry, Found, NameIndex, is_name, read_list, read_rows
 from ..emoset.partition import PARTITIONS, LeakageError
 from ..emoset.protocol import FoldRule, LeaveOut, Protocol, Selection, Share, natural_key
 from ..emoset.readers.columns import EVALUATION
@@ -135,6 +135,8 @@ class _Rows:
         self.corpora = table["corpus"].tolist()
         self._index: NameIndex | None = None
         self._values: dict[str, list[str | None]] = {}
+        self._rows: dict[str, dict[str, list[int]]] = {}  # rows by value, for each column
+        self.notes = self._add_columns(protocol.columns) if protocol.columns else []
 
     def examples(self, numbers: Sequence[int]) -> str:
         return _some([str(self.table["utterance_id"].iloc[number]) for number in numbers])
@@ -167,6 +169,10 @@ class _Rows:
                 "that was built has none, or an earlier version built it; in that case build it again."
             )
         self._values[column] = result
+        self._rows[column] = {}
+        for row, (value, corpus) in enumerate(zip(result, self.corpora, strict=True)):
+            for name in () if value is None else (value, f"{corpus}/{value}"):
+                self._rows[column].setdefault(name, []).append(row)
         return result
 
     def having(self, column: str, wanted: Sequence[str], where: str) -> list[int]:
@@ -174,11 +180,7 @@ class _Rows:
         values = self.values(column, where)
         numbers: set[int] = set()
         for value in wanted:
-            own = [
-                number
-                for number, (present, corpus) in enumerate(zip(values, self.corpora, strict=True))
-                if present is not None and value in (present, f"{corpus}/{present}")
-            ]
+            own = self._rows[column].get(value, [])
             same = _SPELLINGS.get(column)
             if not own and same and (key := same(value)):
                 own = [number for number, present in enumerate(values) if present and same(present) == key]
@@ -194,7 +196,7 @@ class _Rows:
     def divide(self, rule: FoldRule) -> tuple[dict[str, np.ndarray], list[str]]:
         """The row numbers of the partitions of a fold, and what its user should know."""
         chosen: dict[str, list[int]] = {}
-        notes: list[str] = []
+        notes = list(self.notes)
         rest, share = None, None
         for part in PARTITIONS:
             item = getattr(rule, part)
@@ -223,22 +225,58 @@ class _Rows:
         found = [set(self.having(column, values, where)) for column, values in item.columns.items()]
         return sorted(set.intersection(*found))
 
-    def _listed(self, path: Path, where: str, notes: list[str]) -> list[int]:
+    def _add_columns(self, path: Path) -> list[str]:
+        """Adds the columns of a table that the dataset lacks; returns what its user should know."""
+        lines = read_rows(path)
+        found = self._found(path, list(dict.fromkeys(entry for entry, _ in lines)), "columns")
+        known = set(found.rows)
+        columns = dict.fromkeys(name for _, values in lines for name in values)
+        names = [name for name in columns if name not in self.table and not is_name(name)]
+        added: dict[str, list[str | None]] = {name: [None] * len(self.table) for name in names}
+        for entry, values in lines:
+            for row in known.intersection(self.index.find([entry]).rows):
+                for name in names:
+                    value = _as_text(values.get(name)) or None
+                    if added[name][row] not in (None, value):
+                        raise ValueError(
+                            f"{self.protocol.label}: columns: {path} has two values of {name} for "
+                            f"{self.table['utterance_id'].iloc[row]}: {added[name][row]} and {value}."
+                        )
+                    added[name][row] = value
+        self.table = self.table.assign(**added)
+        return self._notes_of(path, found)
+
+    @property
+    def index(self) -> NameIndex:
+        """Finds rows by the names of utterances."""
         if self._index is None:
             starts = self.table["start"].tolist() if "start" in self.table else None
             ids, files = self.table["utterance_id"].tolist(), self.table["source_file"].tolist()
             self._index = NameIndex(self.corpora, ids, files, starts)
-        found = self._index.find(read_list(path))
+        return self._index
+
+    def _listed(self, path: Path, where: str, notes: list[str]) -> list[int]:
+        found = self._found(path, read_list(path), where)
+        notes += self._notes_of(path, found)
+        return found.rows
+
+    def _found(self, path: Path, entries: list[Entry], where: str) -> Found:
+        found = self.index.find(entries)
         if not found.rows:
             raise ValueError(
                 f"{self.protocol.label}: {where}: none of the {found.names} names in {path} means one utterance of "
                 f"{', '.join(sorted(set(self.corpora)))}: {_some([*found.missing, *found.ambiguous])}. The dataset has "
                 f"{self.table['source_file'].iloc[0]}."
             )
-        for names, what in ((found.missing, "match no utterance"), (found.ambiguous, "may mean several utterances")):
-            if names:
-                notes.append(f"{path}: {len(names)} of {found.names} names {what} and are left out: {_some(names)}")
-        return found.rows
+        return found
+
+    def _notes_of(self, path: Path, found: Found) -> list[str]:
+        kinds = ((found.missing, "match no utterance"), (found.ambiguous, "may mean several utterances"))
+        return [
+            f"{path}: {len(names)} of {found.names} names {what} and are left out: {_some(names)}"
+            for names, what in kinds
+            if names
+        ]
 
     def _refuse_twice(self, fold: str, chosen: Mapping[str, list[int]]) -> None:
         for one, other in (("train", "test"), ("validation", "test"), ("train", "validation")):
