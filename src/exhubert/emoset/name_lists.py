@@ -80,7 +80,8 @@ def _table_rows(path: Path) -> Iterator[tuple[Entry, dict[str, Any]]]:
                 yield _entry(values, where), values
         elif len(table.columns) < 2 or path.suffix.lower() not in (".csv", ".tsv", ".xlsx"):
             for cells in (table.columns, *(cells for _, cells in table.rows)):
-                yield _line_entry(cells), {}
+                if any(cells):
+                    yield _line_entry(cells), {}
         else:
             raise ValueError(
                 f"{table.source}: no column names utterances; found {', '.join(table.columns)}. Expected one called "
