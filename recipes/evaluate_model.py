@@ -13,8 +13,8 @@ from pathlib import Path
 from exhubert.cli.program import run_program
 from exhubert.cpu import KERNELS
 from exhubert.evaluation.comparison import paired_table
-from exhubert.evaluation.declared import leak_text
 from exhubert.evaluation.evaluate_model import PARTITION_CHOICES, evaluate_model, groups_of
+from exhubert.evaluation.leaks import leak_text
 from exhubert.evaluation.report import figures_table
 from exhubert.hub.card import check_card, write_card
 

@@ -10,7 +10,7 @@ memory of the run. Afterwards the run's folder holds the best model, its feature
 import sys
 
 from exhubert.cli.program import run_program
-from exhubert.evaluation.declared import leak_text
+from exhubert.evaluation.leaks import leak_text
 from exhubert.records import Run
 from exhubert.training import fine_tune, parse_arguments
 

@@ -9,7 +9,7 @@ import pytest
 
 from exhubert.emoset import build, load
 from exhubert.emoset.partition import LeakageError
-from exhubert.evaluation.declared import leak_text, speakers_shared
+from exhubert.evaluation.leaks import leak_text, speakers_shared
 from exhubert.evaluation.protocols import apply_protocol, folds, table_of
 
 from ..conftest import SHARED_CORPORA
@@ -230,7 +230,7 @@ def real(tmp_path_factory):
 
 @REAL
 def test_emo_db_and_urdu_leave_one_group_of_speakers_out(real, tmp_path):
-    table = table_of(real)
+    table = table_of(real, "emo_db_serab")
     names = sorted(set(table["speaker"]))
     groups = {f"group {number}": names[number::5] for number in range(5)}
     rule = json.dumps({"leave_out": "speaker", "groups": groups, "validation": "next"})
@@ -244,7 +244,7 @@ def test_emo_db_and_urdu_leave_one_group_of_speakers_out(real, tmp_path):
 
 @REAL
 def test_emo_db_through_fold_lists_that_share_speakers(real, tmp_path, caplog):
-    table = table_of(real)
+    table = table_of(real, "emo_db_serab")
     own = table[table["corpus"] == "emo_db"]
     for part, keep in (("train", lambda number: number % 5), ("test", lambda number: not number % 5)):
         stems = [file.removesuffix(".wav").rpartition("/")[2] for file in sorted(own["source_file"])]
@@ -268,7 +268,7 @@ def test_emo_db_through_fold_lists_that_share_speakers(real, tmp_path, caplog):
 @pytest.mark.parametrize(("name", "sizes"), [("emo_db_audeering", (304, 231)), ("emo_db_serab", (451, 84))])
 def test_named_protocols_of_emo_db_divide_the_real_corpus(real, name, sizes):
     """audEERING's tables have 304 and 231 rows."""
-    [fold] = folds(name, table_of(real))
+    [fold] = folds(name, table_of(real, name))
     parts = fold.partitions
     assert (len(parts["train"]) + len(parts["validation"]), len(parts["test"])) == sizes and not fold.shared
 

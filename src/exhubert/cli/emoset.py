@@ -228,11 +228,11 @@ def _protocols(options: argparse.Namespace) -> int:
 def _folds(name: str, data: str) -> int:
     """Prints the folds of a protocol in a built dataset, also if they share speakers."""
     from ..emoset.dataset import load
-    from ..evaluation.declared import leak_text
+    from ..evaluation.leaks import leak_text
     from ..evaluation.protocols import folds, table_of
 
     divided = BuildSummary.all_divided_speakers(data)
-    table = table_of(load(data))
+    table = table_of(load(data), name)
     rows: list[tuple[str, ...]] = [("fold", "name", "train", "validation", "test", "speakers that partitions share")]
     found = folds(name, table, divided=divided, allow_leak=True)
     for number, fold in enumerate(found):

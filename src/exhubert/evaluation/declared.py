@@ -1,6 +1,6 @@
 """Divides utterances as a protocol's file says, and checks that what it keeps apart is apart."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,9 @@ from ..emoset.protocol import FoldRule, LeaveOut, Protocol, Selection, Share, na
 from ..emoset.readers.columns import EVALUATION
 from ..emoset.readers.columns import PARTITIONS as PARTITION_WORDS
 from ..emoset.scheme import nearest
-from ..emoset.speakers import people_of, speaker_key
+from ..emoset.speakers import speaker_key
 from .fold import Fold
+from .leaks import Keys, speakers_shared
 
 _SHOWN = 3  # examples in a message
 _SEED = 0  # of held-out shares: a protocol has the same folds everywhere
@@ -50,36 +51,13 @@ def declared_folds(protocol: Protocol, table: pd.DataFrame) -> list[Fold]:
     for rule in rules:
         partitions, notes = rows.divide(rule)
         rows.check_apart(rule.name, partitions)
-        shared = speakers_shared({part: rows.table["speaker"].iloc[numbers] for part, numbers in partitions.items()})
+        shared = speakers_shared(
+            {part: rows.table["speaker"].iloc[numbers].unique() for part, numbers in partitions.items()}
+        )
         if others := len(table) - len(own):
             notes.append(f"{others} utterances of other corpora aren't used")
         folds.append(Fold(rule.name, {part: own[numbers] for part, numbers in partitions.items()}, notes, shared))
     return folds
-
-
-def speakers_shared(speakers: Mapping[str, Iterable[str | None]]) -> dict[str, int]:
-    """Number of speakers that two partitions share, such as `{"train and test": 10}`; only pairs that share any.
-
-    Args:
-        speakers: Speaker of each utterance, by partition; None for an unnamed speaker.
-    """
-    names = {part: {name for name in speakers.get(part, ()) if isinstance(name, str)} for part in PARTITIONS}
-    pairs = (("train", "test"), ("validation", "test"), ("train", "validation"))
-    counts = {f"{one} and {other}": len(names[one] & names[other]) for one, other in pairs}
-    return {pair: count for pair, count in counts.items() if count}
-
-
-def leak_text(shared: Mapping[str, int]) -> str:
-    """What must stand beside figures if partitions share speakers; empty if they don't.
-
-    >>> leak_text({"train and test": 10, "train and validation": 1})
-    'NOT speaker-independent: 10 speakers are in train and test, 1 speaker is in train and validation'
-    >>> leak_text({"train and validation": 2})
-    'validation is NOT speaker-independent: 2 speakers are in train and validation'
-    """
-    parts = [f"{count} {'speaker is' if count == 1 else 'speakers are'} in {pair}" for pair, count in shared.items()]
-    only_validation = set(shared) == {"train and validation"}
-    return f"{'validation is ' * only_validation}NOT speaker-independent: {', '.join(parts)}" if parts else ""
 
 
 def _left_out(protocol: Protocol, folds: LeaveOut, rows: "_Rows") -> list[FoldRule]:
@@ -135,6 +113,7 @@ class _Rows:
         self.corpora = table["corpus"].tolist()
         self._index: NameIndex | None = None
         self._values: dict[str, list[str | None]] = {}
+        self._keys: dict[str, Keys] = {}
         self._rows: dict[str, dict[str, list[int]]] = {}  # rows by value, for each column
         self.notes = self._add_columns(protocol.columns) if protocol.columns else []
 
@@ -207,10 +186,13 @@ class _Rows:
             else:
                 chosen[part] = self._chosen(item, f"fold {rule.name}: {part}", notes)
         self._refuse_twice(rule.name, chosen)
-        used = {number for numbers in chosen.values() for number in numbers}
+        free = np.ones(len(self.table), dtype=bool)
+        for numbers in chosen.values():
+            free[numbers] = False
+        left = np.flatnonzero(free).tolist()
         if rest:
-            chosen[rest] = sorted(set(range(len(self.table))) - used)
-        elif left := sorted(set(range(len(self.table))) - used):
+            chosen[rest] = left
+        elif left:
             notes.append(f"{len(left)} utterances are in no partition: {self.examples(left)}")
         if share:
             chosen["train"], chosen["validation"] = self._held_out(rule.name, chosen["train"], share)
@@ -304,22 +286,17 @@ class _Rows:
 
     def check_apart(self, fold: str, partitions: Mapping[str, np.ndarray]) -> None:
         """Raises `LeakageError` if what the protocol keeps apart isn't apart, or isn't known."""
+        used = np.zeros(len(self.table), dtype=bool)
+        used[np.concatenate(list(partitions.values()))] = True
         for column in self.protocol.keeps_apart:
             values = self.values(column, "keeps_apart")
             where = f"{self.protocol.label}: keeps_apart says {column}, but in fold {fold}"
-            rows = [(part, row) for part in PARTITIONS for row in partitions[part].tolist()]
-            if unknown := [row for _, row in rows if values[row] is None]:
+            if unknown := np.flatnonzero(used & pd.isna(np.array(values, dtype=object))).tolist():
                 raise LeakageError(
                     f"{where} {len(unknown)} utterances have no {column}, so it can't be checked: "
                     f"{self.examples(unknown)}. Leave {column} out of keeps_apart."
                 )
-            places: dict[str, dict[str, None]] = {}
-            names: dict[str, str] = {}
-            for (part, row), keys in zip(rows, self._keys(column, [row for _, row in rows]), strict=True):
-                for key in keys:
-                    places.setdefault(key, {})[part] = None
-                    names.setdefault(key, str(values[row]) if len(keys) == 1 else key)
-            if divided := {names[key]: parts for key, parts in places.items() if len(parts) > 1}:
+            if divided := self._keys_of(column).divided(partitions):
                 examples = _some([f"{name} ({' and '.join(parts)})" for name, parts in divided.items()])
                 noun = f"value of {column} is" if len(divided) == 1 else f"values of {column} are"
                 raise LeakageError(
@@ -327,21 +304,15 @@ class _Rows:
                     f"{column} out of keeps_apart{' and give --allow_leak' * (column == 'speaker')}."
                 )
 
-    def _keys(self, column: str, rows: Sequence[int]) -> list[tuple[str, ...]]:
-        """What must be in one partition, for each row: `Ross and Joey` are two persons."""
-        values = self.values(column, "keeps_apart")
-        chosen = [f"{values[row]}" for row in rows]
-        corpora = [self.corpora[row] for row in rows]
-        if column != "speaker":
-            return [(f"{corpus}/{value}",) for corpus, value in zip(corpora, chosen, strict=True)]
-        dialogues = self.values("dialogue", "keeps_apart") if "dialogue" in self.table else [None] * len(values)
-        keys: list[tuple[str, ...]] = [()] * len(rows)
-        for corpus in sorted(set(corpora)):
-            own = [number for number, name in enumerate(corpora) if name == corpus]
-            people = people_of([chosen[number] for number in own], [dialogues[rows[number]] for number in own])
-            for number, persons in zip(own, people, strict=True):
-                keys[number] = tuple(f"{corpus}/{person}" for person in persons)
-        return keys
+    def _keys_of(self, column: str) -> Keys:
+        if column not in self._keys:
+            values = self.values(column, "keeps_apart")
+            dialogues = self.values("dialogue", "keeps_apart") if "dialogue" in self.table else [None] * len(values)
+            people = column == "speaker"
+            self._keys[column] = (
+                Keys.of_people(values, self.corpora, dialogues) if people else Keys.of(values, self.corpora)
+            )
+        return self._keys[column]
 
 
 def _as_text(value: object) -> str | None:

@@ -8,14 +8,16 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pandas as pd
+from datasets import ClassLabel, Value
 
 from ..emoset.deal import deal
 from ..emoset.partition import PARTITIONS, LeakageError, check_leakage, deal_speakers
 from ..emoset.protocol import BUILT_IN, find_protocol
 from ..emoset.record import Record
 from ..emoset.ties import Ties
-from .declared import declared_folds, leak_text, speakers_shared
+from .declared import declared_folds
 from .fold import Fold
+from .leaks import leak_text, speakers_shared
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +129,7 @@ def apply_protocol(
     if protocol == "held_out" and fold == 0:
         return data, "held_out"
     rows = datasets.concatenate_datasets(list(data.values()))
-    divisions = folds(protocol, table_of(data), number, seed, divided, allow_leak)
+    divisions = folds(protocol, table_of(data, protocol), number, seed, divided, allow_leak)
     if not 0 <= fold < len(divisions):
         raise ValueError(f"fold is {fold}, but protocol {protocol} has the folds 0 to {len(divisions) - 1} here.")
     for note in divisions[fold].notes:
@@ -142,18 +144,24 @@ def hash_of_seen(data: datasets.DatasetDict) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
-def table_of(data: datasets.DatasetDict) -> pd.DataFrame:
-    """Columns with one value a row, such as `speaker`, for all rows of a built dataset, partition after partition."""
+def table_of(data: datasets.DatasetDict, protocol: str = "held_out") -> pd.DataFrame:
+    """The columns that a protocol may need, for all rows of a built dataset, partition after partition.
+
+    For a protocol of a file these are all columns with one value a row.
+    """
+    every = find_protocol(protocol) is not None
+    wanted = ("corpus", "speaker", "label", "partition", "gender", "session", "dialogue", "source_file")
     tables = []
     for rows in data.values():
-        single = (datasets.Value, datasets.ClassLabel)
-        columns = [name for name, kind in rows.features.items() if isinstance(kind, single)]
+        single = [name for name, kind in rows.features.items() if isinstance(kind, (Value, ClassLabel))]
+        # datasets built by earlier versions have no sessions and dialogues
+        columns = [name for name in single if every or name in wanted]
         tables.append(rows.select_columns(columns).to_pandas())
     return pd.concat(tables, ignore_index=True)
 
 
 def shared_by_partitions(data: datasets.DatasetDict) -> dict[str, int]:
-    """Number of speakers that partitions of a dataset share, see [`exhubert.evaluation.declared.speakers_shared`]."""
+    """Number of speakers that partitions of a dataset share, see [`exhubert.evaluation.leaks.speakers_shared`]."""
     return speakers_shared({part: rows["speaker"] for part, rows in data.items()})
 
 

@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from ..configuration_exhubert import ExHuBERTConfig
 from ..emoset.catalog import catalog
 from ..evaluation.comparison import paired_table, read_predictions
-from ..evaluation.declared import leak_text
+from ..evaluation.leaks import leak_text
 from ..evaluation.plots import plot_gate_history, plot_gates, plot_training
 from ..evaluation.report import confidence_table, figures_table, gender_text, speaker_text, uar_text
 from ..evaluation.report import results as figures_of

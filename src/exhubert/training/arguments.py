@@ -145,7 +145,8 @@ class DataArguments:
         values = asdict(self)
         del values["allow_leak"]
         declared = find_protocol(self.protocol)
-        return values | ({"protocol_sha256": declared.sha256} if declared else {})
+        # by name, since the file may have moved
+        return values | ({"protocol": declared.name, "protocol_sha256": declared.sha256} if declared else {})
 
 
 @dataclass

@@ -20,8 +20,8 @@ from ..emoset.dataset import load
 from ..emoset.protocol import find_protocol
 from ..evaluation.baselines import baseline_predictions
 from ..evaluation.comparison import compare_arms, cross_corpus_matrix, markdown, read_arm
-from ..evaluation.declared import leak_text
 from ..evaluation.fold import Fold
+from ..evaluation.leaks import leak_text
 from ..evaluation.plots import plot_arms
 from ..evaluation.predictions import KEPT, predict_rows
 from ..evaluation.protocols import apply_protocol, folds, table_of
@@ -105,9 +105,8 @@ def run_experiment(experiment: Experiment) -> str:
     _check_output(experiment, [arm[0].model for arm in parsed])
     data = load(experiment.data, experiment.corpora, languages)
     divided = BuildSummary.all_divided_speakers(experiment.data)
-    divisions = folds(
-        experiment.protocol, table_of(data), experiment.folds, divided=divided, allow_leak=experiment.allow_leak
-    )
+    table = table_of(data, experiment.protocol)
+    divisions = folds(experiment.protocol, table, experiment.folds, divided=divided, allow_leak=experiment.allow_leak)
     number = len(divisions)
     jobs = [(seed, fold) for seed in range(experiment.seeds) for fold in range(number)]
     for config in experiment.configs:
