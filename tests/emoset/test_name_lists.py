@@ -48,7 +48,7 @@ def test_two_names_of_one_utterance_count_for_neither():
     """Only the train folder was built, and the list also names the clip of the same number in dev."""
     result = found(["train/dia0_utt0.mp4", "dev/dia0_utt0.mp4"], "train/dia0_utt0.mp4")
     assert not result.rows and set(result.ambiguous) == {"train/dia0_utt0.mp4", "dev/dia0_utt0.mp4"}
-    assert found(["train/dia0_utt0.mp4", "train/dia0_utt0.wav"], "train/dia0_utt0.mp4").rows == [0]
+    assert found(["train/dia0_utt0.mp4", "MELD/train/dia0_utt0.wav"], "train/dia0_utt0.mp4").rows == [0]
 
 
 def test_dots_in_names_are_no_endings():

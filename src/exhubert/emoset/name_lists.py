@@ -44,7 +44,7 @@ class Found:
         rows: Row numbers of the utterances.
         names: Number of different entries.
         missing: Names that no utterance has.
-        ambiguous: Names that may mean several utterances, or that share an utterance with another name.
+        ambiguous: Names that may mean several utterances, or that share an utterance with a name of another place.
     """
 
     rows: list[int] = field(default_factory=list)
@@ -214,23 +214,32 @@ class NameIndex:
                 return None
         return []
 
+    def _first_of(self, names: Sequence[str]) -> tuple[list[int], bool]:
+        """Rows of the first name that means any; and whether one before it may mean several."""
+        doubtful = False
+        for name in names:
+            if rows := self.rows_of(name):
+                return rows, doubtful
+            doubtful = doubtful or rows is None
+        return [], doubtful
+
     def find(self, entries: Iterable[Entry]) -> Found:
-        """The utterances that entries mean. Of an utterance that two different names mean, neither counts."""
+        """The utterances that entries mean. Names of two places can't mean the same one."""
         found = Found()
         owners: dict[int, list[str]] = {}
         for entry in entries:
             found.names += 1
-            attempts = [self.rows_of(name) for name in entry.names]
-            rows = next((rows for rows in attempts if rows), [])
+            rows, doubtful = self._first_of(entry.names)
             if len(rows) > 1 and entry.start is not None:
                 rows = [row for row in rows if abs(self.starts[row] - entry.start) < _NEAR]
             if rows:
                 for row in rows:
                     owners.setdefault(row, []).append(entry.names[0])
             else:
-                (found.ambiguous if None in attempts else found.missing).append(entry.names[0])
+                (found.ambiguous if doubtful else found.missing).append(entry.names[0])
         for row, names in owners.items():
-            if len({_without_ending(_parts(name)) for name in names}) == 1:
+            paths = sorted((_without_ending(_parts(name)) for name in names), key=len)
+            if all(paths[-1][: len(path)] == path for path in paths):
                 found.rows.append(row)
             else:
                 found.ambiguous += names

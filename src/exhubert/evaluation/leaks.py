@@ -93,6 +93,6 @@ class Keys:
         present = np.zeros((len(self.names), len(PARTITIONS)), dtype=bool)
         present[self.numbers[used], place[self.rows[used]]] = True
         return {
-            self.names[key]: [PARTITIONS[part] for part in np.flatnonzero(present[key])]
-            for key in np.flatnonzero(present.sum(axis=1) > 1)
+            self.names[key]: [PARTITIONS[part] for part in np.flatnonzero(present[key]).tolist()]
+            for key in np.flatnonzero(present.sum(axis=1) > 1).tolist()
         }
