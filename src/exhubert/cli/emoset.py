@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..emoset.catalog import catalog, entry
-from ..emoset.protocol import ANY_CORPUS, BUILT_IN, NOTHING, read_protocol, shipped_protocols
 from ..emoset.scheme import SCHEMES
 from ..emoset.sources import ROOT_VARIABLE, Sources, find_corpora
 from ..records import BuildSummary
@@ -201,6 +200,8 @@ def _encodings(options: Sequence[str], corpora: Iterable[str]) -> dict[str, str]
 
 
 def _protocols(options: argparse.Namespace) -> int:
+    from ..emoset.protocol import ANY_CORPUS, BUILT_IN, NOTHING, read_protocol, shipped_protocols
+
     name = options.protocol
     if options.data:
         return _folds(name or "held_out", options.data)
