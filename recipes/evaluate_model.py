@@ -60,9 +60,10 @@ def main(arguments: list[str]) -> None:
         print(paired_table(results.paired))
     if card:
         print(f"card: {write_card(options['model'], options['output'], TEMPLATE, comparisons)}")
-    if results.shared_speakers:
-        print(f"{leak_text(results.shared_speakers)}.")
-    elif not results.speaker_independent:
+    leak = leak_text(results.shared_speakers)
+    if leak:
+        print(f"{leak}.")
+    if not results.speaker_independent and not leak.startswith("NOT"):
         print("Some of these corpora name no speakers, or too few: their figures are not speaker-independent.")
 
 

@@ -93,3 +93,41 @@ def test_a_model_without_a_record_is_tested_in_the_fold_that_is_named(tone_datas
     known = untrained(tmp_path / "known", 0, RUN)
     with pytest.raises(ValueError, match="--protocol .* can't be used: the model was trained under protocol held_out"):
         evaluate(known, tone_dataset, tmp_path / "out", *options)
+
+
+def test_speakers_shared_with_validation_only_leave_the_test_figures_independent(
+    hubert_folder, tone_dataset, tmp_path, capsys
+):
+    (tmp_path / "own.yaml").write_text(
+        "name: own\nsource: own\ncorpora: [own]\nkeeps_apart: nothing\n"
+        "folds: {leave_out: speaker, validation: {share: 0.2, by: utterance}}\n"
+    )
+    data = {"protocol": str(tmp_path / "own.yaml"), "allow_leak": True}
+    run = fine_tune(*settings(hubert_folder, tone_dataset, tmp_path / "model", data=data))
+    [(pair, count)] = run.shared_speakers.items()
+    assert pair == "train and validation" and count > 1
+    results = evaluate(tmp_path / "model", tone_dataset, tmp_path / "out", "--allow_leak", "--card")
+    sentence = f"validation is NOT speaker-independent: {count} speakers are in train and validation"
+    assert results["speaker_independent"] and f"{sentence}.\n" in capsys.readouterr().out
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert sentence in card and "on held-out speakers" in card and "known speakers" not in card
+
+
+def test_a_run_resumes_only_under_the_same_protocol(hubert_folder, tone_dataset, tmp_path):
+    text = (
+        "name: own\nsource: own\ncorpora: [own]\nkeeps_apart: speaker\nfolds: {leave_out: speaker, validation: next}\n"
+    )
+    for name in ("one", "moved"):
+        (tmp_path / f"{name}.yaml").write_text(text)
+
+    def start(name, **training):
+        arguments = settings(
+            hubert_folder, tone_dataset, tmp_path / "run", data={"protocol": str(tmp_path / name)}, **training
+        )
+        return fine_tune(*arguments)
+
+    start("one.yaml", save_strategy="steps", save_steps=1, eval_strategy="steps", eval_steps=1)
+    assert start("moved.yaml", save_strategy="steps", save_steps=1, eval_strategy="steps", eval_steps=1, resume=True)
+    (tmp_path / "one.yaml").write_text(text.replace("next", "{share: 0.5, by: speaker}"))
+    with pytest.raises(ValueError, match="began with protocol_sha256 "):
+        start("one.yaml", save_strategy="steps", save_steps=1, eval_strategy="steps", eval_steps=1, resume=True)

@@ -229,7 +229,7 @@ def _protocols(options: argparse.Namespace) -> int:
 def _folds(name: str, data: str) -> int:
     """Prints the folds of a protocol in a built dataset, also if they share speakers."""
     from ..emoset.dataset import load
-    from ..evaluation.leaks import leak_text
+    from ..evaluation.leaks import leak_text, speakers_shared
     from ..evaluation.protocols import folds, table_of
 
     divided = BuildSummary.all_divided_speakers(data)
@@ -238,8 +238,11 @@ def _folds(name: str, data: str) -> int:
     found = folds(name, table, divided=divided, allow_leak=True)
     for number, fold in enumerate(found):
         sizes = (str(len(numbers)) for numbers in fold.partitions.values())
-        rows.append((str(number), fold.name, *sizes, leak_text(fold.shared) or "none"))
+        shared = speakers_shared({part: table["speaker"].iloc[own] for part, own in fold.partitions.items()})
+        rows.append((str(number), fold.name, *sizes, leak_text(shared) or "none"))
     _print_table(rows)
+    if unnamed := int(table["speaker"].isna().sum()):
+        print(f"{unnamed} of {len(table)} utterances name no speaker.")
     for note in dict.fromkeys(note for fold in found for note in fold.notes):
         print(f"{note}.")
     return 0

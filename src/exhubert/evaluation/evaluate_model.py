@@ -177,7 +177,7 @@ def _write(results: Results, table: pd.DataFrame, output: Path) -> None:
     table.to_csv(output / _PREDICTIONS, index=False)
     kind = "synthetic demo speech" if results.synthetic else f"{results.partition} partition"
     title = f"UAR {uar_text(results.overall)} %, {kind}"
-    title += "\nNOT speaker-independent" if results.shared_speakers else ""
+    title += "\nNOT speaker-independent" if results.shared_speakers and not results.speaker_independent else ""
     plot_confusion(results.overall["confusion_matrix"], results.class_names, output / "confusion.png", title)
     plot_groups(groups_of(results), output / "groups.png", title)
     if results.calibration:

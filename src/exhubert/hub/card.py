@@ -59,6 +59,7 @@ def write_card(
     history = run.invariants.get("GateReportCallback", {}).get("history")
     calibrated = bool(results.calibration)
     leak = leak_text(results.shared_speakers)
+    leaks_test = bool(leak) and not results.speaker_independent
 
     plots = model / _PLOTS
     plots.mkdir(exist_ok=True)
@@ -87,9 +88,10 @@ def write_card(
         config=config,
         results=results,
         leak=leak,
+        leaks_test=leaks_test,
         invariants=run.invariants,
         reference=_without_path(run.invariants.get("ZeroInitIdentityCallback", {}).get("reference", "")),
-        comparison_table=figures_table(overall, "on known speakers" if leak else "on held-out speakers"),
+        comparison_table=figures_table(overall, "on known speakers" if leaks_test else "on held-out speakers"),
         paired_table=paired_table(results.paired),
         unseen_table=figures_table(unseen, "on unseen languages") if unseen else "",
         unseen_paired_table=paired_table(results.paired, "unseen_languages"),

@@ -226,7 +226,7 @@ def _report(
     write_json(experiment.output / "results.json", results)
     write_whole(experiment.output / "table.md", text + "\n")
     title = f"{results['protocol'].replace('_', ' ')}, {number} folds, {experiment.seeds} seeds"
-    title += "; NOT speaker-independent" if leak else ""
+    title += "; NOT speaker-independent" if leak.startswith("NOT") else ""
     plot_arms(results["arms"], experiment.output / "comparison.png", title)
     return text
 
