@@ -135,6 +135,10 @@ def test_columns_of_a_table_can_be_used(tmp_path):
     rule = " {leave_out: house, validation: next}"
     found = folds(protocol(tmp_path, rule, "[speaker, house]", extra="columns: groups.csv\n"), table)
     assert [speakers(fold, table)["test"] for fold in found] == [["03"], ["08"], ["09", "10"]]
+    (tmp_path / "groups.csv").write_text("\n".join(["file,session", *lines]) + "\n")
+    rule_by_session, extra = rule.replace("house", "session"), "columns: groups.csv\n"
+    found = folds(protocol(tmp_path, rule_by_session, extra=extra), table.assign(session=None))
+    assert [fold.name for fold in found] == ["x", "y", "z"], "the dataset's own sessions are unknown"
     (tmp_path / "groups.csv").write_text("\n".join(["file,house", *lines[1:]]) + "\n")
     with pytest.raises(ValueError, match="leave_out: 1 utterances have no house: emo_db/wav/03a011"):
         folds(protocol(tmp_path, rule, extra="columns: groups.csv\n"), table)

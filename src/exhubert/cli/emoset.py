@@ -200,7 +200,8 @@ def _encodings(options: Sequence[str], corpora: Iterable[str]) -> dict[str, str]
 
 
 def _protocols(options: argparse.Namespace) -> int:
-    from ..emoset.protocol import ANY_CORPUS, BUILT_IN, NOTHING, read_protocol, shipped_protocols
+    from ..emoset.protocol import ANY_CORPUS, BUILT_IN, NOTHING
+    from ..emoset.protocol_file import read_protocol, shipped_protocols
 
     name = options.protocol
     if options.data:

@@ -26,7 +26,7 @@ def declared_folds(protocol: Protocol, table: pd.DataFrame) -> list[Fold]:
     """The folds of a protocol that a file describes.
 
     Args:
-        protocol: From `exhubert.emoset.protocol`.
+        protocol: From `exhubert.emoset.protocol_file`.
         table: One row per utterance, see `exhubert.evaluation.protocols.table_of`.
 
     Returns:
@@ -208,12 +208,13 @@ class _Rows:
         return sorted(set.intersection(*found))
 
     def _add_columns(self, path: Path) -> list[str]:
-        """Adds the columns of a table that the dataset lacks; returns what its user should know."""
+        """Adds the columns of a table that the dataset lacks or has no value in; returns what its user should know."""
         lines = read_rows(path)
         found = self._found(path, list(dict.fromkeys(entry for entry, _ in lines)), "columns")
         known = set(found.rows)
         columns = dict.fromkeys(name for _, values in lines for name in values)
-        names = [name for name in columns if name not in self.table and not is_name(name)]
+        own = {name for name in self.table if self.table[name].notna().any()}
+        names = [name for name in columns if name not in own and not is_name(name)]
         added: dict[str, list[str | None]] = {name: [None] * len(self.table) for name in names}
         for entry, values in lines:
             for row in known.intersection(self.index.find([entry]).rows):

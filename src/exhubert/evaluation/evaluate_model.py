@@ -14,7 +14,7 @@ from ..conversion.session import OnnxModel
 from ..cpu import keep_freed_memory, use_kernels
 from ..devices import choose_device
 from ..emoset.dataset import load
-from ..emoset.protocol import find_protocol
+from ..emoset.protocol_file import find_protocol
 from ..files import read_json, write_json
 from ..labels import names_by_index
 from ..records import BuildSummary, Results, Run

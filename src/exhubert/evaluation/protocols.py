@@ -12,7 +12,8 @@ from datasets import ClassLabel, Value
 
 from ..emoset.deal import deal
 from ..emoset.partition import PARTITIONS, LeakageError, check_leakage, deal_speakers
-from ..emoset.protocol import BUILT_IN, find_protocol
+from ..emoset.protocol import BUILT_IN
+from ..emoset.protocol_file import find_protocol
 from ..emoset.record import Record
 from ..emoset.ties import Ties
 from .declared import declared_folds
@@ -46,7 +47,8 @@ def folds(
       other corpora are for validation, the rest for training.
     - `cross_corpus`: each corpus is trained on once, and tested on its own test partition and on all partitions of the
       other corpora. The folds are the rows of the train-by-test matrix.
-    - Any other name: a protocol that `exhubert emoset protocols` lists, or a YAML file, see `exhubert.emoset.protocol`.
+    - Any other name: a protocol that `exhubert emoset protocols` lists, or a YAML file, see
+      `exhubert.emoset.protocol_file`.
 
     Args:
         protocol: One of `PROTOCOLS`, the name of a shipped protocol, or a YAML file.

@@ -15,7 +15,8 @@ from transformers.integrations import unset_hf_deepspeed_config
 from ..cpu import KERNELS
 from ..devices import usable_accelerator
 from ..emoset.augment import AUGMENTATIONS
-from ..emoset.protocol import BUILT_IN, find_protocol
+from ..emoset.protocol import BUILT_IN
+from ..emoset.protocol_file import find_protocol
 
 
 @dataclass

@@ -17,7 +17,7 @@ from ..conversion.loading import feature_extractor_of, load_classifier
 from ..cpu import use_kernels
 from ..devices import choose_device
 from ..emoset.dataset import load
-from ..emoset.protocol import find_protocol
+from ..emoset.protocol_file import find_protocol
 from ..evaluation.baselines import baseline_predictions
 from ..evaluation.comparison import compare_arms, cross_corpus_matrix, markdown, read_arm
 from ..evaluation.fold import Fold

@@ -13,7 +13,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from ..cpu import keep_freed_memory, use_kernels
 from ..emoset.batches import SpeechCollator
 from ..emoset.dataset import load
-from ..emoset.protocol import find_protocol
+from ..emoset.protocol_file import find_protocol
 from ..evaluation.protocols import apply_protocol, hash_of_seen, shared_by_partitions
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 from ..records import BuildSummary, Run, Settings

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from exhubert.emoset.catalog import catalog
-from exhubert.emoset.protocol import LeaveOut, Share, find_protocol, read_protocol, shipped_protocols
+from exhubert.emoset.protocol import LeaveOut, Share
+from exhubert.emoset.protocol_file import find_protocol, read_protocol, shipped_protocols
 
 OWN = """\
 name: own
@@ -103,7 +104,7 @@ BY_LISTS = "folds: {lists: '{partition}.txt'"
         (
             FOLDS,
             "folds: {leave_out: speaker, validation: next, groups: {a: [03], b: [03]}}\n",
-            "03 is in two groups",
+            "03 is in two groups. Write `group:",
         ),
         (FOLDS, "folds: {leave_out: speaker, validation: next, groups: [03]}\n", "expected two groups or more"),
         (FOLDS, "folds: {lists: names.txt}\n", "expected a path with {partition}"),
