@@ -41,8 +41,8 @@ def declared_folds(protocol: Protocol, table: pd.DataFrame) -> list[Fold]:
     present = sorted(set(corpora))
     if missing := [corpus for corpus in protocol.corpora if corpus not in present]:
         raise ValueError(
-            f"{protocol.label}: the protocol is for {', '.join(protocol.corpora)}, but the data are "
-            f"{', '.join(present)}.{nearest(missing[0], present)}"
+            f"{protocol.label}: corpora names {', '.join(missing)}, but the data are {', '.join(present)}."
+            f"{nearest(missing[0], present)}"
         )
     own = np.flatnonzero(np.isin(corpora, protocol.corpora)) if protocol.corpora else np.arange(len(table))
     rows = _Rows(protocol, table.iloc[own].reset_index(drop=True))
