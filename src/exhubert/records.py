@@ -117,6 +117,9 @@ class Run(_Record):
         invariants: Findings of the callbacks, by class name.
         gate_norms: Frobenius norm of each block's gate, by block; None for a plain HuBERT.
         versions: Versions of the libraries.
+        protocol: `name`, `source`, `keeps_apart` and `sha256` of a protocol that a file describes, or None.
+        shared_speakers: Number of speakers that two partitions of such a protocol share, such as `{"train and test":
+            10}`.
     """
 
     file: ClassVar[str] = "run.json"
@@ -141,6 +144,8 @@ class Run(_Record):
     invariants: dict[str, dict[str, Any]] = field(default_factory=dict)
     gate_norms: dict[str, float] | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    protocol: dict[str, Any] | None = None
+    shared_speakers: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         values = super().to_dict()
@@ -159,6 +164,8 @@ class Results(_Record):
         utterances_sha256: Hash over the ids of the utterances.
         max_seconds: Length of the windows that longer utterances were cut into.
         speaker_independent: Whether all corpora name their speakers, and none of the partition's is in another one.
+        protocol: As in `Run`, with the `fold`; None for the partitions of the build and for protocols without a file.
+        shared_speakers: As in `Run`.
         temperature: Logit temperature of the model, or None.
         synthetic: Whether all utterances are synthetic speech.
         corpora: Facts of each corpus evaluated, by id.
@@ -200,6 +207,8 @@ class Results(_Record):
     calibration: Figures | None = None
     calibration_unseen: Figures | None = None
     ratings: Figures | None = None
+    protocol: dict[str, Any] | None = None
+    shared_speakers: dict[str, int] = field(default_factory=dict)
     baselines: dict[str, Figures] = field(default_factory=dict)
     baselines_unseen: dict[str, Figures] = field(default_factory=dict)
     paired: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """`exhubert emoset ...` over a root as users have it: several corpora, one damaged, one unknown, one of their own."""
 
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -199,3 +200,31 @@ def test_a_scheme_with_a_typo_is_refused_before_anything_is_built(root, tmp_path
     assert main([*command, "--scheme", str(tmp_path / "mine.yaml")]) == 1
     assert "no corpus 'emodb'" in (message := capsys.readouterr().err) and "Did you mean emo_db?" in message
     assert not (tmp_path / "out").exists()
+
+
+def test_protocols_are_listed_with_what_they_keep_apart_and_their_folds_are_shown(root, tmp_path, capsys):
+    assert main(["emoset", "protocols"]) == 0
+    listed = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert re.search(
+        r"iemocap +speaker, session +one for each session +leave-one-session-out", "\n".join(listed.values())
+    )
+    assert re.search(r"meld +nothing +1 +.*arXiv 1810.02508", listed["meld_published"])
+    assert {"held_out", "speaker_folds", "emo_db_serab"} <= set(listed)
+    assert main(["emoset", "protocols", "emo_db"]) == 0
+    assert "emo_db_audeering" in (printed := capsys.readouterr().out) and "iemocap" not in printed
+    assert main(["emoset", "protocols", "urdu"]) == 0
+    assert "No protocol for Urdu is shipped" in capsys.readouterr().out
+    assert main(["emoset", "protocols", "urdo"]) == 1
+    assert "did you mean urdu" in capsys.readouterr().err
+    build({"emo_db": root / "EMO-DB"}, tmp_path / "built")
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "name: own\nsource: own\ncorpora: any\nkeeps_apart: nothing\nfolds:\n"
+        "  - {name: by text, train: rest, validation: {speaker: '08'}, test: {raw_label: [W, L]}}\n"
+    )
+    assert main(["emoset", "protocols", str(own), "--data", str(tmp_path / "built")]) == 1
+    assert "2 utterances are in validation and in test" in capsys.readouterr().err
+    own.write_text(own.read_text().replace("[W, L]}", "[W, L], speaker: ['03', '09']}"))
+    assert main(["emoset", "protocols", str(own), "--data", str(tmp_path / "built")]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"0 +by text +24 +7 +4 +NOT speaker-independent: 2 speakers are in train and test", printed)

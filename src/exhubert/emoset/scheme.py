@@ -27,12 +27,7 @@ def read_scheme(path: Path) -> Scheme:
     """
     if not path.is_file():
         raise ValueError(f"No label scheme {str(path)!r}: expected {', '.join(SCHEMES)}, or a YAML file.")
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8-sig"), yaml.SafeLoader)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} isn't UTF-8; save it as UTF-8.") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} isn't valid YAML: {' '.join(str(error).split())}.") from error
+    root = compose_yaml(path)
     if root is None:
         raise ValueError(f"{path} is empty; expected corpus ids, each with `raw label: class` lines.")
     scheme: Scheme = {}
@@ -47,6 +42,20 @@ def read_scheme(path: Path) -> Scheme:
                 )
             scheme[corpus][label] = None if is_null else node.value
     return scheme
+
+
+def compose_yaml(path: Path) -> yaml.Node | None:
+    """Reads a YAML file without giving its values a type, so that `no`, `03` and `1e3` stay the texts they are.
+
+    Raises:
+        ValueError: The file isn't UTF-8 or isn't valid YAML.
+    """
+    try:
+        return yaml.compose(path.read_text(encoding="utf-8-sig"), yaml.SafeLoader)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} isn't UTF-8; save it as UTF-8.") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} isn't valid YAML: {' '.join(str(error).split())}.") from error
 
 
 def _items(node: yaml.Node, path: Path) -> list[tuple[str, yaml.Node]]:

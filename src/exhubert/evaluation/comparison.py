@@ -244,8 +244,11 @@ def _interval(table: pd.DataFrame) -> tuple[float, float] | None:
 
 
 def _numbered(seeds: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """All seeds in one table; the seed's index makes each `utterance_id` unique."""
-    numbered = [table.assign(utterance_id=table["utterance_id"] + f" {index}") for index, table in enumerate(seeds)]
+    """All seeds in one table; the seed's index and the fold make each `utterance_id` unique."""
+    numbered = []
+    for index, table in enumerate(seeds):
+        names = table["utterance_id"] + f" {index}"
+        numbered.append(table.assign(utterance_id=names + " " + table["fold"] if "fold" in table else names))
     return pd.concat(numbered, ignore_index=True)
 
 

@@ -14,6 +14,7 @@ from ..conversion.session import OnnxModel
 from ..cpu import keep_freed_memory, use_kernels
 from ..devices import choose_device
 from ..emoset.dataset import load
+from ..emoset.protocol_file import find_protocol
 from ..files import read_json, write_json
 from ..labels import names_by_index
 from ..records import BuildSummary, Results, Run
@@ -22,7 +23,7 @@ from .baselines import baseline_predictions
 from .calibration import fit_temperature
 from .comparison import compare_all, read_predictions
 from .predictions import predict_rows
-from .protocols import apply_protocol, hash_of_seen
+from .protocols import apply_protocol, hash_of_seen, shared_by_partitions
 from .report import results as figures_of
 from .report import uar_text
 
@@ -47,6 +48,9 @@ def evaluate_model(
     baselines: bool = False,
     calibrate: bool = False,
     comparisons: Mapping[str, str | Path] | None = None,
+    protocol: str | None = None,
+    fold: int = 0,
+    allow_leak: bool = False,
 ) -> Results:
     """Evaluates a classifier on one partition of a built dataset.
 
@@ -64,6 +68,10 @@ def evaluate_model(
         baselines: Also train the baselines on the train partition, and evaluate them.
         calibrate: First fit the temperature on the validation partition, and save it in the model's `config.json`.
         comparisons: Folders with evaluations of other models on the same utterances, by name.
+        protocol: Name or YAML file of a protocol, for a model without a record of its training. A model that was
+            trained under a protocol is tested in its fold; then this says where the YAML file is now, if it has moved.
+        fold: Fold of `protocol`, from 0, for a model without a record.
+        allow_leak: Whether partitions of a protocol's file may share speakers; the results then say so.
 
     Returns:
         The results, as written to `results.json`.
@@ -83,7 +91,11 @@ def evaluate_model(
     if calibrate:
         _config_of(Path(model))
     run = _run_of(model)
-    parts = _open_data(data, corpora, run, whole=partition == "all")
+    whole = partition == "all"
+    place, fold = _place_of(protocol, fold, run, whole)
+    parts, fold_name = _open_data(data, corpora, run, place, fold, allow_leak)
+    declared = find_protocol(place) if place else None
+    shared = shared_by_partitions(parts) if declared else {}
     if partition == "all":
         parts["all"] = _never_trained_on(parts, run)
     if partition not in parts:
@@ -128,15 +140,20 @@ def evaluate_model(
     trained_languages = trained_languages or (training if training is not None else rows)["language"]
     unseen = sorted(set(rows["language"]) - set(trained_languages))
     summaries = BuildSummary.load_all(data)
+    independent = None not in rows["speaker"] and not any(partition in pair.split(" and ") for pair in shared)
     tested = {name: summaries[name] for name in sorted(set(table["corpus"]))}
     results = Results(
         model=model,
         partition=partition,
         **setup,
-        speaker_independent=all(summary.independent_on(partition) for summary in tested.values()),
+        speaker_independent=independent
+        if declared
+        else all(summary.independent_on(partition) for summary in tested.values()),
         temperature=getattr(network.config, "logit_temperature", None),
         synthetic=all(summary.kind == "synthetic" for summary in tested.values()),
         corpora={name: {key: getattr(summary, key) for key in _CORPUS_FACTS} for name, summary in tested.items()},
+        protocol=declared.record() | {"fold": fold_name} if declared else None,
+        shared_speakers=shared,
         **figures_of(table, names, predictions, unseen),
         paired=compare_all(table, others, unseen),
     )
@@ -160,6 +177,7 @@ def _write(results: Results, table: pd.DataFrame, output: Path) -> None:
     table.to_csv(output / _PREDICTIONS, index=False)
     kind = "synthetic demo speech" if results.synthetic else f"{results.partition} partition"
     title = f"UAR {uar_text(results.overall)} %, {kind}"
+    title += "\nNOT speaker-independent" if results.shared_speakers and not results.speaker_independent else ""
     plot_confusion(results.overall["confusion_matrix"], results.class_names, output / "confusion.png", title)
     plot_groups(groups_of(results), output / "groups.png", title)
     if results.calibration:
@@ -183,20 +201,53 @@ def _run_of(model: str) -> Run | None:
     return Run.load(model) if (Path(model) / Run.file).is_file() else None
 
 
-def _open_data(folder: str | Path, corpora: Sequence[str] | None, run: Run | None, whole: bool) -> datasets.DatasetDict:
-    """The dataset in the model's partitions: those of its fold, or else (also if `whole`) of the build."""
+def _place_of(protocol: str | None, fold: int, run: Run | None, whole: bool) -> tuple[str | None, int]:
+    """Name or file of the protocol to test under, and the fold; None for the partitions of the build."""
     used = run.data if run else {}
-    if run is None or whole or used.get("protocol", "held_out") == "held_out":
-        return load(folder, corpora)
-    data = load(folder, used["corpora"], used["languages"])
+    trained = used.get("protocol", "held_out")
+    if protocol and (whole or (run and not run.protocol)):
+        why = "--partition all tests on everything" if whole else f"the model was trained under protocol {trained}"
+        raise ValueError(f"--protocol {protocol} can't be used: {why}. Leave it out.")
+    if run is None or whole or trained == "held_out":
+        return (protocol, fold)
+    return protocol or trained, used["fold"]
+
+
+def _open_data(
+    folder: str | Path, corpora: Sequence[str] | None, run: Run | None, place: str | None, fold: int, allow_leak: bool
+) -> tuple[datasets.DatasetDict, str]:
+    """The dataset in the partitions of a protocol's fold, or else of the build; and the name of the fold."""
+    if place is None:
+        return load(folder, corpora), "held_out"
+    used = run.data if run else {}
+    data = load(folder, used["corpora"], used["languages"]) if run else load(folder, corpora)
+    if run and run.protocol:
+        _check_protocol(place, run)
     divided = BuildSummary.all_divided_speakers(folder)
-    data, fold = apply_protocol(data, used["protocol"], used["fold"], used["folds"], divided=divided)
-    if hash_of_seen(data) != run.seen_sha256:
+    number = used.get("folds", 5)
+    data, name = apply_protocol(data, place, fold, number, divided=divided, allow_leak=allow_leak)
+    if run and hash_of_seen(data) != run.seen_sha256:
         raise ValueError(
-            f"The model was trained in {run.fold} of protocol {used['protocol']}, on other utterances than {fold} "
+            f"The model was trained in {run.fold} of protocol {used['protocol']}, on other utterances than {name} "
             f"in {folder} has; evaluate it on the dataset it was trained on."
         )
-    return data
+    return data, name
+
+
+def _check_protocol(place: str, run: Run) -> None:
+    """Raises `ValueError` if a protocol's file is gone, or isn't what the model was trained under."""
+    known = run.protocol or {}
+    try:
+        declared = find_protocol(place)
+    except ValueError as error:
+        raise ValueError(
+            f"The model was trained under protocol {known['name']}: {error} Give its file with --protocol."
+        ) from error
+    if declared is None or declared.sha256 != known["sha256"]:
+        raise ValueError(
+            f"{place} isn't the protocol {known['name']} that the model was trained under: the file, or a list that it "
+            "names, has changed. Restore it, or train again."
+        )
 
 
 def _never_trained_on(parts: datasets.DatasetDict, run: Run | None) -> datasets.Dataset:

@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from ..configuration_exhubert import ExHuBERTConfig
 from ..emoset.catalog import catalog
 from ..evaluation.comparison import paired_table, read_predictions
+from ..evaluation.leaks import leak_text
 from ..evaluation.plots import plot_gate_history, plot_gates, plot_training
 from ..evaluation.report import confidence_table, figures_table, gender_text, speaker_text, uar_text
 from ..evaluation.report import results as figures_of
@@ -57,6 +58,8 @@ def write_card(
     }
     history = run.invariants.get("GateReportCallback", {}).get("history")
     calibrated = bool(results.calibration)
+    leak = leak_text(results.shared_speakers)
+    leaks_test = bool(leak) and not results.speaker_independent
 
     plots = model / _PLOTS
     plots.mkdir(exist_ok=True)
@@ -84,9 +87,11 @@ def write_card(
         run=run,
         config=config,
         results=results,
+        leak=leak,
+        leaks_test=leaks_test,
         invariants=run.invariants,
         reference=_without_path(run.invariants.get("ZeroInitIdentityCallback", {}).get("reference", "")),
-        comparison_table=figures_table(overall, "on held-out speakers"),
+        comparison_table=figures_table(overall, "on known speakers" if leaks_test else "on held-out speakers"),
         paired_table=paired_table(results.paired),
         unseen_table=figures_table(unseen, "on unseen languages") if unseen else "",
         unseen_paired_table=paired_table(results.paired, "unseen_languages"),

@@ -13,7 +13,8 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from ..cpu import keep_freed_memory, use_kernels
 from ..emoset.batches import SpeechCollator
 from ..emoset.dataset import load
-from ..evaluation.protocols import apply_protocol, hash_of_seen
+from ..emoset.protocol_file import find_protocol
+from ..evaluation.protocols import apply_protocol, hash_of_seen, shared_by_partitions
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 from ..records import BuildSummary, Run, Settings
 from .arguments import DataArguments, ModelArguments, SERTrainingArguments
@@ -67,7 +68,11 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     with args.main_process_first(desc="opening the dataset"):
         data = load(data_args.data, data_args.corpora, data_args.languages)
         divided = BuildSummary.all_divided_speakers(data_args.data)
-        data, fold = apply_protocol(data, data_args.protocol, data_args.fold, data_args.folds, divided=divided)
+        data, fold = apply_protocol(
+            data, data_args.protocol, data_args.fold, data_args.folds, divided=divided, allow_leak=data_args.allow_leak
+        )
+    declared = find_protocol(data_args.protocol)
+    shared = shared_by_partitions(data) if declared else {}
     if "train" not in data or "validation" not in data:
         raise ValueError(f"{data_args.data} has {', '.join(data)}, but training needs train and validation.")
     names = data["train"].features["label"].names
@@ -86,7 +91,11 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     )
     elapsed, gates = ElapsedTimeCallback(), None
     speakers = {part: list(rows["speaker"]) for part, rows in data.items()}
-    callbacks: list[TrainerCallback] = [elapsed, FrozenWeightsCallback(), DisjointSpeakersCallback(speakers, divided)]
+    callbacks: list[TrainerCallback] = [
+        elapsed,
+        FrozenWeightsCallback(),
+        DisjointSpeakersCallback(speakers, divided, bool(shared)),
+    ]
     if isinstance(model, ExHuBERTForSequenceClassification):
         rows = [data["train"][index] for index in range(min(4, len(data["train"])))]
         batch = SpeechCollator(extractor, data_args.max_seconds, random_crop=True)(rows)
@@ -122,7 +131,7 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         return dry_run(trainer, data)
     (folder / Run.file).unlink(missing_ok=True)  # written last: its presence marks a finished run
     checkpoint = last_complete_checkpoint(folder, bool(args.load_best_model_at_end)) if args.resume else None
-    settings = {"model": asdict(model_args), "data": asdict(data_args), "training": _reported(args)}
+    settings = {"model": asdict(model_args), "data": data_args.settings(), "training": _reported(args)}
     with args.main_process_first(desc="comparing the settings"):
         _keep_settings(folder / "settings.json", Settings(json.loads(json.dumps(settings, default=str))), checkpoint)
     if checkpoint:
@@ -155,6 +164,8 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         invariants={type(c).__name__: c.findings for c in callbacks if hasattr(c, "findings")},
         gate_norms=_gate_norms(model),
         versions={name: version(name) for name in _LIBRARIES},
+        protocol=declared.record() if declared else None,
+        shared_speakers=shared,
     )
     if trainer.is_world_process_zero():
         run.save(folder)
