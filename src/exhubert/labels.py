@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ _WORDS = Path(__file__).parent / "emotion_words.yaml"
 # Letters that people type in place of others, and that Unicode doesn't decompose
 _SAME_LETTERS = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "ي": "ی", "ى": "ی", "ك": "ک", "ة": "ه"})  # noqa: RUF001
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+# What follows an emotion in labels such as `anger / irritation`, `hot anger (rage)` and `sad low intensity`
+_QUALIFIER = re.compile(r"\s*(/.*|\([^()]*\)|\b(very )?(low|medium|normal|high|strong) intensity)\s*$", re.IGNORECASE)
 _ACCENTS = 10  # combining classes from here on are accents; below are marks that make another letter
 
 
@@ -57,31 +60,66 @@ def class_of_word(word: str, languages: Sequence[str] = ()) -> str | None:
     >>> class_of_word("colere", ["fr-CA"])
     'high_negative'
     """
-    key = _key(word)
+    key, class_of = _key(word), _words().class_of
     if key in SIX_CLASSES:
         return key
-    words, tags = _classes_of_words()
-    primary = dict.fromkeys(re.split("[-_]", language.strip().lower())[0] for language in languages)
-    classes = {words[tags[tag]].get(key) for tag in primary if tag in tags} - {None}
-    return classes.pop() if len(classes) == 1 else None if classes else words["en"].get(key)
+    classes = {class_of[emotion] for emotion in _emotions(key, languages)}
+    return classes.pop() if len(classes) == 1 else None
+
+
+def emotion_of_word(word: str, languages: Sequence[str] = ()) -> str | None:
+    """The emotion that a word names, in English and the same for all its forms; None for unknown and ambiguous words.
+
+    Args:
+        word: The word, as for [`class_of_word`]. Of two emotions with a slash between them, the first counts; what stands
+            in parentheses behind it, and an intensity, don't.
+        languages: Likewise.
+
+    >>> emotion_of_word("Angry"), emotion_of_word("joy"), emotion_of_word("Freude", ["de"])
+    ('anger', 'happiness', 'happiness')
+    >>> emotion_of_word("fear/anxiety"), emotion_of_word("sad low intensity"), emotion_of_word("sung")
+    ('fear', 'sadness', None)
+    """
+    for text in (word, _QUALIFIER.sub("", word)):
+        emotions = _emotions(_key(text), languages)
+        if len(emotions) == 1:
+            return emotions.pop().replace("_", " ")
+    return None
 
 
 def word_languages() -> list[str]:
     """BCP-47 tags of the languages whose emotion words [`class_of_word`] knows."""
-    return list(_classes_of_words()[0])
+    return list(_words().by_language)
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Class of each emotion, emotion of each word by language, and primary tag of each name of a language."""
+
+    class_of: dict[str, str]
+    by_language: dict[str, dict[str, str]]
+    tags: dict[str, str]
+
+
+def _emotions(key: str, languages: Sequence[str]) -> set[str]:
+    """Returns the emotions that a word has in the languages, or else in English."""
+    words = _words()
+    primary = dict.fromkeys(re.split("[-_]", language.strip().lower())[0] for language in languages)
+    known = [words.tags[tag] for tag in primary if tag in words.tags]
+    emotions = {words.by_language[tag][key] for tag in known if key in words.by_language[tag]}
+    return emotions or {emotion for emotion in [words.by_language["en"].get(key)] if emotion}
 
 
 @cache
-def _classes_of_words() -> tuple[dict[str, dict[str, str]], dict[str, str]]:
-    """Returns the class of each word by language, and the primary tag of each name of a language."""
+def _words() -> _Words:
     content = yaml.safe_load(_WORDS.read_text(encoding="utf-8"))
     class_of = {emotion: name for name, emotions in content["classes"].items() for emotion in emotions}
     words: dict[str, dict[str, str]] = {}
     for language, emotions in content["words"].items():
-        forms = ((form, class_of[emotion]) for emotion, text in emotions.items() for form in text.split())
-        words[language] = {key: name for form, name in forms for key in (_key(form), _key(_without_umlauts(form)))}
+        forms = ((form, emotion) for emotion, text in emotions.items() for form in text.split())
+        words[language] = {key: emotion for form, emotion in forms for key in (_key(form), _key(_without_umlauts(form)))}
     tags = {name: tag for tag, names in content["languages"].items() for name in (tag, *names.split())}
-    return words, tags
+    return _Words(class_of, words, tags)
 
 
 def _key(word: str) -> str:

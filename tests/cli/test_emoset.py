@@ -17,7 +17,7 @@ def test_build_over_a_root_ends_in_a_loadable_dataset_and_a_plain_report(root, t
     assert main(["emoset", "build", "--root", str(root), "--output", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "EMO-DB: 35 utterances" in printed and "eNTERFACE: 3 utterances" in printed
-    assert "1 recordings set aside" in printed and "dropped: {'sung': 1}" in printed
+    assert "1 recordings set aside" in printed and "no class, kept without one: sung (1)" in printed
     assert "riddle: no known layout; to use it, put a manifest.csv there" in printed
     rows = [row for part in load(tmp_path / "out").values() for row in part]
     assert {row["corpus"] for row in rows} == {"emo_db", "enterface", "my_calls"} and len(rows) == 41
@@ -51,8 +51,8 @@ def test_one_builder_takes_all_corpora_or_a_subset(root, tmp_path):
     ):
         builder = EmoSetPlusPlus(config_name=name, root=root, cache_dir=str(tmp_path / name))
         builder.download_and_prepare()
-        rows = [row for part in builder.as_dataset().values() for row in part]
-        assert Counter(row["corpus"] for row in rows) == expected
+        corpora = [corpus for part in builder.as_dataset().values() for corpus in part["corpus"]]
+        assert Counter(corpora) == expected
 
 
 def test_list_show_and_verify_say_what_is_known_and_what_is_missing(root, capsys):
@@ -99,9 +99,11 @@ def test_a_scheme_of_your_own_relabels_the_dataset_and_is_stored_with_it(root, t
     (tmp_path / "mine.yaml").write_text("emo_db:\n  L: low_neutral\n  T: null\n")
     summary = build({"emo_db": root / "EMO-DB"}, tmp_path / "out", scheme=tmp_path / "mine.yaml")["emo_db"]
     assert summary.dropped_labels == {"T": 5} and summary.label_map["L"]["basis"] == "user"
-    rejected = (tmp_path / "out/emo_db/rejected.jsonl").read_text()
-    assert "its label maps to no class: T" in rejected and str(root) not in rejected
+    assert "raw_label\": \"T" not in (tmp_path / "out/emo_db/rejected.jsonl").read_text()
     rows = [row for part in load(tmp_path / "out").values() for row in part]
+    everything = [row for part in load(tmp_path / "out", keep_unlabelled=True).values() for row in part]
+    assert Counter(row["label"] is None for row in everything) == {False: len(rows), True: 5}
+    assert {row["raw_label"] for row in everything if row["label"] is None} == {"T"}
     assert {row["arousal"] + row["valence"] for row in rows if row["raw_label"] == "L"} == {"lowneutral"}
     assert build({"emo_db": root / "EMO-DB"}, tmp_path / "out")["emo_db"].dropped_labels == {}
 

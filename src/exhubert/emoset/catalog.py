@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ..labels import SIX_CLASSES, VALENCES, arousal_valence, class_name, class_of_word
+from ..labels import SIX_CLASSES, VALENCES, arousal_valence, class_name, class_of_word, emotion_of_word
 from .scheme import ALL_CORPORA, read_scheme
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if PyYAML has it
@@ -154,10 +154,14 @@ class CatalogEntry:
         return label.class_name
 
     def emotion_of(self, raw_label: str, language: str | None = None) -> str | None:
-        """Returns the emotion of a raw label in English, or the label itself if it isn't known; None for no label."""
+        """Returns the emotion of a raw label in English, or the label itself if it isn't known; None for no label.
+
+        All forms and synonyms of an emotion give the same word, see `exhubert.labels.emotion_of_word`.
+        """
         if raw_label in self.labels:
-            return self.labels[raw_label].emotion
-        return raw_label.strip().lower() or None
+            emotion = self.labels[raw_label].emotion
+            return emotion_of_word(emotion) or emotion
+        return emotion_of_word(raw_label, [language] if language else self.languages) or raw_label.strip().lower() or None
 
     @property
     def has_own_layout(self) -> bool:
