@@ -349,6 +349,15 @@ class Settings:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, dict(self.values))
 
+    def with_defaults(self, **groups: Mapping[str, Any]) -> "Settings":
+        """These settings, with the defaults of fields that their groups lack, as those of earlier versions do.
+
+        >>> Settings({"data": {"fold": 1}}).with_defaults(data={"fold": 0, "labels": "six"}).values
+        {'data': {'fold': 1, 'labels': 'six'}}
+        """
+        filled = {name: {**defaults, **self.values.get(name, {})} for name, defaults in groups.items()}
+        return Settings({**self.values, **filled})
+
     def require_same(self, now: "Settings", where: str | Path, remedy: str, ignore: Collection[str] = ()) -> None:
         """Raises if the settings given now differ from these.
 

@@ -76,6 +76,7 @@ class Chosen:
         left_out: Number of utterances without a class, by raw label; the empty label stands for none.
         from_ratings: Number of utterances whose class comes from ratings, as they have no label.
         without_scale: Number of utterances left out that have ratings instead of a label, but no known scale.
+        outside_scale: Number of utterances with a rating outside its scale, which isn't used.
     """
 
     space: str
@@ -85,6 +86,7 @@ class Chosen:
     left_out: dict[str, int] = field(default_factory=dict)
     from_ratings: int = 0
     without_scale: int = 0
+    outside_scale: int = 0
 
     def notes(self) -> list[str]:
         """Sentences about what a user should know; empty if every utterance has a class."""
@@ -99,6 +101,8 @@ class Chosen:
             notes.append(f"{self.from_ratings} utterances have no label; their class comes from ratings.")
         if self.without_scale:
             notes.append(scale_sentence(self.without_scale))
+        if self.outside_scale:
+            notes.append(f"{self.outside_scale} utterances have a rating outside its scale, which isn't used.")
         if self.space != "six":
             few = {name: number for name, number in self.utterances.items() if number < _FEW}
             if empty := [name for name, number in few.items() if not number]:
@@ -185,10 +189,23 @@ def _own_space(name: str, rules: Scheme, order: Sequence[str] | None) -> LabelSp
     return LabelSpace(name, "six" if is_change_of_six else "map", tuple(classes), rules, own=True)
 
 
-def space_of_classes(classes: Sequence[str]) -> str | None:
-    """Name of the label space that has these classes in any order; None if it is none of those with fixed classes."""
+def space_of_classes(classes: Sequence[str]) -> str | dict[str, Any] | None:
+    """The label space that has these classes in any order, as `read_space` takes it; None if there is none.
+
+    Classes that are words for different emotions make a space of their own: `angry` has the utterances of anger.
+
+    >>> space_of_classes(["high", "low"])
+    'arousal'
+    >>> space_of_classes(["Angry", "calm"])["rules"]
+    {'*': {'anger': 'Angry', 'calm': 'calm'}}
+    """
     fixed = {name: read_space(name).classes for name in SPACES}
-    return next((name for name, own in fixed.items() if own and set(own) == set(classes)), None)
+    if name := next((name for name, own in fixed.items() if own and set(own) == set(classes)), None):
+        return name
+    emotions = {emotion_of_word(each): each for each in classes}
+    if None in emotions or len(emotions) < len(classes):
+        return None
+    return {"name": "emotions", CLASSES: list(classes), "rules": {ALL_CORPORA: emotions}}
 
 
 def choose(
@@ -221,8 +238,7 @@ def choose(
     """
     space = read_space(labels)
     maps = {corpus: summary.label_map for corpus, summary in summaries.items()}
-    tables = [label_facts(rows.with_format("arrow").select_columns(_present(rows))[:]) for rows in data.values()]
-    table = pd.concat(tables, ignore_index=True)
+    table = pd.concat([_facts_of(rows) for rows in data.values()], ignore_index=True)
     if space.own and not isinstance(labels, Mapping):  # what was trained on may lack in what is evaluated
         check_space(space, table, maps)
     wanted = table["language"].isin(languages) if languages else pd.Series(True, index=table.index)
@@ -247,8 +263,14 @@ def choose(
     return datasets.DatasetDict(result), chosen
 
 
-def _present(rows: datasets.Dataset) -> list[str]:
-    return [name for name in COLUMNS if name in rows.column_names]
+def _facts_of(rows: datasets.Dataset) -> pd.DataFrame:
+    columns = [name for name in COLUMNS if name in rows.column_names]
+    return label_facts(rows.with_format("arrow").select_columns(columns)[:])
+
+
+def ratings_of(rows: datasets.Dataset) -> pd.DataFrame:
+    """`arousal_rating` and `valence_rating` of a built dataset's rows, see [`scaled_ratings`]."""
+    return scaled_ratings(_facts_of(rows))
 
 
 @cache  # for folds and arms open a dataset many times
@@ -442,7 +464,7 @@ def _chosen(space: LabelSpace, table: pd.DataFrame, names: pd.Series, order: Seq
     counts = names[labelled].value_counts()
     missing = table.loc[~labelled]
     rated = rated_only(table)
-    scaled = table["scale_low"].notna()
+    scaled = table["scale_low"].notna() & table["scale_high"].notna()
     return Chosen(
         space.short_name,
         space.definition,
@@ -451,6 +473,7 @@ def _chosen(space: LabelSpace, table: pd.DataFrame, names: pd.Series, order: Seq
         dict(sorted(Counter(missing["raw_label"].fillna("")).items())),
         int((labelled & rated).sum()),
         int((~labelled & rated & ~scaled).sum()) if space.kind in _BY_RATINGS else 0,
+        int((table[list(_RATINGS)].notna() & scaled_ratings(table).isna()).any(axis=1)[scaled].sum()),
     )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from ..conversion.loading import feature_extractor_of, load_classifier
 from ..conversion.session import OnnxModel
 from ..cpu import keep_freed_memory, use_kernels
 from ..devices import choose_device
-from ..emoset.dataset import load
+from ..emoset.dataset import load_labelled
+from ..emoset.label_spaces import SPACES, Chosen, Labels, space_of_classes
 from ..files import read_json, write_json
 from ..labels import names_by_index
 from ..records import BuildSummary, Results, Run
@@ -41,6 +43,7 @@ def evaluate_model(
     partition: str = "test",
     corpora: Sequence[str] | None = None,
     languages: Sequence[str] | None = None,
+    labels: Labels | None = None,
     max_seconds: float | None = None,
     batch_size: int = 16,
     kernels: str = "auto",
@@ -58,6 +61,8 @@ def evaluate_model(
         partition: `train`, `validation`, `test`, or `all` for corpora that the model wasn't trained on.
         corpora: Corpora to evaluate on; all if None.
         languages: Languages (BCP-47) to evaluate on; all if None.
+        labels: Label space, see `exhubert.emoset.label_spaces.read_space`; by default as in training, or for a model
+            without a record of training the one that has its classes. Utterances of other classes are left out.
         max_seconds: Length of the windows that longer utterances are cut into; by default as in training.
         batch_size: Number of utterances, and of windows, at a time.
         kernels: See [`exhubert.cpu.use_kernels`].
@@ -83,7 +88,12 @@ def evaluate_model(
     if calibrate:
         _config_of(Path(model))
     run = _run_of(model)
-    parts = _open_data(data, corpora, run, whole=partition == "all")
+    network = load_classifier(model).to(choose_device())
+    names = names_by_index(network.config.id2label)
+    if is_regression(network.config):
+        raise ValueError(f"{model} is a regression model with the outputs {names}; only classes can be evaluated.")
+    labels = labels_of_model(model, names, run) if labels is None else labels
+    parts, chosen = _open_data(data, corpora, run, labels, names, whole=partition == "all")
     if partition == "all":
         parts["all"] = _never_trained_on(parts, run)
     if partition not in parts:
@@ -96,21 +106,15 @@ def evaluate_model(
         raise ValueError(f"Baselines learn from the train partition, so they can't be tested on {partition}.")
     if baselines and training is None:
         raise ValueError(f"{data} has no train partition for the baselines to learn from.")
-    network = load_classifier(model).to(choose_device())
     keep_freed_memory()
     if not isinstance(network, OnnxModel):
         use_kernels(network, kernels)
-    names = names_by_index(network.config.id2label)
-    if is_regression(network.config):
-        raise ValueError(f"{model} is a regression model with the outputs {names}; only classes can be evaluated.")
-    if names != rows.features["label"].names:
-        raise ValueError(f"{model} has the classes {names}, {data} has {rows.features['label'].names}.")
     max_seconds = max_seconds or window_seconds(network.config)
     setup: dict[str, Any] = {
         "utterances_sha256": hashlib.sha256("\n".join(sorted(rows["utterance_id"])).encode()).hexdigest(),
         "max_seconds": max_seconds,
     }
-    others = read_predictions(comparisons or {}, setup)
+    others = read_predictions(comparisons or {}, setup, names)
     extractor = feature_extractor_of(model, network.config)
     if calibrate:
         if partition == "validation" or "validation" not in parts:
@@ -139,6 +143,7 @@ def evaluate_model(
         corpora={name: {key: getattr(summary, key) for key in _CORPUS_FACTS} for name, summary in tested.items()},
         **figures_of(table, names, predictions, unseen),
         paired=compare_all(table, others, unseen),
+        labels=asdict(chosen),
     )
     if output:
         _write(results, table, output)
@@ -183,12 +188,42 @@ def _run_of(model: str) -> Run | None:
     return Run.load(model) if (Path(model) / Run.file).is_file() else None
 
 
-def _open_data(folder: str | Path, corpora: Sequence[str] | None, run: Run | None, whole: bool) -> datasets.DatasetDict:
+def labels_of_model(model: str | Path, names: Sequence[str], run: Run | None = None) -> Labels:
+    """The label space of a model: that of its training, or the one that has its classes.
+
+    Args:
+        model: Folder or hub id.
+        names: Class names in logit order.
+        run: The record of its training; by default that in its folder, if there is one.
+
+    Raises:
+        ValueError: No label space has these classes, and they aren't emotion words.
+    """
+    run = run or _run_of(str(model))
+    if run and run.labels and set(run.labels["classes"]) == set(names):
+        return run.labels["definition"]
+    space = space_of_classes(names)
+    if space is None:
+        raise ValueError(
+            f"{model} has the classes {', '.join(names)}, which no label space has. Give the one by which it was "
+            f"trained with `labels` (`--labels`): {', '.join(SPACES)}, or a YAML file that maps labels to these classes."
+        )
+    return space
+
+
+def _open_data(
+    folder: str | Path,
+    corpora: Sequence[str] | None,
+    run: Run | None,
+    labels: Labels,
+    names: Sequence[str],
+    whole: bool,
+) -> tuple[datasets.DatasetDict, Chosen]:
     """The dataset in the model's partitions: those of its fold, or else (also if `whole`) of the build."""
     used = run.data if run else {}
     if run is None or whole or used.get("protocol", "held_out") == "held_out":
-        return load(folder, corpora)
-    data = load(folder, used["corpora"], used["languages"])
+        return load_labelled(folder, corpora, labels=labels, classes=names)
+    data, chosen = load_labelled(folder, used["corpora"], used["languages"], labels, classes=names)
     divided = BuildSummary.all_divided_speakers(folder)
     data, fold = apply_protocol(data, used["protocol"], used["fold"], used["folds"], divided=divided)
     if hash_of_seen(data) != run.seen_sha256:
@@ -196,7 +231,7 @@ def _open_data(folder: str | Path, corpora: Sequence[str] | None, run: Run | Non
             f"The model was trained in {run.fold} of protocol {used['protocol']}, on other utterances than {fold} "
             f"in {folder} has; evaluate it on the dataset it was trained on."
         )
-    return data
+    return data, chosen
 
 
 def _never_trained_on(parts: datasets.DatasetDict, run: Run | None) -> datasets.Dataset:

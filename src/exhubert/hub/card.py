@@ -53,7 +53,7 @@ def write_card(
     unseen_languages = results.languages_not_trained_on
     others = {
         name: figures_of(table, results.class_names, unseen_languages=unseen_languages)
-        for name, table in read_predictions(comparisons or {}, required).items()
+        for name, table in read_predictions(comparisons or {}, required, results.class_names).items()
     }
     history = run.invariants.get("GateReportCallback", {}).get("history")
     calibrated = bool(results.calibration)
