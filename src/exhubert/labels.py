@@ -71,8 +71,8 @@ def emotion_of_word(word: str, languages: Sequence[str] = ()) -> str | None:
     """The emotion that a word names, in English and the same for all its forms; None for unknown and ambiguous words.
 
     Args:
-        word: The word, as for [`class_of_word`]. Of two emotions with a slash between them, the first counts; what stands
-            in parentheses behind it, and an intensity, don't.
+        word: The word, as for [`class_of_word`]. Of two emotions with a slash between them the first counts;
+            parentheses behind it and intensities don't.
         languages: Likewise.
 
     >>> emotion_of_word("Angry"), emotion_of_word("joy"), emotion_of_word("Freude", ["de"])
@@ -117,7 +117,9 @@ def _words() -> _Words:
     words: dict[str, dict[str, str]] = {}
     for language, emotions in content["words"].items():
         forms = ((form, emotion) for emotion, text in emotions.items() for form in text.split())
-        words[language] = {key: emotion for form, emotion in forms for key in (_key(form), _key(_without_umlauts(form)))}
+        words[language] = {
+            key: emotion for form, emotion in forms for key in (_key(form), _key(_without_umlauts(form)))
+        }
     tags = {name: tag for tag, names in content["languages"].items() for name in (tag, *names.split())}
     return _Words(class_of, words, tags)
 

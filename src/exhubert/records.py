@@ -117,7 +117,7 @@ class Run(_Record):
         invariants: Findings of the callbacks, by class name.
         gate_norms: Frobenius norm of each block's gate, by block; None for a plain HuBERT.
         versions: Versions of the libraries.
-        labels: The label space, see `exhubert.emoset.label_spaces.Chosen`; empty for the six classes of earlier versions.
+        labels: The label space, see `exhubert.emoset.relabel.Chosen`; empty for the six classes of earlier versions.
     """
 
     file: ClassVar[str] = "run.json"
@@ -178,7 +178,7 @@ class Results(_Record):
         baselines: `Figures` of each baseline on the `overall` utterances.
         baselines_unseen: Likewise on unseen languages.
         paired: Difference to each other model, see `exhubert.evaluation.comparison.compare`.
-        labels: The label space, and what it left out of the data, see `exhubert.emoset.label_spaces.Chosen`.
+        labels: The label space, and what it left out of the data, see `exhubert.emoset.relabel.Chosen`.
     """
 
     file: ClassVar[str] = "results.json"

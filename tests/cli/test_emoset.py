@@ -99,7 +99,7 @@ def test_a_scheme_of_your_own_relabels_the_dataset_and_is_stored_with_it(root, t
     (tmp_path / "mine.yaml").write_text("emo_db:\n  L: low_neutral\n  T: null\n")
     summary = build({"emo_db": root / "EMO-DB"}, tmp_path / "out", scheme=tmp_path / "mine.yaml")["emo_db"]
     assert summary.dropped_labels == {"T": 5} and summary.label_map["L"]["basis"] == "user"
-    assert "raw_label\": \"T" not in (tmp_path / "out/emo_db/rejected.jsonl").read_text()
+    assert 'raw_label": "T' not in (tmp_path / "out/emo_db/rejected.jsonl").read_text()
     rows = [row for part in load(tmp_path / "out").values() for row in part]
     everything = [row for part in load(tmp_path / "out", keep_unlabelled=True).values() for row in part]
     assert Counter(row["label"] is None for row in everything) == {False: len(rows), True: 5}

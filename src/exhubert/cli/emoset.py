@@ -187,7 +187,7 @@ def _notes(facts: BuildSummary) -> Iterator[str]:
 
 def _label_notes(facts: BuildSummary) -> Iterator[str]:
     """Says which utterances have none of the six classes, and what to do if that is all."""
-    from ..emoset.label_spaces import labels_text, scale_sentence
+    from ..emoset.relabel import labels_text, scale_sentence
 
     if labels := {name: number for name, number in facts.dropped_labels.items() if name}:
         yield f"labels that map to no class, kept without one: {labels_text(labels)}"

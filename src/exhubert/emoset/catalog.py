@@ -161,7 +161,9 @@ class CatalogEntry:
         if raw_label in self.labels:
             emotion = self.labels[raw_label].emotion
             return emotion_of_word(emotion) or emotion
-        return emotion_of_word(raw_label, [language] if language else self.languages) or raw_label.strip().lower() or None
+        return (
+            emotion_of_word(raw_label, [language] if language else self.languages) or raw_label.strip().lower() or None
+        )
 
     @property
     def has_own_layout(self) -> bool:

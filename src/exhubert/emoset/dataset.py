@@ -25,9 +25,11 @@ from ..labels import SIX_CLASSES
 from ..records import BuildSummary
 from ..targets import check_target, entries, has_keys, refuse_foreign, remove_own
 from .builder import EmoSetPlusPlus
-from .label_spaces import COLUMNS, Chosen, Labels, choose, label_facts, rated_only
+from .label_spaces import Labels
 from .listing import FEATURES, Listing, list_corpora
 from .partition import PARTITIONS, check_leakage
+from .rated import COLUMNS, label_facts, rated_only
+from .relabel import Chosen, choose
 from .scheme import SCHEMES, scheme_facts
 from .shared_audio import check_shared_audio, file_hashes
 from .writing import room_required
@@ -313,9 +315,7 @@ def _built(output: Path, corpora: Iterable[str]) -> Iterator[dict[str, Any]]:
             yield from read_json(folder / HASHES)
 
 
-def _summary(
-    builder: EmoSetPlusPlus, listing: Listing, folder: Path, rejected: list[dict[str, str]]
-) -> BuildSummary:
+def _summary(builder: EmoSetPlusPlus, listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> BuildSummary:
     partitions: dict[str, Any] = {}
     seconds, unnamed = 0.0, 0
     rated = Counter[bool]()  # by whether their scale is known

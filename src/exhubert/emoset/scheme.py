@@ -86,7 +86,7 @@ def _names(node: yaml.SequenceNode, path: Path) -> list[str]:
 
 
 def scheme_facts(scheme: str | Path) -> dict[str, Any]:
-    """What a summary says about a label scheme: its `name`, and for a file the `sha256` of its content and the `map`."""
+    """What a summary says of a label scheme: its `name`, and for a file its `map` and the `sha256` of its content."""
     if scheme in SCHEMES:
         return {"name": str(scheme)}
     path = Path(scheme)

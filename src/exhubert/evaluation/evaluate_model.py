@@ -15,7 +15,8 @@ from ..conversion.session import OnnxModel
 from ..cpu import keep_freed_memory, use_kernels
 from ..devices import choose_device
 from ..emoset.dataset import load_labelled
-from ..emoset.label_spaces import SPACES, Chosen, Labels, space_of_classes
+from ..emoset.label_spaces import SPACES, Labels, space_of_classes
+from ..emoset.relabel import Chosen
 from ..files import read_json, write_json
 from ..labels import names_by_index
 from ..records import BuildSummary, Results, Run
@@ -206,7 +207,7 @@ def labels_of_model(model: str | Path, names: Sequence[str], run: Run | None = N
     if space is None:
         raise ValueError(
             f"{model} has the classes {', '.join(names)}, which no label space has. Give the one by which it was "
-            f"trained with `labels` (`--labels`): {', '.join(SPACES)}, or a YAML file that maps labels to these classes."
+            f"trained with `labels` (`--labels`): {', '.join(SPACES)}, or a YAML file that maps labels to them."
         )
     return space
 

@@ -22,8 +22,8 @@ logger = logging.get_logger(__name__)
 def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
     """Loads `arguments.model` for `arguments.method`, with a classification head for `labels`.
 
-    A head for the same labels is kept; any other is initialised randomly, which is logged: also a head of as many classes
-    with other names.
+    A head for the same labels is kept; any other is initialised randomly, which is logged. As many classes with other
+    names are other labels.
 
     Args:
         arguments: Model, method, and the parts to freeze.
