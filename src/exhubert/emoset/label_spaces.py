@@ -14,6 +14,22 @@ from .scheme import ALL_CORPORA, CLASSES, Scheme, nearest, read_map
 SPACES = ("six", "native", "four", "arousal", "valence", "alternative", "corpus_valence")
 Labels = str | Path | Mapping[str, Any]
 
+_SIX = (
+    "The map from each corpus's own labels to the six classes is in the dataset's `summary.json`. It is this "
+    "project's reading; the paper's was not published."
+)
+_DESCRIPTIONS = {
+    "six": _SIX,
+    "native": "The classes are the corpora's own emotions in English, with all forms and synonyms of one joined.",
+    "four": (
+        "The classes are anger, happiness, neutral and sadness; other labels have none. In IEMOCAP excitement counts as "
+        "happiness, as is usual."
+    ),
+    "arousal": f"The classes are the arousal of the six classes. {_SIX}",
+    "valence": f"The classes are the valence of the six classes. {_SIX}",
+    "alternative": f"Labels with another defensible class of the six have that one. {_SIX}",
+    "corpus_valence": f"Where a corpus annotates valence by a word, the class has that valence. {_SIX}",
+}
 _FILE = Path(__file__).with_name("label_spaces.yaml")
 _FIXED = {"arousal": AROUSALS, "valence": VALENCES, "native": None}
 
@@ -35,6 +51,13 @@ class LabelSpace:
     classes: tuple[str, ...] | None
     rules: Scheme = field(default_factory=dict)
     own: bool = False
+
+    @property
+    def description(self) -> str:
+        """What the classes are, in sentences for a card."""
+        if self.own:
+            return f"The classes come from the map `{self.short_name}`, which is in the model's `run.json`."
+        return _DESCRIPTIONS[self.name]
 
     @property
     def short_name(self) -> str:

@@ -73,11 +73,11 @@ class Chosen:
         return notes
 
 
-def labels_text(counts: Mapping[str, int]) -> str:
-    """Labels with their counts, the most frequent first: `"anger (12), no label (3)"`."""
+def labels_text(counts: Mapping[str, int], most: int = _SHOWN) -> str:
+    """Labels with their counts, the most frequent first: `"anger (12), no label (3)"`; at most `most` of them."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    shown = [f"{name or 'no label'} ({number})" for name, number in ordered[:_SHOWN]]
-    return ", ".join(shown) + (f" and {len(ordered) - _SHOWN} more labels" if len(ordered) > _SHOWN else "")
+    shown = [f"{name or 'no label'} ({number})" for name, number in ordered[:most]]
+    return ", ".join(shown) + (f" and {len(ordered) - most} more labels" if len(ordered) > most else "")
 
 
 def scale_sentence(number: int) -> str:

@@ -122,13 +122,13 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         if args.should_save and not existed and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()  # created by the Trainer
         return dry_run(trainer, data)
-    (folder / Run.file).unlink(missing_ok=True)  # written last: its presence marks a finished run
     checkpoint = last_complete_checkpoint(folder, bool(args.load_best_model_at_end)) if args.resume else None
     # a file of labels may have changed, and so may the corpora that decide on native classes
     space = {"labels": chosen.definition, "classes": names}
     settings = {"model": asdict(model_args), "data": asdict(data_args) | space, "training": _reported(args)}
     with args.main_process_first(desc="comparing the settings"):
         _keep_settings(folder / "settings.json", Settings(json.loads(json.dumps(settings, default=str))), checkpoint)
+    (folder / Run.file).unlink(missing_ok=True)  # written last: its presence marks a finished run
     if checkpoint:
         find_best_again(Path(checkpoint), folder)
     if args.resume:
