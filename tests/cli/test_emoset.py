@@ -201,3 +201,18 @@ def test_a_scheme_with_a_typo_is_refused_before_anything_is_built(root, tmp_path
     assert main([*command, "--scheme", str(tmp_path / "mine.yaml")]) == 1
     assert "no corpus 'emodb'" in (message := capsys.readouterr().err) and "Did you mean emo_db?" in message
     assert not (tmp_path / "out").exists()
+
+
+def test_a_corpus_without_any_known_label_is_built_and_says_what_to_do(tmp_path, capsys):
+    root = tmp_path / "own"
+    for index in range(6):
+        write_tone(root / f"{index}.wav", frequency=100.0 + 50 * index)
+    lines = [f"{index}.wav,{('whoop', 'hmm')[index % 2]},s{index}" for index in range(6)]
+    (root / "manifest.csv").write_text("\n".join(["file,label,speaker", *lines]) + "\n")
+    assert main(["emoset", "build", "--corpus", f"own={root}", "--output", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "labels that map to no class, kept without one: hmm (3), whoop (3)" in printed
+    assert "NO utterance has one of the six classes: give the classes of these labels in a YAML file by" in printed
+    with pytest.raises(ValueError, match=r"has a class in the label space six .*The labels are: hmm \(3\)"):
+        load(tmp_path / "out")
+    assert load(tmp_path / "out", labels="native")["train"].features["label"].names == ["hmm", "whoop"]
