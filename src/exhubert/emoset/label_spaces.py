@@ -15,8 +15,8 @@ SPACES = ("six", "native", "four", "arousal", "valence", "alternative", "corpus_
 Labels = str | Path | Mapping[str, Any]
 
 _SIX = (
-    "The map from each corpus's own labels to the six classes is in the dataset's `summary.json`; it is this "
-    "project's reading, since the paper's was not published."
+    "The map from each corpus's own labels to the six classes is in the dataset's `summary.json`; it is "
+    "this project's reading, since the paper's was not published."
 )
 _DESCRIPTIONS = {
     "six": _SIX,
