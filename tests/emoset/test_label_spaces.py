@@ -245,7 +245,7 @@ def test_ratings_without_a_label_give_arousal_by_the_middle_and_valence_by_third
     assert sorted(classes("six").values()) == sorted(
         ["low_negative", "low_neutral", "high_neutral", "high_neutral", "high_positive"]
     )
-    assert "5 utterances have no label; their class comes from ratings." in caplog.text
+    assert "Class from ratings, for want of a label: 5 utterances." in caplog.text
     rows = [row for part in load(tmp_path / "out").values() for row in part]
     assert {f"{row['arousal']}_{row['valence']}" for row in rows} == set(classes("six").values())
 
@@ -253,13 +253,13 @@ def test_ratings_without_a_label_give_arousal_by_the_middle_and_valence_by_third
 def test_ratings_without_a_scale_give_no_class_but_a_sentence(tmp_path):
     build({"own": corpus(tmp_path / "a", [f"joy,s{index}," for index in range(6)])}, tmp_path / "out")
     rate(tmp_path / "out" / "own", RATINGS, None)
-    with pytest.raises(
-        ValueError, match=r"The labels are: no label \(6\).*scale .* isn't known.*rating_scale: \[1, 5\]"
-    ):
+    with pytest.raises(ValueError, match=r"no label \(6\).*an unknown scale: 6 utterances.*rating_scale: \[1, 5\]"):
         load(tmp_path / "out")
     rate(tmp_path / "out" / "own", RATINGS, [0.0, 4.0])
     _, chosen = load_labelled(tmp_path / "out", labels="valence")
-    assert chosen.outside_scale == 2 and any("outside its scale" in note for note in chosen.notes())
+    assert chosen.outside_scale == 2 and any(
+        "Rating outside its scale, and so not used: 2" in note for note in chosen.notes()
+    )
 
 
 def test_a_dataset_from_before_emotions_were_stored_has_native_classes(built, tmp_path):

@@ -187,12 +187,12 @@ def _notes(facts: BuildSummary) -> Iterator[str]:
 
 def _label_notes(facts: BuildSummary) -> Iterator[str]:
     """Says which utterances have none of the six classes, and what to do if that is all."""
-    from ..emoset.relabel import labels_text, scale_sentence
+    from ..emoset.relabel import labels_text, scale_sentence, utterances_text
 
     if labels := {name: number for name, number in facts.dropped_labels.items() if name}:
         yield f"labels that map to no class, kept without one: {labels_text(labels)}"
     if scaled := facts.rated - facts.rated_without_scale:
-        yield f"{scaled} utterances have ratings instead of a label: their class comes from those"
+        yield f"class from ratings, for want of a label: {utterances_text(scaled)}"
     if facts.rated_without_scale:
         yield scale_sentence(facts.rated_without_scale)
     if not any(count for part in facts.partitions.values() for count in part["classes"].values()) and labels:

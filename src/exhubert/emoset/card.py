@@ -14,7 +14,7 @@ from ..records import BuildSummary
 from ..targets import is_own_text, refuse_foreign, write_recorded
 from .label_spaces import read_space
 from .rated import COLUMNS, label_facts
-from .relabel import classes_of, labels_text, scale_sentence
+from .relabel import classes_of, labels_text, scale_sentence, utterances_text
 
 _PLOTS = ("classes.png", "languages.png", "durations.png")
 _WITHOUT = "without class"
@@ -174,7 +174,7 @@ def _label_notes(summary: Mapping[str, BuildSummary], counts: pd.DataFrame) -> l
         labels = {f"{facts.name} {name}": number for facts in summary.values() for name, number in _dropped(facts)}
         notes = [f"Kept without one of the six classes: {labels_text(labels)}.", ""] if labels else []
     rated = sum(facts.rated - facts.rated_without_scale for facts in summary.values())
-    notes += [f"Class from ratings: {rated} utterances that have no label.", ""] if rated else []
+    notes += [f"Class from ratings, for want of a label: {utterances_text(rated)}.", ""] if rated else []
     unscaled = sum(facts.rated_without_scale for facts in summary.values())
     return notes + ([scale_sentence(unscaled), ""] if unscaled else [])
 

@@ -22,8 +22,8 @@ _DESCRIPTIONS = {
     "six": _SIX,
     "native": "The classes are the corpora's own emotions in English, with all forms and synonyms of one joined.",
     "four": (
-        "The classes are anger, happiness, neutral and sadness; other labels have none. In IEMOCAP excitement counts as "
-        "happiness, as is usual."
+        "The classes are anger, happiness, neutral and sadness; other labels have none. In IEMOCAP excitement counts "
+        "as happiness, as is usual."
     ),
     "arousal": f"The classes are the arousal of the six classes. {_SIX}",
     "valence": f"The classes are the valence of the six classes. {_SIX}",

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,22 +49,27 @@ class Chosen:
     without_scale: int = 0
     outside_scale: int = 0
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Chosen":
+        """Reads what `asdict` made of it; fields that this version doesn't know are ignored."""
+        return cls(**{item.name: values[item.name] for item in fields(cls) if item.name in values})
+
     def notes(self) -> list[str]:
         """Sentences about what a user should know; empty if every utterance has a class."""
         notes = []
         if missing := sum(self.left_out.values()):
             total = missing + sum(self.utterances.values())
             notes.append(
-                f"{missing} of {total} utterances have no class in the label space {self.space}: "
-                f"{labels_text(self.left_out)}."
+                f"{missing} of {total} utterances {'has' if missing == 1 else 'have'} no class in the label space "
+                f"{self.space}: {labels_text(self.left_out)}."
             )
         if self.from_ratings:
-            notes.append(f"{self.from_ratings} utterances have no label; their class comes from ratings.")
+            notes.append(f"Class from ratings, for want of a label: {utterances_text(self.from_ratings)}.")
         if self.without_scale:
             notes.append(scale_sentence(self.without_scale))
         if self.outside_scale:
-            notes.append(f"{self.outside_scale} utterances have a rating outside its scale, which isn't used.")
-        if self.space != "six":
+            notes.append(f"Rating outside its scale, and so not used: {utterances_text(self.outside_scale)}.")
+        if set(self.classes) != set(SIX_CLASSES):  # which few corpora have all
             few = {name: number for name, number in self.utterances.items() if number < _FEW}
             if empty := [name for name, number in few.items() if not number]:
                 notes.append(f"No utterance has the class {' or '.join(empty)}.")
@@ -83,9 +88,14 @@ def labels_text(counts: Mapping[str, int], most: int = _SHOWN) -> str:
 def scale_sentence(number: int) -> str:
     """Says that ratings without a scale can't be used, and how to give one."""
     return (
-        f"{number} utterances have ratings instead of a label, but the scale of the ratings isn't known. Give it in "
-        "the corpus's catalog entry, such as `rating_scale: [1, 5]`, and build again."
+        f"Ratings instead of a label, but on an unknown scale: {utterances_text(number)}. Give it in the corpus's "
+        "catalog entry, such as `rating_scale: [1, 5]`, and build again."
     )
+
+
+def utterances_text(number: int) -> str:
+    """A number of utterances in words: `"1 utterance"`, `"1,200 utterances"`."""
+    return f"{number:,} utterance{'s' * (number != 1)}"
 
 
 def choose(
@@ -120,7 +130,8 @@ def choose(
     maps = {corpus: summary.label_map for corpus, summary in summaries.items()}
     table = pd.concat([facts_of(rows) for rows in data.values()], ignore_index=True)
     if space.own and not isinstance(labels, Mapping):  # what was trained on may lack in what is evaluated
-        check_space(space, table, maps)
+        dropped = {label for summary in summaries.values() for label in summary.dropped_labels}
+        check_space(space, table, maps, dropped)
     wanted = table["language"].isin(languages) if languages else pd.Series(True, index=table.index)
     if not wanted.any():
         raise ValueError(f"No utterance of {source} is in the languages {', '.join(languages or ())}.")
@@ -208,13 +219,14 @@ def _emotion(row: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     return emotion_of_word(raw, [language] if language else ()) or raw.strip().lower()
 
 
-def check_space(space: LabelSpace, table: pd.DataFrame, maps: LabelMaps) -> None:
+def check_space(space: LabelSpace, table: pd.DataFrame, maps: LabelMaps, dropped: Collection[str]) -> None:
     """Raises `ValueError` if a user's space names a corpus or label that doesn't exist, with the nearest one.
 
     Args:
         space: A space whose rules are a user's.
         table: From [`label_facts`], all utterances that were opened.
         maps: `BuildSummary.label_map` of each corpus of the dataset.
+        dropped: Labels without a class of all its corpora, opened or not.
     """
     path = Path(space.name)
     check_corpora(path, space.rules, [*catalog(), *maps], "in the catalog or in the dataset")
@@ -231,6 +243,7 @@ def check_space(space: LabelSpace, table: pd.DataFrame, maps: LabelMaps) -> None
             names = {name for each in known.values() for name in each} | {
                 name for facts in maps.values() for label, fact in facts.items() for name in (label, fact["emotion"])
             }
+            names |= set(dropped)
         elif corpus not in known and not labels:
             continue  # a corpus that wasn't opened, whose labels nobody knows
         emotions = {emotion_of_word(name) or name for name in names}
@@ -274,7 +287,7 @@ def _nothing_left(space: LabelSpace, chosen: Chosen) -> str:
     remedy = (
         scale_sentence(chosen.without_scale)
         if chosen.without_scale
-        else "Give the classes of these labels in a YAML file like as `'*': {LABEL: anger}`, by `labels` (`--labels`), "
+        else "Give the classes of these labels in a YAML file, `'*': {LABEL: anger}`, by `labels` (`--labels`), "
         "or open it with labels='native', where every label is a class."
     )
     return (

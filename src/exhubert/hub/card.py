@@ -118,7 +118,7 @@ def _label_space(run: Run, results: Results) -> tuple[LabelSpace, list[str]]:
     labels = run.labels or results.labels
     if not labels:
         return read_space("six"), []
-    return read_space(labels["definition"]), Chosen(**labels).notes()
+    return read_space(labels["definition"]), Chosen.from_dict(labels).notes()
 
 
 def check_card(model: str | Path) -> None:
