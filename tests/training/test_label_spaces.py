@@ -14,7 +14,7 @@ from exhubert.inference import load_pipeline, predict
 from exhubert.records import Settings
 from exhubert.training import DataArguments, ModelArguments, fine_tune, load_for_training
 
-from ..conftest import evaluate, opened, save, untrained, write_tone
+from ..conftest import evaluate, load_recipe, opened, save, untrained, write_tone
 from .conftest import settings
 
 WORDS = ("angry", "joy", "happy", "neutral", "sad", "afraid", "sung")
@@ -149,3 +149,28 @@ def test_a_mistyped_label_space_is_refused_before_anything_is_read():
 def test_native_classes_of_training_are_those_of_the_corpora_and_languages_chosen(emotions):
     _, chosen = load_labelled(emotions / "built", languages=["und"], labels="native")
     assert chosen.classes == SPACES["native"]
+
+
+@pytest.mark.slow
+def test_arms_are_compared_in_one_label_space_and_those_of_earlier_versions_go_on(emotions, hubert_folder, tmp_path):
+    (tmp_path / "ours.yaml").write_text("method: exhubert\n")
+    (tmp_path / "other.yaml").write_text("method: hubert\nlabels: native\n")
+
+    def compare(output, *labels, configs=("ours.yaml",)):
+        command = [*(str(tmp_path / name) for name in configs), "--data", str(emotions / "built"), "--seeds", "1"]
+        command += ["--output", str(tmp_path / output), "--protocol", "held_out", "--set", f"model={hubert_folder}"]
+        load_recipe("compare").main([*command, "max_seconds=0.4", "max_steps=1", *labels])
+        return json.loads((tmp_path / output / "results.json").read_text())
+
+    assert compare("arousal", "labels=arousal")["classes"] == ["low", "high"]
+    with pytest.raises(ValueError, match="different `corpora`, `languages` or `labels`"):
+        compare("both", configs=("ours.yaml", "other.yaml"))
+    compare("six")
+    path = tmp_path / "six" / "ours" / "settings.json"
+    values = Settings.load(path).values
+    del values["arm"][1]["labels"]
+    path.write_text(json.dumps(values))
+    compare("six")
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="began with labels 'six', but now labels is 'native'"):
+        compare("six", "labels=native")
