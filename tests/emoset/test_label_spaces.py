@@ -115,8 +115,11 @@ def test_alternative_and_annotated_valence_are_classes_of_the_six_with_their_aro
 
 def test_what_has_no_class_is_left_out_and_named_or_kept_on_request(built, caplog):
     _, chosen = load_labelled(built, ["iemocap", "own"])
-    assert chosen.left_out == {"sung": 3, "xxx": 3} and sum(chosen.utterances.values()) == 24
-    assert f"{built}: 6 of 30 utterances have no class in the label space six: sung (3), xxx (3)." in caplog.text
+    assert chosen.left_out == {"sung": 3, "xxx = no agreement": 3} and sum(chosen.utterances.values()) == 24
+    assert (
+        f"{built}: 6 of 30 utterances have no class in the label space six: sung (3), xxx = no agreement (3)."
+        in caplog.text
+    )
     _, counts = rows_of(built, keep_unlabelled=True)
     assert {raw for name, raw in counts if name is None} == {"sung", "xxx"} and counts.total() == 42
     _, counts = rows_of(built, labels="native", languages=["de"], keep_unlabelled=True)
@@ -125,7 +128,7 @@ def test_what_has_no_class_is_left_out_and_named_or_kept_on_request(built, caplo
 
 def test_where_nothing_has_a_class_the_labels_are_named_and_what_to_do(built, tmp_path):
     path = own_space(tmp_path, "'*': {boredom: idle, interest: keen}")
-    with pytest.raises(ValueError, match=r"\(idle, keen\). The labels are: afraid \(3\), .*YAML file.*labels='native'"):
+    with pytest.raises(ValueError, match=r"\(idle, keen\). .* are: afraid = fear \(3\), .*YAML file.*labels='native'"):
         load(built, corpora=["own"], labels=path)
     with pytest.raises(ValueError, match="No utterance of .* is in the languages xx"):
         load(built, languages=["xx"])

@@ -14,7 +14,7 @@ from exhubert.inference import load_pipeline, predict
 from exhubert.records import Settings
 from exhubert.training import DataArguments, ModelArguments, fine_tune, load_for_training
 
-from ..conftest import evaluate, load_recipe, opened, save, untrained, write_tone
+from ..conftest import PUBLISHED, evaluate, load_recipe, opened, save, untrained, write_tone
 from .conftest import settings
 
 WORDS = ("angry", "joy", "happy", "neutral", "sad", "afraid", "sung")
@@ -103,6 +103,8 @@ def test_a_head_for_as_many_other_classes_is_drawn_anew_and_said(emotions, huber
     assert (same.classifier.weight == before).all()
     other, _ = load_for_training(ModelArguments(model=str(model)), SPACES["native"])
     assert not (other.classifier.weight == before).any() and other.config.id2label[5] == "sung"
+    published, _ = load_for_training(ModelArguments(model=str(PUBLISHED)), SPACES["four"])
+    assert published.classifier.out_features == published.config.num_labels == 4
     assert "has a head for low_negative, " in caplog.text and "a new one is drawn for anger, fear" in caplog.text
 
 

@@ -1,7 +1,7 @@
 """Opens a built dataset with the labels of a space, computed from what it holds, without building it again."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -34,7 +34,8 @@ class Chosen:
         definition: See [`LabelSpace`].
         classes: Class names in logit order.
         utterances: Number of utterances of each class.
-        left_out: Number of utterances without a class, by raw label; the empty label stands for none.
+        left_out: Number of utterances without a class, by raw label, as in `"L = boredom"` with its emotion if that is
+            another word; the empty label stands for none.
         from_ratings: Number of utterances whose class comes from ratings, as they have no label.
         without_scale: Number of utterances left out that have ratings instead of a label, but no known scale.
         outside_scale: Number of utterances with a rating outside its scale, which isn't used.
@@ -276,11 +277,18 @@ def _chosen(space: LabelSpace, table: pd.DataFrame, names: pd.Series, order: Seq
         space.definition,
         list(order),
         {name: int(counts.get(name, 0)) for name in order},
-        dict(sorted(Counter(missing["raw_label"].fillna("")).items())),
+        dict(sorted(Counter(_told(missing)).items())),
         int((labelled & rated).sum()),
         int((~labelled & rated & ~scaled).sum()) if space.kind in BY_RATINGS else 0,
         int((table[list(RATINGS)].notna() & scaled_ratings(table).isna()).any(axis=1)[scaled].sum()),
     )
+
+
+def _told(table: pd.DataFrame) -> Iterator[str]:
+    """Raw labels, with the emotions of those that are codes or words of another language."""
+    pairs = table[["raw_label", "emotion"]].astype(object).fillna("").itertuples(index=False)
+    for raw, emotion in pairs:
+        yield raw if emotion in ("", raw.strip().lower()) else f"{raw} = {emotion}"
 
 
 def _nothing_left(space: LabelSpace, chosen: Chosen) -> str:
