@@ -19,8 +19,8 @@ _WORDS = Path(__file__).parent / "emotion_words.yaml"
 # Letters that people type in place of others, and that Unicode doesn't decompose
 _SAME_LETTERS = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "ي": "ی", "ى": "ی", "ك": "ک", "ة": "ه"})  # noqa: RUF001
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
-# What follows an emotion in labels such as `anger / irritation`, `hot anger (rage)` and `sad low intensity`
-_QUALIFIER = re.compile(r"\s*(/.*|\([^()]*\)|\b(very )?(low|medium|normal|high|strong) intensity)\s*$", re.IGNORECASE)
+# What follows an emotion in labels such as `hot anger (rage)` and `sad low intensity`
+_QUALIFIER = re.compile(r"\s*(\([^()]*\)|\b(very )?(low|medium|normal|high|strong) intensity)\s*$", re.IGNORECASE)
 _ACCENTS = 10  # combining classes from here on are accents; below are marks that make another letter
 
 
@@ -71,20 +71,19 @@ def emotion_of_word(word: str, languages: Sequence[str] = ()) -> str | None:
     """The emotion that a word names, in English and the same for all its forms; None for unknown and ambiguous words.
 
     Args:
-        word: The word, as for [`class_of_word`]. Of two emotions with a slash between them the first counts;
-            parentheses behind it and intensities don't.
+        word: The word, as for [`class_of_word`]. What stands behind it in parentheses and an intensity don't matter. Of
+            several with slashes between them the first counts, unless they are of different classes.
         languages: Likewise.
 
     >>> emotion_of_word("Angry"), emotion_of_word("joy"), emotion_of_word("Freude", ["de"])
     ('anger', 'happiness', 'happiness')
-    >>> emotion_of_word("fear/anxiety"), emotion_of_word("sad low intensity"), emotion_of_word("sung")
+    >>> emotion_of_word("fear/anxiety"), emotion_of_word("sad low intensity"), emotion_of_word("sad/angry")
     ('fear', 'sadness', None)
     """
-    for text in (word, _QUALIFIER.sub("", word)):
-        emotions = _emotions(_key(text), languages)
-        if len(emotions) == 1:
-            return emotions.pop().replace("_", " ")
-    return None
+    parts = [word] if _emotions(_key(word), languages) else _QUALIFIER.sub("", word).split("/")
+    emotions = [_emotions(_key(part), languages) for part in parts]
+    classes = {_words().class_of[emotion] for each in emotions for emotion in each}
+    return next(iter(emotions[0])).replace("_", " ") if len(emotions[0]) == len(classes) == 1 else None
 
 
 def word_languages() -> list[str]:

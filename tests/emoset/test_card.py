@@ -13,7 +13,7 @@ from exhubert.cli.main import main
 from exhubert.emoset import build
 from exhubert.emoset.sources import find_corpora
 
-from .test_label_spaces import RATINGS, corpus, rate
+from .conftest import RATINGS, corpus, rate
 
 
 def test_statistics_write_a_card_with_licences_maps_and_plots(root, tmp_path):

@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import Audio, load_dataset, load_from_disk
@@ -12,17 +11,7 @@ from exhubert.emoset import build, load
 from exhubert.emoset.dataset import decode, load_labelled
 from exhubert.emoset.label_spaces import read_space
 
-from ..conftest import write_tone
-from .conftest import manifest
-
-
-def corpus(root, rows, header="file,label,speaker,language"):
-    """A corpus of your own; each row is what follows the file name."""
-    lines = [header]
-    for index, row in enumerate(rows):
-        write_tone(root / f"{index}.wav", frequency=150.0 + 11 * index + len(root.name))
-        lines.append(f"{index}.wav,{row}")
-    return manifest(root, lines)
+from .conftest import RATINGS, corpus, rate
 
 
 @pytest.fixture(scope="module")
@@ -206,30 +195,6 @@ def test_classes_of_a_model_decide_on_their_order_and_on_what_is_left_out(built)
     names, counts = rows_of(built, labels="native", classes=["sadness", "happiness", "boredom"])
     assert names == ["sadness", "happiness", "boredom"]
     assert {name for name, _ in counts} == {"sadness", "happiness"}
-
-
-def rate(folder, ratings, scale):
-    """Replaces the labels of a built corpus by ratings of arousal and valence, row after row of all shards."""
-    ratings = iter(ratings)
-    for path in sorted(folder.glob("*.parquet")):
-        table = pq.read_table(path)
-        pairs = [next(ratings) for _ in range(len(table))]
-        columns = {
-            "raw_label": [None] * len(pairs),
-            "emotion": [None] * len(pairs),
-            "label": [None] * len(pairs),
-            "arousal_rating": [arousal for arousal, _ in pairs],
-            "valence_rating": [valence for _, valence in pairs],
-            "rating_scale": [scale] * len(pairs),
-        }
-        for name, values in columns.items():
-            index = table.schema.get_field_index(name)
-            field = table.schema.field(index)
-            table = table.set_column(index, field, pa.array(values, field.type))
-        pq.write_table(table, path)
-
-
-RATINGS = [(1, 1), (3, 2.9), (3.1, 3), (5, 3.2), (4.9, 5), (None, 4)]
 
 
 def test_ratings_without_a_label_give_arousal_by_the_middle_and_valence_by_thirds_of_their_scale(tmp_path, caplog):

@@ -14,7 +14,7 @@ from exhubert.evaluation.ratings import concordance
 from exhubert.inference.recordings import load_pipeline, predict
 
 from ..conftest import RUN, evaluate, opened, save, tiny_hubert, untrained
-from ..emoset.test_label_spaces import corpus, rate
+from ..emoset.conftest import corpus, rate
 
 
 def test_paired_difference_is_that_of_the_two_results_and_is_in_the_card(evaluated):

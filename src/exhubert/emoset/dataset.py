@@ -213,8 +213,8 @@ def load(
     """Loads a built dataset as a `DatasetDict` of train, validation and test, without empty partitions.
 
     The column `label` has the classes of a label space, for which nothing is built again. Utterances without a class in
-    it are left out, and a notice says how many of which labels. The column `audio` holds FLAC, which [`decode`] decodes;
-    with torchcodec, `cast_column("audio", datasets.Audio())` makes rows decode it.
+    it are left out, and a notice says how many of which labels. The column `audio` holds FLAC, which [`decode`]
+    decodes; with torchcodec, `cast_column("audio", datasets.Audio())` makes rows decode it.
 
     Example:
 

@@ -47,7 +47,9 @@ def compare(table: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
     matched = matched.reindex(table["utterance_id"])
     truth, pair = table["label"].to_numpy(), (table["prediction"].to_numpy(), matched["prediction"].to_numpy())
     if (truth != matched["label"].to_numpy()).any():
-        raise ValueError("The two evaluations have different labels for some utterances; use the same build for both.")
+        raise ValueError(
+            "The two evaluations have different labels for some utterances; use the same build and the same label space for both."
+        )
     speakers = table["speaker"]
     (hits, totals), (other_hits, _) = (speaker_counts(truth, answers, speakers.fillna("unnamed")) for answers in pair)
     shares, other_shares = ((h / totals.sum(axis=0)).mean(axis=1) for h in (hits, other_hits))

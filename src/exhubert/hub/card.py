@@ -114,11 +114,14 @@ def write_card(
 
 
 def _label_space(run: Run, results: Results) -> tuple[LabelSpace, list[str]]:
-    """The label space, and what it did to the utterances of training; those of earlier versions are the six classes."""
+    """The label space, and what it did to the utterances of training, and of evaluation if those are others."""
     labels = run.labels or results.labels
-    if not labels:
+    if not labels:  # earlier versions had the six classes alone
         return read_space("six"), []
-    return read_space(labels["definition"]), Chosen.from_dict(labels).notes()
+    notes = Chosen.from_dict(labels).notes()
+    if results.labels and results.labels != labels:
+        notes += [f"In evaluation: {note}" for note in Chosen.from_dict(results.labels).notes()]
+    return read_space(labels["definition"]), notes
 
 
 def check_card(model: str | Path) -> None:
