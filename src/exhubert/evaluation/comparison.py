@@ -48,7 +48,7 @@ def compare(table: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
     truth, pair = table["label"].to_numpy(), (table["prediction"].to_numpy(), matched["prediction"].to_numpy())
     if (truth != matched["label"].to_numpy()).any():
         raise ValueError(
-            "The two evaluations have different labels for some utterances; use the same build and the same label space for both."
+            "The two evaluations have different labels for some utterances; use the same build and label space."
         )
     speakers = table["speaker"]
     (hits, totals), (other_hits, _) = (speaker_counts(truth, answers, speakers.fillna("unnamed")) for answers in pair)
