@@ -83,7 +83,10 @@ def emotion_of_word(word: str, languages: Sequence[str] = ()) -> str | None:
     parts = [word] if _emotions(_key(word), languages) else _QUALIFIER.sub("", word).split("/")
     emotions = [_emotions(_key(part), languages) for part in parts]
     classes = {_words().class_of[emotion] for each in emotions for emotion in each}
-    return next(iter(emotions[0])).replace("_", " ") if len(emotions[0]) == len(classes) == 1 else None
+    if len(emotions[0]) != 1 or len(classes) != 1:
+        return None
+    [emotion] = emotions[0]
+    return _words().synonyms.get(emotion, emotion).replace("_", " ")
 
 
 def word_languages() -> list[str]:
@@ -93,11 +96,12 @@ def word_languages() -> list[str]:
 
 @dataclass(frozen=True)
 class _Words:
-    """Class of each emotion, emotion of each word by language, and primary tag of each name of a language."""
+    """Class of each emotion, emotion of each word by language, primary tag of each name of a language, and synonyms."""
 
     class_of: dict[str, str]
     by_language: dict[str, dict[str, str]]
     tags: dict[str, str]
+    synonyms: dict[str, str]
 
 
 def _emotions(key: str, languages: Sequence[str]) -> set[str]:
@@ -120,7 +124,7 @@ def _words() -> _Words:
             key: emotion for form, emotion in forms for key in (_key(form), _key(_without_umlauts(form)))
         }
     tags = {name: tag for tag, names in content["languages"].items() for name in (tag, *names.split())}
-    return _Words(class_of, words, tags)
+    return _Words(class_of, words, tags, content["synonyms"])
 
 
 def _key(word: str) -> str:

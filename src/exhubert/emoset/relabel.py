@@ -89,8 +89,8 @@ def labels_text(counts: Mapping[str, int], most: int = _SHOWN) -> str:
 def scale_sentence(number: int) -> str:
     """Says that ratings without a scale can't be used, and how to give one."""
     return (
-        f"Ratings instead of a label, but on an unknown scale: {utterances_text(number)}. Give it in the corpus's "
-        "catalog entry, such as `rating_scale: [1, 5]`, and build again."
+        f"Ratings instead of a label, but on an unknown scale: {utterances_text(number)}. Build again "
+        "with the scale, by `--rating_scale 1,5` or as `rating_scale: [1, 5]` in the corpus's catalog entry."
     )
 
 
