@@ -12,6 +12,7 @@ from pathlib import Path
 
 from exhubert.cli.program import run_program
 from exhubert.cpu import KERNELS
+from exhubert.emoset.label_spaces import SPACES
 from exhubert.evaluation.comparison import paired_table
 from exhubert.evaluation.evaluate_model import PARTITION_CHOICES, evaluate_model, groups_of
 from exhubert.evaluation.leaks import leak_text
@@ -31,6 +32,9 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--corpora", nargs="+", help="only these corpora")
     parser.add_argument("--languages", nargs="+", help="only these languages")
+    parser.add_argument(
+        "--labels", help=f"label space: {', '.join(SPACES)}, or your own YAML file; by default that of the model"
+    )
     parser.add_argument("--max_seconds", type=float, help="window length; by default as in training")
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--kernels", default="auto", choices=KERNELS, help="CPU kernels; results agree to 1e-5")

@@ -270,8 +270,6 @@ def _build(options: argparse.Namespace) -> int:
             print(f"  likely {facts.name}: in {roots[corpus]}, {sources.reasons[Path(roots[corpus])]}")
         for note in _notes(facts):
             print(f"  {note}")
-        if facts.dropped_labels:
-            print(f"  labels that map to no class, dropped: {facts.dropped_labels}")
         if facts.rejected:
             print(f"  {facts.rejected} recordings set aside, each with its reason in rejected.jsonl")
     _print_unknown(sources)
@@ -291,6 +289,7 @@ def _notes(facts: BuildSummary) -> Iterator[str]:
     if facts.merged_speakers:
         spellings = (f"{name} (also {', '.join(others)})" for name, others in facts.merged_speakers.items())
         yield f"spellings taken for one speaker: {'; '.join(spellings)}"
+    yield from _label_notes(facts)
     total = Counter[str]()
     for part in facts.partitions.values():
         total.update(part["classes"])
@@ -300,6 +299,23 @@ def _notes(facts: BuildSummary) -> Iterator[str]:
             yield f"{name} is empty"
         elif missing:
             yield f"{name} has no {', '.join(missing)}"
+
+
+def _label_notes(facts: BuildSummary) -> Iterator[str]:
+    """Says which utterances have none of the six classes, and what to do if that is all."""
+    from ..emoset.relabel import labels_text, scale_sentence, utterances_text
+
+    if labels := {name: number for name, number in facts.dropped_labels.items() if name}:
+        yield f"labels that map to no class, kept without one: {labels_text(labels)}"
+    if scaled := facts.rated - facts.rated_without_scale:
+        yield f"class from ratings, for want of a label: {utterances_text(scaled)}"
+    if facts.rated_without_scale:
+        yield scale_sentence(facts.rated_without_scale)
+    if not any(count for part in facts.partitions.values() for count in part["classes"].values()) and labels:
+        yield (
+            "NO utterance has one of the six classes: give the classes of these labels in a YAML file by --scheme, or "
+            "open the dataset with another label space, such as labels='native'"
+        )
 
 
 def _encodings(options: Sequence[str], corpora: Iterable[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from ..conversion.loading import feature_extractor_of, load_classifier
 from ..conversion.session import OnnxModel
 from ..cpu import keep_freed_memory, use_kernels
 from ..devices import choose_device
-from ..emoset.dataset import load
+from ..emoset.dataset import load_labelled
+from ..emoset.label_spaces import SPACES, Labels, space_of_classes
 from ..emoset.protocol_file import find_protocol
+from ..emoset.relabel import Chosen
 from ..files import read_json, write_json
 from ..labels import names_by_index
 from ..records import BuildSummary, Results, Run
@@ -42,6 +45,7 @@ def evaluate_model(
     partition: str = "test",
     corpora: Sequence[str] | None = None,
     languages: Sequence[str] | None = None,
+    labels: Labels | None = None,
     max_seconds: float | None = None,
     batch_size: int = 16,
     kernels: str = "auto",
@@ -62,6 +66,8 @@ def evaluate_model(
         partition: `train`, `validation`, `test`, or `all` for corpora that the model wasn't trained on.
         corpora: Corpora to evaluate on; all if None.
         languages: Languages (BCP-47) to evaluate on; all if None.
+        labels: Label space, see `exhubert.emoset.label_spaces.read_space`; by default as in training, or for a model
+            without a record of training the one that has its classes. Utterances of other classes are left out.
         max_seconds: Length of the windows that longer utterances are cut into; by default as in training.
         batch_size: Number of utterances, and of windows, at a time.
         kernels: See [`exhubert.cpu.use_kernels`].
@@ -91,9 +97,14 @@ def evaluate_model(
     if calibrate:
         _config_of(Path(model))
     run = _run_of(model)
+    network = load_classifier(model).to(choose_device())
+    names = names_by_index(network.config.id2label)
+    if is_regression(network.config):
+        raise ValueError(f"{model} is a regression model with the outputs {names}; only classes can be evaluated.")
+    labels = labels_of_model(model, names, run) if labels is None else labels
     whole = partition == "all"
     place, fold = _place_of(protocol, fold, run, whole)
-    parts, fold_name = _open_data(data, corpora, run, place, fold, allow_leak)
+    parts, chosen, fold_name = _open_data(data, corpora, run, labels, names, place, fold, allow_leak)
     declared = find_protocol(place) if place else None
     shared = shared_by_partitions(parts) if declared else {}
     if partition == "all":
@@ -108,21 +119,15 @@ def evaluate_model(
         raise ValueError(f"Baselines learn from the train partition, so they can't be tested on {partition}.")
     if baselines and training is None:
         raise ValueError(f"{data} has no train partition for the baselines to learn from.")
-    network = load_classifier(model).to(choose_device())
     keep_freed_memory()
     if not isinstance(network, OnnxModel):
         use_kernels(network, kernels)
-    names = names_by_index(network.config.id2label)
-    if is_regression(network.config):
-        raise ValueError(f"{model} is a regression model with the outputs {names}; only classes can be evaluated.")
-    if names != rows.features["label"].names:
-        raise ValueError(f"{model} has the classes {names}, {data} has {rows.features['label'].names}.")
     max_seconds = max_seconds or window_seconds(network.config)
     setup: dict[str, Any] = {
         "utterances_sha256": hashlib.sha256("\n".join(sorted(rows["utterance_id"])).encode()).hexdigest(),
         "max_seconds": max_seconds,
     }
-    others = read_predictions(comparisons or {}, setup)
+    others = read_predictions(comparisons or {}, setup, names)
     extractor = feature_extractor_of(model, network.config)
     if calibrate:
         if partition == "validation" or "validation" not in parts:
@@ -156,6 +161,7 @@ def evaluate_model(
         shared_speakers=shared,
         **figures_of(table, names, predictions, unseen),
         paired=compare_all(table, others, unseen),
+        labels=asdict(chosen),
     )
     if output:
         _write(results, table, output)
@@ -213,14 +219,47 @@ def _place_of(protocol: str | None, fold: int, run: Run | None, whole: bool) -> 
     return protocol or trained, used["fold"]
 
 
+def labels_of_model(model: str | Path, names: Sequence[str], run: Run | None = None) -> Labels:
+    """The label space of a model: that of its training, or the one that has its classes.
+
+    Args:
+        model: Folder or hub id.
+        names: Class names in logit order.
+        run: The record of its training; by default that in its folder, if there is one.
+
+    Raises:
+        ValueError: No label space has these classes, and they aren't emotion words.
+    """
+    run = run or _run_of(str(model))
+    if run and run.labels and set(run.labels["classes"]) == set(names):
+        return run.labels["definition"]
+    space = space_of_classes(names)
+    if space is None:
+        raise ValueError(
+            f"{model} has the classes {', '.join(names)}, which no label space has. Give the one by which it was "
+            f"trained with `labels` (`--labels`): {', '.join(SPACES)}, or a YAML file that maps labels to them."
+        )
+    return space
+
+
 def _open_data(
-    folder: str | Path, corpora: Sequence[str] | None, run: Run | None, place: str | None, fold: int, allow_leak: bool
-) -> tuple[datasets.DatasetDict, str]:
-    """The dataset in the partitions of a protocol's fold, or else of the build; and the name of the fold."""
+    folder: str | Path,
+    corpora: Sequence[str] | None,
+    run: Run | None,
+    labels: Labels,
+    names: Sequence[str],
+    place: str | None,
+    fold: int,
+    allow_leak: bool,
+) -> tuple[datasets.DatasetDict, Chosen, str]:
+    """The dataset in the partitions of a protocol's fold, or else of the build; its labels, and the fold's name."""
+    if place is None or run is None:
+        data, chosen = load_labelled(folder, corpora, labels=labels, classes=names)
+    else:
+        data, chosen = load_labelled(folder, run.data["corpora"], run.data["languages"], labels, classes=names)
     if place is None:
-        return load(folder, corpora), "held_out"
+        return data, chosen, "held_out"
     used = run.data if run else {}
-    data = load(folder, used["corpora"], used["languages"]) if run else load(folder, corpora)
     if run and run.protocol:
         _check_protocol(place, run)
     divided = BuildSummary.all_divided_speakers(folder)
@@ -231,7 +270,7 @@ def _open_data(
             f"The model was trained in {run.fold} of protocol {used['protocol']}, on other utterances than {name} "
             f"in {folder} has; evaluate it on the dataset it was trained on."
         )
-    return data, name
+    return data, chosen, name
 
 
 def _check_protocol(place: str, run: Run) -> None:

@@ -15,6 +15,7 @@ from transformers.integrations import unset_hf_deepspeed_config
 from ..cpu import KERNELS
 from ..devices import usable_accelerator
 from ..emoset.augment import AUGMENTATIONS
+from ..emoset.label_spaces import SPACES, read_space
 from ..emoset.protocol import BUILT_IN
 from ..emoset.protocol_file import find_protocol
 
@@ -92,6 +93,13 @@ class DataArguments:
     data: str = field(default="", metadata={"help": "Folder of a dataset built by `exhubert emoset build`."})
     corpora: list[str] | None = field(default=None, metadata={"help": "Only these corpora."})
     languages: list[str] | None = field(default=None, metadata={"help": "Only these languages (BCP-47)."})
+    labels: str = field(
+        default="six",
+        metadata={
+            "help": f"Classes of the head: {', '.join(SPACES)}, or your own YAML file, see "
+            "exhubert.emoset.label_spaces. The dataset needn't be built again."
+        },
+    )
     max_seconds: float = field(
         default=3.0,
         metadata={
@@ -129,6 +137,7 @@ class DataArguments:
     )
 
     def __post_init__(self):
+        read_space(self.labels)
         for name, known in (("balance", ("label", "corpus")), ("augmentations", tuple(AUGMENTATIONS))):
             if wrong := [item for item in getattr(self, name) if item not in known]:
                 raise ValueError(f"`{name}` has {wrong[0]!r}, expected any of {', '.join(known)}.")

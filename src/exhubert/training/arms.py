@@ -17,6 +17,7 @@ from ..conversion.loading import feature_extractor_of, load_classifier
 from ..cpu import use_kernels
 from ..devices import choose_device
 from ..emoset.dataset import load
+from ..emoset.label_spaces import read_space
 from ..emoset.protocol_file import find_protocol
 from ..evaluation.baselines import baseline_predictions
 from ..evaluation.comparison import compare_arms, cross_corpus_matrix, markdown, read_arm
@@ -28,7 +29,7 @@ from ..evaluation.protocols import apply_protocol, folds, table_of
 from ..files import write_json, write_whole
 from ..records import BuildSummary, Settings
 from ..targets import check_target, has_keys, refuse_foreign
-from .arguments import Arguments, parse_arguments
+from .arguments import Arguments, DataArguments, parse_arguments
 from .checkpoints import check_run_folder, remove_checkpoints
 from .fine_tune import fine_tune
 
@@ -100,10 +101,11 @@ def run_experiment(experiment: Experiment) -> str:
     # parse all arms first, so that an error in the last one doesn't show up after hours
     parsed = [experiment.arguments(config) for config in experiment.configs]
     languages = parsed[0][1].languages
-    if any((arm.languages, arm.corpora) != (languages, experiment.corpora) for _, arm, _ in parsed):
-        raise ValueError("The arms name different `corpora` or `languages`; give them all the same data.")
+    labels = parsed[0][1].labels
+    if any((arm.languages, arm.corpora, arm.labels) != (languages, experiment.corpora, labels) for _, arm, _ in parsed):
+        raise ValueError("The arms name different `corpora`, `languages` or `labels`; give them all the same data.")
     _check_output(experiment, [arm[0].model for arm in parsed])
-    data = load(experiment.data, experiment.corpora, languages)
+    data = load(experiment.data, experiment.corpora, languages, labels)
     divided = BuildSummary.all_divided_speakers(experiment.data)
     table = table_of(data, experiment.protocol)
     divisions = folds(experiment.protocol, table, experiment.folds, divided=divided, allow_leak=experiment.allow_leak)
@@ -149,14 +151,24 @@ def _keep_settings(experiment: Experiment, config: Path, arm: Arguments) -> None
     summaries = BuildSummary.load_all(experiment.data)
     values = {
         "data": {name: summary.fingerprint for name, summary in summaries.items()},
-        "arm": [asdict(model_args), data_args.settings() | {"data": ""}, training],
+        "arm": [asdict(model_args), _stored(data_args), training],
     }
     settings = Settings(json.loads(json.dumps(values, default=str)))
     path = experiment.output / config.stem / "settings.json"
     if path.is_file():
         remedy = "Choose another --output, or delete that folder."
-        Settings.load(path).require_same(settings, f"The arm in {path.parent}", remedy)
+        before = Settings.load(path)
+        if isinstance(before.values.get("arm"), list):  # that of an earlier version lacks fields
+            model, data, *rest = before.values["arm"]
+            filled = json.loads(json.dumps(_stored(DataArguments()))) | data
+            before = Settings({**before.values, "arm": [model, filled, *rest]})
+        before.require_same(settings, f"The arm in {path.parent}", remedy)
     settings.save(path)
+
+
+def _stored(data_args: DataArguments) -> dict[str, Any]:
+    """The arguments without the place of the data, and with the content of a file of labels."""
+    return data_args.settings() | {"data": "", "labels": read_space(data_args.labels).definition}
 
 
 def _run_arm(experiment: Experiment, config: Path, jobs: Sequence[tuple[int, int]]) -> None:
@@ -173,7 +185,7 @@ def _train_and_test(experiment: Experiment, config: Path, seed: int, fold: int) 
     remove_checkpoints(folder)  # of a run that was stopped
     model_args, data_args, args = experiment.arguments(config, output_dir=folder, fold=fold, seed=seed, **_QUIET)
     fine_tune(model_args, data_args, args)
-    data = load(data_args.data, data_args.corpora, data_args.languages)
+    data = load(data_args.data, data_args.corpora, data_args.languages, data_args.labels)
     divided = BuildSummary.all_divided_speakers(data_args.data)
     data, _ = apply_protocol(
         data, data_args.protocol, fold, data_args.folds, divided=divided, allow_leak=data_args.allow_leak
