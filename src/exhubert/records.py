@@ -227,6 +227,7 @@ class BuildSummary(_Record):
         divided_speakers: Speakers who are in train and in validation, by the rule for corpora of one or two speakers.
         merged_speakers: Other spellings of each speaker's name that had several.
         not_speakers: Names that aren't a person's, such as `unknown`, with the number of utterances listed.
+        notes: What users should know of where the corpus is from and of its partitions.
     """
 
     file: ClassVar[str] = "summary.json"
@@ -249,6 +250,7 @@ class BuildSummary(_Record):
     divided_speakers: list[str] = field(default_factory=list)
     merged_speakers: dict[str, list[str]] = field(default_factory=dict)
     not_speakers: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def independent_on(self, partition: str) -> bool:
         """Whether the speakers of a partition (or of `all`, the whole corpus) are named, and in no other partition."""

@@ -31,7 +31,11 @@ def add_command(top_commands) -> None:
     command = commands.add_parser("build", parents=[place], help="build corpora into one dataset")
     command.add_argument("--corpora", type=lambda text: text.split(","), help="build only these, separated by commas")
     command.add_argument(
-        "--corpus", action="append", default=[], metavar="NAME=FOLDER", help="folder of one corpus; may be repeated"
+        "--corpus",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="folder of one corpus, or hf://owner/name for a dataset of the Hugging Face hub; may be repeated",
     )
     command.add_argument("--output", required=True, help="folder of the dataset")
     command.add_argument("--seed", type=int, default=0, help="seed of the partitions")
@@ -149,13 +153,16 @@ def _build(options: argparse.Namespace) -> int:
     for corpus, facts in build(roots, options.output, **settings).items():
         parts = ", ".join(f"{part['utterances']} {name}" for name, part in facts.partitions.items())
         size = f"{facts.utterances} utterances, {facts.hours} h"
-        print(f"{facts.name}: {size}; {parts}; by {facts.partition_rule}")
+        name = facts.name if corpus in roots or facts.name == corpus else f"{facts.name} ({corpus})"
+        print(f"{name}: {size}; {parts}; by {facts.partition_rule}")
         if sources.certainty.get(corpus) == "likely":
             print(f"  likely {facts.name}: in {roots[corpus]}, {sources.reasons[Path(roots[corpus])]}")
         for note in _notes(facts):
             print(f"  {note}")
         if facts.dropped_labels:
+            example = next(iter(facts.dropped_labels))
             print(f"  labels that map to no class, dropped: {facts.dropped_labels}")
+            print(f"    to give them one, put it into a YAML for --scheme: {corpus}: {{{example!r}: high_negative}}")
         if facts.rejected:
             print(f"  {facts.rejected} recordings set aside, each with its reason in rejected.jsonl")
     _print_unknown(sources)
@@ -165,6 +172,7 @@ def _build(options: argparse.Namespace) -> int:
 
 def _notes(facts: BuildSummary) -> Iterator[str]:
     """Says what users should know about the speakers and partitions of a corpus."""
+    yield from facts.notes
     if facts.unnamed:
         yield f"NOT speaker-independent: {facts.unnamed} utterances without a speaker's name"
     if facts.divided_speakers:

@@ -25,6 +25,7 @@ from ..labels import SIX_CLASSES
 from ..records import BuildSummary
 from ..targets import check_target, entries, has_keys, refuse_foreign, remove_own
 from .builder import EmoSetPlusPlus
+from .hub_dataset import local_folder
 from .listing import FEATURES, Listing, list_corpora
 from .partition import PARTITIONS, check_leakage
 from .scheme import SCHEMES
@@ -60,7 +61,8 @@ def build(
     with a warning.
 
     Args:
-        roots: Folder of each corpus, by its id in the catalog; any other name for a folder with a manifest.
+        roots: Folder of each corpus, by its id in the catalog; any other name for a corpus of your own, such as a
+            folder with a manifest or a Hugging Face dataset. `hf://owner/name` is downloaded from the hub.
         output: Folder of the dataset.
         seed: Seed of the partitions.
         num_proc: Number of processes that decode; one by default.
@@ -70,7 +72,8 @@ def build(
         strict: Raise an error if anything is set aside.
 
     Returns:
-        The summary of each corpus, by its id; also stored in `output/summary.json`.
+        The summary of each corpus, by its id; also stored in `output/summary.json`. A source that divides into several
+        corpora has one for each of them.
 
     Raises:
         KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.listing.list_corpora`;
@@ -86,24 +89,25 @@ def build(
     for corpus in roots:
         if not _NAME.fullmatch(corpus):
             raise ValueError(f"{corpus!r} can't name a corpus; use letters, digits, _ and -.")
+    roots = {corpus: local_folder(root) for corpus, root in roots.items()}
     check_output(output, [*roots.values(), *([scheme] if scheme not in SCHEMES else [])], roots)
     listings = list_corpora(roots, seed, scheme, encoding=encoding)
-    # a manifest may name recordings outside of its folder
-    check_output(output, {item.record.file for listing in listings.values() for item in listing.utterances})
-    check_shared_audio(listings, _built(output, roots))
+    # a manifest may name recordings outside of its folder, and a source may hold several corpora
+    check_output(output, {item.record.file for listing in listings.values() for item in listing.utterances}, listings)
+    check_shared_audio(listings, _built(output, listings))
     # datasets only keeps locks in its cache, since the shards are written to the output
     with tempfile.TemporaryDirectory(prefix="exhubert-", ignore_cleanup_errors=True) as cache:
         builders = {
             corpus: EmoSetPlusPlus(
                 config_name=corpus,
-                root=root,
+                root=listing.root,
                 seed=seed,
                 scheme=scheme,
-                listings={corpus: listings[corpus]},
+                listings={corpus: listing},
                 cache_dir=cache,
                 rejected_dir=str(output / f"{corpus}.incomplete"),
             )
-            for corpus, root in roots.items()
+            for corpus, listing in listings.items()
         }
         output.mkdir(parents=True, exist_ok=True)
         try:
@@ -327,6 +331,7 @@ def _summary(listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> 
         divided_speakers=divided,
         merged_speakers=listing.merged_speakers,
         not_speakers=listing.not_speakers,
+        notes=listing.notes,
     )
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import soundfile
 
+from ..audio import AudioError
 from .catalog import CatalogEntry
 from .listing import corpus_entry
 from .readers import own_form, read
 from .readers.by_name import signals_beside
 from .record import Record
+from .recording import audio_source, recording_name
 
 _HOURS_TOLERANCE = 0.05
 _VIDEOS = (".avi", ".mp4", ".m4a", ".mov", ".mkv", ".webm")
@@ -105,12 +107,13 @@ def _lengths(records: Sequence[Record]) -> tuple[list[float], list[Path]]:
     of_file: dict[Path, float | None] = {}
     lengths = []
     for record in records:
-        if record.file not in of_file:
+        file = Path(recording_name(record))
+        if file not in of_file:
             try:
-                of_file[record.file] = soundfile.info(record.file).duration
-            except (soundfile.LibsndfileError, TypeError):
-                of_file[record.file] = None
-        end = of_file[record.file] if record.end is None else record.end
+                of_file[file] = soundfile.info(audio_source(record)).duration
+            except (AudioError, soundfile.LibsndfileError, TypeError):
+                of_file[file] = None
+        end = of_file[file] if record.end is None else record.end
         if end is not None:
             lengths.append(end - (record.start or 0.0))
     return lengths, [file for file, length in of_file.items() if length is None and file.suffix.lower() not in _VIDEOS]

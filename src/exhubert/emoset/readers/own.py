@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..catalog import CatalogEntry
 from ..record import Record
+from .huggingface import is_dataset, read_dataset
 from .manifest import find_manifest, read_manifest
 
 # Lists the utterances of a corpus from its catalog entry, its folder and the encoding of its files.
@@ -20,14 +21,20 @@ class OwnForm:
         name: What it is, for messages.
         find: Whether a folder has this form. Called on every folder that is searched, so it must be quick.
         read: The reader.
+        chosen_partitions: Whether partitions are their author's choice, and an error if they share speakers. Others are
+            kept only if they don't.
     """
 
     name: str
     find: Callable[[Path], bool]
     read: Reader
+    chosen_partitions: bool = True
 
 
-OWN_FORMS = (OwnForm("a manifest", lambda root: bool(find_manifest(root)), read_manifest),)
+OWN_FORMS = (
+    OwnForm("a manifest", lambda root: bool(find_manifest(root)), read_manifest),
+    OwnForm("a Hugging Face dataset", is_dataset, read_dataset, chosen_partitions=False),
+)
 
 
 def own_form(root: Path) -> OwnForm | None:
