@@ -153,7 +153,8 @@ def _build(options: argparse.Namespace) -> int:
     for corpus, facts in build(roots, options.output, **settings).items():
         parts = ", ".join(f"{part['utterances']} {name}" for name, part in facts.partitions.items())
         size = f"{facts.utterances} utterances, {facts.hours} h"
-        name = facts.name if corpus in roots or facts.name == corpus else f"{facts.name} ({corpus})"
+        plain = facts.name == corpus or (corpus in roots and corpus in catalog())
+        name = facts.name if plain else f"{facts.name} ({corpus})"
         print(f"{name}: {size}; {parts}; by {facts.partition_rule}")
         if sources.certainty.get(corpus) == "likely":
             print(f"  likely {facts.name}: in {roots[corpus]}, {sources.reasons[Path(roots[corpus])]}")

@@ -78,12 +78,13 @@ class _Table:
     """One file of a dataset, with the meanings of its columns."""
 
     def __init__(self, file: DataFile, columns: Mapping[str, str]):
-        self.file, self.rows = file, Rows(file.path)
-        self.features = {**file.features, **features_of(self.rows.schema)}
-        found = find_columns(self.rows.schema, self.features, columns, str(file.path))
+        rows = Rows(file.path)  # not kept: datasets have more files than a process may open
+        self.file, self.number, self.all_columns = file, rows.number, rows.schema.names
+        self.features = {**file.features, **features_of(rows.schema)}
+        found = find_columns(rows.schema, self.features, columns, str(file.path))
         self.is_usable = found is not None
         self.columns = found or Columns("")
-        self.columns.others = [name for name in self.columns.others if self.rows.bytes_per_row(name) <= _LARGE]
+        self.columns.others = [name for name in self.columns.others if rows.bytes_per_row(name) <= _LARGE]
 
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, list[Any]]]]:
         """Yields batches of rows, as lists of values by column, with the number of the first row.
@@ -91,7 +92,7 @@ class _Table:
         Args:
             columns: Names of columns, or `column.path` for the paths in the column of recordings.
         """
-        for first, batch in self.rows.batches(columns, _BATCH):
+        for first, batch in Rows(self.file.path).batches(columns, _BATCH):
             yield first, {column: _values(batch, column) for column in columns}
 
     @cached_property
@@ -157,7 +158,7 @@ class _Dataset:
                 None
             )
         if not self.tables:
-            columns = ", ".join(tables[0].rows.schema.names) if tables else "no parquet or Arrow file"
+            columns = ", ".join(tables[0].all_columns) if tables else "no parquet or Arrow file"
             raise ValueError(
                 f"{root}: none of the columns holds recordings; found {columns}. Expected a column such as audio with "
                 "bytes or paths."
@@ -173,6 +174,7 @@ class _Dataset:
             for _, batch in table.batches([name for name in (split, corpus) if name]):
                 words |= {word for word in self._texts(table, split, batch) if word}
                 values.update(value for value in self._texts(table, corpus, batch) if value)
+        self.has_splits = len({table.file.split for table in self.tables}) > 1
         self.partitions = partitions_of(words)
         if set(self.partitions.values()) == {"train"}:
             self.partitions = {}  # how `datasets` calls data without splits
@@ -253,7 +255,7 @@ class _Dataset:
         wanted = list(dict.fromkeys([*own, *columns.fields.values(), *columns.others]))
         everything: Iterable[tuple[int, dict[str, list[Any]]]] = [(0, {})]  # of a file with nothing but recordings
         for first, batch in table.batches(wanted) if wanted else everything:
-            size = len(batch[wanted[0]]) if wanted else table.rows.number
+            size = len(batch[wanted[0]]) if wanted else table.number
             for offset in range(size):
                 row = first + offset
                 if chosen is None or row in chosen:
@@ -353,8 +355,9 @@ class _Dataset:
                 facts[table.columns.fields[name]] = value
         if table.file.config and self.divided_by != "config":
             facts.setdefault("config", table.file.config)
-        if table.file.split and not is_partition_word(table.file.split) and self.divided_by != "split":
-            facts.setdefault("split", table.file.split)
+        split = table.file.split
+        if split and self.has_splits and not is_partition_word(split) and self.divided_by != "split":
+            facts.setdefault("split", split)
         return json.dumps(facts, ensure_ascii=False) if facts else None
 
     def _fills(self, name: str, value: str) -> bool:
@@ -391,7 +394,7 @@ _RATINGS = ("arousal", "valence", "dominance")
 
 def _corpus(name: str) -> str | None:
     """Returns the corpus of the catalog that a value or a split is named after, also with its year: eNTERFACE05."""
-    found = corpus_of_name(name) or corpus_of_name(re.sub(r"\D?\d\d(?:\d\d)?$", "", name))
+    found = corpus_of_name(name) or corpus_of_name(re.sub(r"[^A-Za-z0-9]*\d\d(?:\d\d)?$", "", name))
     return None if found in ("demo", "manifest") else found
 
 

@@ -8,6 +8,8 @@ from ..catalog import CatalogEntry, catalog
 from .by_name import fields_of
 from .recognition import matches_by_name
 
+_SOME, _PROMISING = 500, 0.5  # names, and the share of them that must fit
+
 
 def corpus_of_recordings(names: Sequence[str], among: Iterable[str] | None = None) -> CatalogEntry | None:
     """Returns the only corpus whose names, speakers and labels nine in ten recordings have; None if there isn't one.
@@ -16,6 +18,8 @@ def corpus_of_recordings(names: Sequence[str], among: Iterable[str] | None = Non
         names: Names of the recordings, with or without folders.
         among: Ids of the corpora to consider; all by default.
     """
+    some = names[:: max(1, len(names) // _SOME)]  # which most corpora don't fit at all
+    among = [match.corpus for match in matches_by_name(some, among) if match.share >= _PROMISING]
     fitting = [match.corpus for match in matches_by_name(names, among) if match.fits]
     return catalog()[fitting[0]] if len(fitting) == 1 else None
 
