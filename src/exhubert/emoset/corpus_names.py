@@ -1,7 +1,6 @@
 """Tells which corpus of the catalog a name means."""
 
 import re
-from functools import cache
 
 from .catalog import catalog
 
@@ -12,7 +11,8 @@ def corpus_of_name(name: str) -> str | None:
     >>> corpus_of_name("CREMA-D"), corpus_of_name("emodb"), corpus_of_name("my calls")
     ('crema_d', 'emo_db', None)
     """
-    return _ids().get(_plain(name))
+    ids = {_plain(text): facts.id for facts in catalog().values() for text in (facts.id, facts.name)}
+    return ids.get(_plain(name))
 
 
 def slug(name: str) -> str:
@@ -22,11 +22,6 @@ def slug(name: str) -> str:
     'My_calls_2024'
     """
     return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")
-
-
-@cache
-def _ids() -> dict[str, str]:
-    return {_plain(text): facts.id for facts in catalog().values() for text in (facts.id, facts.name)}
 
 
 def _plain(name: str) -> str:

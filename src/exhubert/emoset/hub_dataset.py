@@ -13,6 +13,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import httpx
 
 _SCHEME = "hf://"
 _ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -67,8 +68,10 @@ def local_folder(place: str | Path) -> Path:
             f"There is no folder {name}, and no dataset of this name in the cache of the hub. To download it, connect "
             "to the network and unset HF_HUB_OFFLINE."
         ) from error
-    except (HFValidationError, HfHubHTTPError) as error:
+    except (HfHubHTTPError, HFValidationError) as error:
         raise ValueError(f"{name}: the hub refused the download ({str(error).splitlines()[0]}).") from error
+    except httpx.HTTPError as error:
+        raise ConnectionError(f"{name}: the download broke off ({error}). Run this again to go on with it.") from error
     if not any(path.suffix.lower() in (".parquet", ".arrow", ".feather") for path in folder.rglob("*")):
         raise ValueError(
             f"{name} holds no parquet or Arrow files. The hub converts many datasets: try "

@@ -306,7 +306,6 @@ def list_corpora(
     if strangers := sorted(encodings.keys() - roots.keys()):
         raise ValueError(f"An encoding is given for {', '.join(strangers)}, but the corpora are {', '.join(roots)}.")
     own_scheme = _own_scheme(scheme)
-    check_corpora(Path(scheme), own_scheme, [*catalog(), *roots])
     for corpus, facts in catalog().items():
         if corpus not in roots and facts.has_own_layout:  # nothing else than its labels can be on disk
             check_labels(Path(scheme), own_scheme, corpus, facts.labels)
@@ -319,6 +318,7 @@ def list_corpora(
                 "or each into a folder of its own."
             )
         listings |= parts
+    check_corpora(Path(scheme), own_scheme, [*catalog(), *listings])
     labels = [label for corpus, listing in listings.items() for label in _raw_labels(corpus, listing)]
     check_labels(Path(scheme), own_scheme, ALL_CORPORA, labels)
     return listings

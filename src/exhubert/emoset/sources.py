@@ -61,10 +61,10 @@ class Sources:
 def find_corpora(place: str | Path | None = None, corpora: Sequence[str] | None = None) -> Sources:
     """Finds corpora on disk.
 
-    In a folder, a sub-folder is a corpus if it holds a manifest (your own corpus, named after the folder, or one of the
-    catalog), or if nine in ten of its recordings have the names, speakers and labels of exactly one corpus; a quarter
-    are enough if the folder's name is an id or name of the catalog (`emo_db`, `EMO-DB`, `CREMA-D`). The folder may also
-    be a single corpus itself. Two folders that hold the same corpus are both set aside.
+    In a folder, a sub-folder is a corpus if it holds a manifest or a Hugging Face dataset (your own corpus, named after
+    the folder, or one of the catalog), or if nine in ten of its recordings have the names, speakers and labels of
+    exactly one corpus; a quarter are enough if the folder's name is an id or name of the catalog (`emo_db`, `EMO-DB`,
+    `CREMA-D`). The folder may also be a single corpus itself. Two folders that hold the same corpus are both set aside.
 
     Args:
         place: A folder; or a YAML file with `corpus id: folder` lines, relative to the file. Defaults to the

@@ -64,7 +64,8 @@ def _verify(corpus: str, facts: CatalogEntry, folder: Path) -> Finding:
         remarks.append(f"{len(missing_files)} listed files are missing, such as {missing_files[0].name}")
     if missing := sorted(_emotions(facts) - {_emotion(facts, record.raw_label) for record in records}):
         remarks.append(f"no utterance of {', '.join(missing)}")
-    without_class = (item for item in records if facts.class_of(item.raw_label, language=item.language) is None)
+    labelled = (item for item in records if item.raw_label)
+    without_class = (item for item in labelled if facts.class_of(item.raw_label, language=item.language) is None)
     if surplus := Counter(record.raw_label for record in without_class):
         remarks.append(f"labels without a class: {dict(surplus)}")
     speakers = len({record.speaker for record in records if record.speaker is not None})

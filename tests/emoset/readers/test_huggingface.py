@@ -103,7 +103,7 @@ def texts_and_speakers(tmp_path):
 
 @pytest.fixture
 def several_corpora(tmp_path):
-    """`file_id, audio, emotion, transcription, speaker_id, gender, age, dataset, language, license`, split by corpus."""
+    """Also with `file_id, transcription, gender, age, dataset, language, license`, and a split for each corpus."""
     root = tmp_path / "hub" / "many"
     for number, (split, name, language) in enumerate(
         [("crema_d", "CREMA-D", "English"), ("enterface", "eNTERFACE05", "English"), ("my_own", "My Own", "German")]

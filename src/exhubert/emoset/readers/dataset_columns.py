@@ -165,6 +165,8 @@ def _chosen(
     def kind(column: str) -> pa.DataType:
         return _storage(schema.field(column).type)
 
+    if name in ("arousal", "valence", "dominance"):
+        candidates = sorted(candidates, key=lambda column: not _is_number(kind(column)))
     if name != "label":
         return next((column for column in candidates if _is_word(kind(column))), None)
     words = [column for column in candidates if classes(column) or _is_text(_element(kind(column)))]

@@ -76,7 +76,9 @@ def first_table(root: Path) -> Path | None:
             with os.scandir(folder) as content:
                 for item in content:
                     entries += 1
-                    if item.name.startswith(".") or entries > _MOST_ENTRIES:
+                    if entries > _MOST_ENTRIES:
+                        break
+                    if item.name.startswith("."):
                         continue
                     if _is_table(item.name):
                         tables.append(item.name)

@@ -30,6 +30,7 @@ _BATCH = 1_000
 _LARGE = 4096  # bytes for each row; larger cells are no facts
 _LONG = 32  # lists with more elements are measurements, not facts
 _MOST_CORPORA = 100
+_RATINGS = ("arousal", "valence", "dominance")
 _EVERYTHING = ("all", "combined", "default", "full", "merged")  # configurations that repeat the others
 _GENDERS = GENDERS | {
     **dict.fromkeys(("woman", "girl", "female_feminine", "feminine"), "female"),
@@ -149,6 +150,8 @@ class _Dataset:
     def __init__(self, facts: CatalogEntry, root: Path):
         self.facts, self.root = facts, root
         self.remarks: dict[str, None] = {}
+        self.is_annotated = False
+        self._corpora_by_name: dict[str, str | None] = {}
         files = data_files(root)
         tables = [_Table(file, facts.columns) for file in files]
         self.tables = [table for table in tables if table.is_usable]
@@ -188,14 +191,14 @@ class _Dataset:
 
     def _divided_by(self, values: Counter[str]) -> str:
         """Returns what names the corpus of a row: `corpus` (a column), `split`, `config`, or nothing."""
-        known = [value for value in values if _corpus(value)]
+        known = [value for value in values if self._named(value)]
         weak = any(table.columns.weak_corpus for table in self.tables)
         if values and len(values) <= _MOST_CORPORA and (len(known) == len(values) or not weak):
             return "corpus"
         splits = {table.file.split or "" for table in self.tables}
         configs = {table.file.config or "" for table in self.tables}
         for kind, names in (("split", splits), ("config", configs)):
-            corpora = [_corpus(name) for name in names]
+            corpora = [self._named(name) for name in names]
             if any(corpora) and not any(map(is_partition_word, names)) and "" not in names:
                 return kind
         return ""
@@ -203,7 +206,14 @@ class _Dataset:
     def _corpus_of(self, table: _Table, value: str | None) -> str | None:
         """Returns the corpus of a row whose column for it has this value."""
         name = {"corpus": value, "split": table.file.split, "config": table.file.config}.get(self.divided_by)
-        return (_corpus(name) or name) if name else None
+        return (self._named(name) or name) if name else None
+
+    def _named(self, name: str) -> str | None:
+        """Returns the corpus of the catalog that a value or a split is named after, also with its year: eNTERFACE05."""
+        if name not in self._corpora_by_name:
+            found = corpus_of_name(name) or corpus_of_name(re.sub(r"[^A-Za-z0-9]*\d\d(?:\d\d)?$", "", name))
+            self._corpora_by_name[name] = None if found in ("demo", "manifest") else found
+        return self._corpora_by_name[name]
 
     def _known(self) -> dict[str | None, _Known]:
         """Returns the corpus of the catalog whose names the recordings of each corpus have, if there is one."""
@@ -285,7 +295,7 @@ class _Dataset:
                 known.left_out += 1
                 return None
             known.matching += bool(found)
-            if found and (not label or columns.bare_label):
+            if found.get("raw_label") and (not label or columns.bare_label):
                 label = found["raw_label"]
                 known.taken.add("label")
             for name in _TAKEN_FROM_NAMES:
@@ -293,6 +303,7 @@ class _Dataset:
                     record[name] = found[name]
                     known.taken.add(name)
             corpus = corpus or known.entry.id
+        self.is_annotated |= bool(label) or set(ratings.values()) != {None}
         word = values.get("partition") or ""
         word = word if word.lower() in self.partitions else table.file.split or ""
         return Record(
@@ -374,6 +385,12 @@ class _Dataset:
         """Logs what a user should know of how the dataset was understood."""
         for table in self.tables:
             self.remarks |= dict.fromkeys(table.columns.remarks)
+        if not self.is_annotated:
+            columns = ", ".join(self.tables[0].all_columns)
+            self.remarks[
+                f"no column names an emotion or rates it, so that no row has a class; found {columns}. Map the column "
+                "to label, as in --columns label=NAME"
+            ] = None
         for known in self.known.values():
             name = known.entry.name
             if known.taken:
@@ -387,15 +404,6 @@ class _Dataset:
                 ] = None
         for remark in self.remarks:
             logger.warning("%s: %s.", self.root, remark)
-
-
-_RATINGS = ("arousal", "valence", "dominance")
-
-
-def _corpus(name: str) -> str | None:
-    """Returns the corpus of the catalog that a value or a split is named after, also with its year: eNTERFACE05."""
-    found = corpus_of_name(name) or corpus_of_name(re.sub(r"[^A-Za-z0-9]*\d\d(?:\d\d)?$", "", name))
-    return None if found in ("demo", "manifest") else found
 
 
 def _name(value: Any) -> str | None:
