@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 from transformers import HubertModel
@@ -43,6 +45,12 @@ def workplace(tmp_path_factory):
             write_tone(folder / "corpora/mine" / f"{speaker}{label}.wav", frequency=frequency + 13 * speaker)
             lines.append(f"{speaker}{label}.wav,{label},{speaker}")
     (folder / "corpora/mine/manifest.csv").write_text("\n".join(lines) + "\n")
+    rows = [
+        {"audio": {"bytes": path.read_bytes(), "path": path.name}, "emotion": "joy", "speaker_id": path.name[0]}
+        for path in sorted((folder / "corpora/mine").glob("*.wav"))
+    ]
+    (folder / "downloads/speech-emotions").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), folder / "downloads/speech-emotions/train.parquet")
     return folder
 
 

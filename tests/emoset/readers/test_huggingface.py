@@ -3,6 +3,7 @@
 import io
 import json
 from collections import Counter
+from dataclasses import replace
 
 import datasets
 import numpy as np
@@ -14,7 +15,9 @@ from datasets import Audio, ClassLabel, Dataset, DatasetDict, Features, Value
 
 from exhubert.cli.main import main
 from exhubert.emoset import build
+from exhubert.emoset.audio_rows import Rows, read_row
 from exhubert.emoset.builder import EmoSetPlusPlus
+from exhubert.emoset.catalog import entry
 from exhubert.emoset.listing import list_corpora, list_corpus
 from exhubert.emoset.readers import own_form, read
 from exhubert.emoset.sources import find_corpora
@@ -221,9 +224,6 @@ def test_the_builder_takes_a_dataset_too(several_corpora, tmp_path):
         "enterface",
         "My_Own",
     }
-
-
-# --- other shapes -----------------------------------------------------------------------------------------------------
 
 
 def rows_of(corpus, root):
@@ -507,10 +507,6 @@ def test_a_map_of_columns_takes_precedence(tmp_path):
     write(tmp_path / "d.parquet", rows)
     with pytest.raises(ValueError, match="a1, a2 all hold recordings"):
         list(read("manifest", tmp_path))
-    from dataclasses import replace
-
-    from exhubert.emoset.catalog import entry
-
     facts = replace(entry("manifest"), columns={"audio": "a2", "label": "emo_x", "speaker": "who"})
     (record,) = read(facts, tmp_path)
     assert (record.column, record.raw_label, record.speaker) == ("a2", "joy", "anna")
@@ -580,3 +576,111 @@ def test_features_without_names_of_types_are_strings_and_numbers(tmp_path):
     found = list(read("manifest", tmp_path))
     assert [record.gender for record in found] == ["female", "male"] * 2
     assert [record.language for record in found] == ["de", "pt-BR", "fa", "en-US"]
+
+
+def test_iemocap_names_give_the_speaker_and_the_dialogue(tmp_path):
+    names = [f"Ses01F_impro0{d}_{letter}00{n}.wav" for d in (1, 2) for letter in "FM" for n in (0, 1)]
+    rows = [
+        {"file": name, "audio": audio(i), "major_emotion": "frustrated", "EmoAct": 2.5, "EmoVal": "1.5", "EmoDom": 3}
+        for i, name in enumerate(names)
+    ]
+    write(tmp_path / "d.parquet", rows)
+    record = list(read("manifest", tmp_path))[2]
+    assert (record.speaker, record.gender, record.dialogue) == ("Ses01M", "male", "Ses01F_impro01")
+    assert (record.arousal, record.valence, record.dominance, record.raw_label) == (2.5, 1.5, 3.0, "frustrated")
+    assert record.name == "Ses01F_impro01_M000.wav"
+
+
+def test_columns_of_meld_are_understood(tmp_path):
+    row = {"Utterance": "No!", "Speaker": "Ross", "Emotion": "anger", "Sentiment": "negative", "Dialogue_ID": 3}
+    write(tmp_path / "d.parquet", [row | {"audio": audio(0), "StartTime": "00:01:02,000", "Season": 4}])
+    (record,) = read("manifest", tmp_path)
+    assert (record.text, record.speaker, record.raw_label, record.sentiment) == ("No!", "Ross", "anger", "negative")
+    assert (record.dialogue, record.start) == ("3", None)
+    assert json.loads(record.other) == {"StartTime": "00:01:02,000", "Season": 4}
+
+
+def test_data_without_a_column_of_labels_are_a_warning(tmp_path, caplog):
+    write(tmp_path / "d.parquet", [{"audio": audio(0), "style": "whisper"}])
+    list(read("manifest", tmp_path))
+    assert "no column names an emotion or rates it" in caplog.text and "found audio, style" in caplog.text
+
+
+def test_unknown_corpora_with_known_names_of_recordings_are_known(tmp_path):
+    names = [f"{speaker}a01{code}a.wav" for speaker in ("03", "08", "09") for code in "WLEAFTN"]
+    rows = [{"audio": audio(i, name), "corpus": "Berlin set"} for i, name in enumerate(names)]
+    rows += [{"audio": audio(50 + i, f"x{i}.wav"), "corpus": "other set"} for i in range(3)]
+    write(tmp_path / "d.parquet", rows)
+    listings = list_corpora({"d": tmp_path})
+    assert {name: len(listing.utterances) for name, listing in listings.items()} == {"emo_db": 21, "other_set": 3}
+    anger = next(item for item in listings["emo_db"].utterances if item.record.raw_label == "W")
+    assert anger.class_name == "high_negative" and json.loads(anger.record.other) == {"corpus": "Berlin set"}
+
+
+def test_a_source_column_divides_only_if_all_its_values_are_corpora(tmp_path):
+    write(tmp_path / "a/d.parquet", speech(4, source=["MELD", "IEMOCAP"] * 2))
+    write(tmp_path / "b/d.parquet", speech(4, source=["MELD", "https://example.org"] * 2))
+    assert set(list_corpora({"a": tmp_path / "a"})) == {"meld", "iemocap"}
+    assert set(list_corpora({"b": tmp_path / "b"})) == {"b"}
+
+
+def test_one_corpus_keeps_the_name_it_is_given(tmp_path):
+    write(tmp_path / "d.parquet", speech(4, dataset="CREMA-D"))
+    (listing,) = list_corpora({"mine": tmp_path}).values()
+    assert (listing.entry.id, listing.entry.name) == ("mine", "CREMA-D")
+    assert list(list_corpora({"esd": tmp_path})) == ["esd"]
+
+
+def test_a_corpus_in_two_sources_is_refused(several_corpora, tmp_path):
+    write(tmp_path / "crema_d/train.parquet", speech(3, audio=[audio(900 + i) for i in range(3)]))
+    with pytest.raises(ValueError, match="crema_d is both in .*many and in .*crema_d. Build one of them"):
+        list_corpora({"many": several_corpora, "crema_d": tmp_path / "crema_d"})
+
+
+def test_a_scheme_may_name_the_corpora_that_rows_divide_into(several_corpora, tmp_path):
+    scheme = tmp_path / "scheme.yaml"
+    scheme.write_text("My_Own: {anger: low_negative}")
+    listings = list_corpora({"many": several_corpora}, scheme=scheme)
+    classes = {item.class_name for item in listings["My_Own"].utterances if item.record.raw_label == "anger"}
+    assert classes == {"low_negative"}
+    scheme.write_text("many: {anger: low_negative}")
+    with pytest.raises(ValueError, match="many"):
+        list_corpora({"many": several_corpora}, scheme=scheme)
+
+
+def test_several_processes_read_rows_of_one_file(tmp_path):
+    write(tmp_path / "d/train.parquet", speech(12))
+    summary = build({"d": tmp_path / "d"}, tmp_path / "out", num_proc=2)["d"]
+    assert (summary.utterances, summary.rejected) == (12, 0)
+
+
+def test_recordings_are_read_once_in_order_not_once_for_each_row(tmp_path, monkeypatch):
+    contents = [sound(index, rate=48_000, seconds=3) for index in range(40)]  # more than are held at a time
+    table = pa.table({"audio": contents, "emotion": ["joy"] * 40})
+    pq.write_table(table, tmp_path / "d.parquet", row_group_size=10)
+    starts = []
+
+    def counted(self, columns, size, start=0, original=Rows.batches):
+        starts.append(start)
+        return original(self, columns, size, start)
+
+    monkeypatch.setattr(Rows, "batches", counted)
+    assert [read_row(tmp_path / "d.parquet", "audio", row) for row in range(40)] == contents
+    assert starts == [0]
+    assert [read_row(tmp_path / "d.parquet", "audio", row) for row in (3, 39)] == [contents[3], contents[39]]
+    assert starts == [0, 3, 39]
+
+
+def test_a_build_is_a_dataset_too(several_corpora, tmp_path):
+    build({"many": several_corpora}, tmp_path / "first")
+    shards = tmp_path / "copy"
+    for path in (tmp_path / "first").glob("*/*.parquet"):
+        (shards / path.parent.name).mkdir(parents=True, exist_ok=True)
+        path.rename(shards / path.parent.name / path.name)
+    listings = list_corpora({"again": shards})
+    assert set(listings) == {"crema_d", "enterface", "My_Own"}
+    assert {item.class_name for item in listings["crema_d"].utterances} == {
+        "high_negative",
+        "high_positive",
+        "low_negative",
+    }

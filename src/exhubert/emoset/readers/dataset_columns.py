@@ -37,6 +37,7 @@ _ALIASES = {
     **{"audio": "file", "path": "file", "raw_label": "label", "emotion": "label", "split": "partition"},
     **{"activation": "arousal", "transcript": "text", "dataset": "corpus"},
 }
+_INDEX = "__index_level_"  # of pandas
 _PARTS = ("start", "end", "duration", "channel")
 _FIELDS = ("label", "speaker", "partition", "corpus", "age", "arousal", "valence", "dominance", *TEXTS)
 _ONLY_MAPPED = ("group",)  # whose name says too little of what it holds
@@ -112,7 +113,8 @@ def find_columns(
         for name, (meaning, _) in sorted(meanings.items(), key=lambda item: item[1][0] != "file")
         if meaning in ("file", "name") and name not in used and _is_word(schema.field(name).type)
     ]
-    result.others = [name for name in schema.names if name not in used and _is_fact(schema.field(name).type)]
+    rest = (name for name in schema.names if name not in used and not name.startswith(_INDEX))
+    result.others = [name for name in rest if _is_fact(schema.field(name).type)]
     result.weak_corpus = "corpus" not in given and _plain(result.fields.get("corpus", "")) in _WEAK_CORPUS
     return result
 

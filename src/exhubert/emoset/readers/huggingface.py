@@ -229,8 +229,8 @@ class _Dataset:
                         lists[number].append(name)
         result = {}
         for corpus, lists in names.items():
-            expected = corpus or (self.facts.id if self.facts.id in catalog() else None)
-            among = None if expected in (None, "manifest") else [expected] if expected in catalog() else []
+            expected = corpus or self.facts.id
+            among = [expected] if expected in catalog() and expected != "manifest" else None
             entries = (corpus_of_recordings(column, among) for column in lists)
             found = ((number, entry) for number, entry in enumerate(entries) if entry)
             if first := next(found, None):
@@ -302,7 +302,7 @@ class _Dataset:
                 if record.get(name) is None and found.get(name) is not None:
                     record[name] = found[name]
                     known.taken.add(name)
-            corpus = corpus or known.entry.id
+            corpus = corpus if corpus in catalog() else known.entry.id
         self.is_annotated |= bool(label) or set(ratings.values()) != {None}
         word = values.get("partition") or ""
         word = word if word.lower() in self.partitions else table.file.split or ""
@@ -360,7 +360,7 @@ class _Dataset:
         facts = {
             column: fact for column in table.columns.others if (fact := table.fact(column, cells[column])) is not None
         }
-        for name in ("gender", *_RATINGS, "partition", "sentiment"):
+        for name in ("gender", *_RATINGS, "partition", "sentiment", "corpus"):
             value = values.get(name)
             if value is not None and not self._fills(name, value):
                 facts[table.columns.fields[name]] = value
@@ -379,7 +379,7 @@ class _Dataset:
             return is_partition_word(value)
         if name in ("valence", "sentiment") and value.lower() in VALENCES:
             return True
-        return name != "sentiment" and is_number(value)
+        return name in _RATINGS and is_number(value)
 
     def report(self) -> None:
         """Logs what a user should know of how the dataset was understood."""
