@@ -684,3 +684,62 @@ def test_a_build_is_a_dataset_too(several_corpora, tmp_path):
         "high_positive",
         "low_negative",
     }
+
+
+def test_names_of_splits_may_hold_a_corpus_or_a_kind_beside_the_partition(tmp_path):
+    number = 0
+    for corpus in ("emo_db", "tess"):
+        for split in ("train", "test"):
+            write(
+                tmp_path / f"a/data/{corpus}_{split}-00000-of-00001.parquet",
+                speech(2, audio=[audio(number), audio(number + 1)]),
+            )
+            number += 2
+    listings = list_corpora({"a": tmp_path / "a"})
+    assert {
+        name: Counter(item.record.partition for item in listing.utterances) for name, listing in listings.items()
+    } == {
+        "emo_db": {"train": 2, "test": 2},
+        "tess": {"train": 2, "test": 2},
+    }
+    for split in ("train.clean", "train.other", "dev.clean"):
+        write(tmp_path / f"b/{split}-00000-of-00001.parquet", speech(1))
+    found = [(record.partition, json.loads(record.other)) for record in read("manifest", tmp_path / "b")]
+    assert found == [
+        ("validation", {"config": "clean"}),
+        ("train", {"config": "clean"}),
+        ("train", {"config": "other"}),
+    ]
+
+
+def test_save_to_disk_folders_of_several_configurations_are_one_dataset(tmp_path):
+    for number, config in enumerate(("en", "de")):
+        rows = Dataset.from_list(speech(3, audio=[audio(10 * number + i) for i in range(3)])).cast_column(
+            "audio", AUDIO
+        )
+        DatasetDict({"train": rows, "test": rows.select([0])}).save_to_disk(tmp_path / "d" / config)
+    found = list(read("manifest", tmp_path / "d"))
+    assert Counter((record.partition, json.loads(record.other)["config"]) for record in found) == {
+        ("train", "de"): 3,
+        ("test", "de"): 1,
+        ("train", "en"): 3,
+        ("test", "en"): 1,
+    }
+
+
+def test_a_folder_of_the_cache_of_datasets_is_read(tmp_path):
+    write(tmp_path / "source.parquet", speech(4))
+    datasets.load_dataset(
+        "parquet",
+        data_files={"train": str(tmp_path / "source.parquet"), "test": str(tmp_path / "source.parquet")},
+        cache_dir=str(tmp_path / "cache"),
+    )
+    (info,) = (tmp_path / "cache").rglob("dataset_info.json")
+    assert Counter(record.partition for record in read("manifest", info.parent)) == {"train": 4, "test": 4}
+
+
+def test_labels_in_the_language_of_the_card_are_understood(tmp_path):
+    write(tmp_path / "d/train.parquet", [{"audio": audio(0), "emotion": "Freude"}])
+    (tmp_path / "d/README.md").write_text("---\nlanguage:\n- de\nlicense: mit\n---\n")
+    (item,) = list_corpus("d", tmp_path / "d").utterances
+    assert (item.record.language, item.class_name) == ("de", "high_positive")

@@ -122,7 +122,10 @@ def data_files(root: Path) -> list[DataFile]:
         replace(
             file,
             config=file.config if several else None,
-            features={**described.get(file.config, described.get(None, {})), **_near(file.path)},
+            features={
+                **described.get((file.config or "").partition("/")[0], described.get(None, {})),
+                **_near(file.path),
+            },
         )
         for file in found
     ]
@@ -159,16 +162,16 @@ def _saved(root: Path) -> Iterator[DataFile]:
         if listed and folder.name not in listed:
             continue  # left over from a dataset that was saved here before
         if listed or (parts and is_partition_word(folder.name)):
-            split, parts = folder.name, parts[:-1]
+            (split, rest), parts = _split_of(folder.name), parts[:-1]
         else:
-            split = re.sub(r"\[.*", "", str(state.get("_split") or ""))
-        config = "/".join(parts) or None
+            split, rest = _split_of(re.sub(r"\[.*", "", str(state.get("_split") or "")))
+        config = "/".join([*parts, *rest]) or None
         files = [folder / item["filename"] for item in state["_data_files"]]
         indices = [folder / item["filename"] for item in state.get("_indices_data_files") or ()]
         if state.get("_indices_files"):  # of datasets before 2.0
             indices = [folder / item["filename"] for item in state["_indices_files"]]
         for file, chosen in zip(files, _chosen(files, indices), strict=True):
-            yield DataFile(file, split or None, config, chosen=chosen)
+            yield DataFile(file, split, config, chosen=chosen)
 
 
 def _chosen(files: Sequence[Path], indices: Sequence[Path]) -> list[np.ndarray | None]:
@@ -206,8 +209,8 @@ def _listed(root: Path) -> Iterator[DataFile]:
         for split, globs in patterns.items():
             paths = {path for glob in globs for path in _matching(root, str(glob)) if _is_table(path.name)}
             for path in sorted(paths - seen):
-                word = str(split) if named else _placed(root, path).split
-                yield DataFile(path, word, str(config.get("config_name", "default")))
+                word, rest = _split_of(str(split)) if named else (_placed(root, path).split, [])
+                yield DataFile(path, word, "/".join([str(config.get("config_name", "default")), *rest]))
             seen |= paths
 
 
@@ -221,23 +224,31 @@ def _matching(root: Path, pattern: str) -> list[Path]:
 def _placed(root: Path, path: Path) -> DataFile:
     """Takes the split and the configuration of a file from its path, as the hub does: `en/train-00000-of-00002`."""
     folders = list(path.relative_to(root).parts[:-1])
-    word = re.sub(r"^partial-", "", path.name[: -len(path.suffix)])
-    word = _SHARD.sub("", word)
-    split = _partition_in(word)
-    if split is None:
-        for number, folder in reversed(list(enumerate(folders))):
-            if split := _partition_in(folder):
-                del folders[number]
-                break
+    split, rest = _split_of(_SHARD.sub("", path.name[: -len(path.suffix)]))
+    if split is None or not is_partition_word(split):
+        named = [number for number, folder in enumerate(folders) if partition_word(folder)]
+        if named:
+            split, more = _split_of(folders.pop(named[-1]))
+            rest = [*rest, *more]
     else:
         folders = [folder for folder in folders if not is_partition_word(folder)]
-    rest = [folder for folder in folders if folder.lower() not in _FOLDERS]
-    if split is None and word:
-        split = word
-    return DataFile(path, split, "/".join(rest) or None)
+    config = [folder for folder in folders if folder.lower() not in _FOLDERS]
+    return DataFile(path, split, "/".join([*config, *rest]) or None)
 
 
-def _partition_in(name: str) -> str | None:
+def _split_of(name: str) -> tuple[str | None, list[str]]:
+    """Returns the word for a partition in the name of a split such as `crema_d_train`, and what else the name says.
+
+    A name without such a word is all split, and empty if it says nothing.
+    """
+    word = partition_word(name)
+    if word is None:
+        return name or None, []
+    rest = re.sub(rf"(?:^|[-_.\s]+){word}(?=[-_.\s]|$)", "", name, flags=re.IGNORECASE).strip("-_. ")
+    return word, [rest] if rest and rest.lower() != "partial" else []
+
+
+def partition_word(name: str) -> str | None:
     """Returns the only word for a partition in a name such as `emotions_train`."""
     words = {word for word in re.split(r"[-_.\s]+", name.lower()) if is_partition_word(word)}
     return words.pop() if len(words) == 1 else None
@@ -300,8 +311,20 @@ def _feature(spec: Any) -> Feature:
     return Feature(str(spec.get("_type", spec.get("dtype", ""))).lower())
 
 
+def card_language(root: Path) -> str | None:
+    """Returns the language of a dataset's recordings, if its README.md names exactly one."""
+    languages = _head(_snapshot(root)).get("language")
+    names = [languages] if isinstance(languages, str) else languages if isinstance(languages, list) else []
+    return str(names[0]) if len(names) == 1 else None
+
+
 def _card(root: Path) -> Mapping[str, Any]:
-    """Returns what the head of README.md says of the data; empty if nothing."""
+    """Returns what README.md says of the files and columns; empty if nothing."""
+    return {name: value for name, value in _head(root).items() if name in ("configs", "dataset_info") and value}
+
+
+def _head(root: Path) -> Mapping[str, Any]:
+    """Returns the YAML at the beginning of README.md; empty if there is none."""
     path = root / "README.md"
     if not path.is_file():
         return {}
@@ -312,8 +335,7 @@ def _card(root: Path) -> Mapping[str, Any]:
     except yaml.YAMLError:
         logger.warning("%s: the YAML at its beginning can't be read, so that names of classes may be missing.", path)
         return {}
-    content = content if isinstance(content, Mapping) else {}
-    return {name: content[name] for name in ("configs", "dataset_info") if content.get(name)}
+    return content if isinstance(content, Mapping) else {}
 
 
 def _json(path: Path) -> Mapping[str, Any]:
@@ -324,14 +346,13 @@ def _json(path: Path) -> Mapping[str, Any]:
     return content if isinstance(content, Mapping) else {}
 
 
-def partitions_of(words: Iterable[str]) -> dict[str, str]:
-    """Returns the partition of each word for one; `eval` is validation, unless another word is.
+def partitions_of(names: Iterable[str]) -> dict[str, str]:
+    """Returns the partition of each name of a split that has a word for one; `eval` is validation, unless another is.
 
-    >>> partitions_of(["train", "valid", "eval", "fold1"])
-    {'eval': 'test', 'train': 'train', 'valid': 'validation'}
+    >>> partitions_of(["train", "valid", "Eval", "fold1", "test_clean"])
+    {'eval': 'validation', 'test_clean': 'test', 'train': 'train', 'valid': 'validation'}
     """
-    lower = {word.lower() for word in words}
-    known = {PARTITIONS[word] for word in lower if word in PARTITIONS}
+    single = {name: word for name in {name.lower() for name in names} if (word := partition_word(name))}
+    known = {PARTITIONS[word] for word in single.values() if word in PARTITIONS}
     evaluation = "test" if "validation" in known and "test" not in known else "validation"
-    result = {word: PARTITIONS.get(word, evaluation if word in EVALUATION else "") for word in lower}
-    return {word: part for word, part in sorted(result.items()) if part}
+    return {name: PARTITIONS.get(word, evaluation) for name, word in sorted(single.items())}

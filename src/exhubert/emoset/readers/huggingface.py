@@ -21,7 +21,16 @@ from ..record import Record, Vote
 from .by_name import GENDERS
 from .columns import TEXTS, UNKNOWN, is_number
 from .dataset_columns import Columns, find_columns
-from .dataset_files import DataFile, data_files, features_of, first_table, is_partition_word, partitions_of
+from .dataset_files import (
+    DataFile,
+    card_language,
+    data_files,
+    features_of,
+    first_table,
+    is_partition_word,
+    partition_word,
+    partitions_of,
+)
 from .known_names import corpus_of_recordings, facts_in_name
 
 logger = logging.getLogger(__name__)
@@ -152,6 +161,7 @@ class _Dataset:
         self.remarks: dict[str, None] = {}
         self.is_annotated = False
         self._corpora_by_name: dict[str, str | None] = {}
+        self.language = _language(card_language(root))
         files = data_files(root)
         tables = [_Table(file, facts.columns) for file in files]
         self.tables = [table for table in tables if table.is_usable]
@@ -284,7 +294,7 @@ class _Dataset:
         ratings: dict[str, Any] = {name: _number(values.get(name)) for name in _RATINGS}
         record: dict[str, Any] = {name: values.get(name) for name in (*TEXTS, "speaker", "age")}
         record["gender"] = self._gender(values.get("gender"))
-        record["language"] = _language(values.get("language"))
+        record["language"] = _language(values.get("language")) or (None if corpus in catalog() else self.language)
         sentiment = (values.get("sentiment") or values.get("valence") or "").lower()
         record["sentiment"] = sentiment if sentiment in VALENCES else None
         known = self.known.get(corpus)
@@ -376,7 +386,7 @@ class _Dataset:
         if name == "gender":
             return not is_number(value)
         if name == "partition":
-            return is_partition_word(value)
+            return partition_word(value) is not None
         if name in ("valence", "sentiment") and value.lower() in VALENCES:
             return True
         return name in _RATINGS and is_number(value)
