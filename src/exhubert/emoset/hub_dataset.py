@@ -15,7 +15,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import httpx
 
-_SCHEME = "hf://"
+HUB = "hf://"
 _ID = re.compile(r"[\w.-]+/[\w.-]+")
 _FILES = ("*.parquet", "*.arrow", "*.feather", "*.json", "README.md")
 
@@ -23,7 +23,7 @@ _FILES = ("*.parquet", "*.arrow", "*.feather", "*.json", "README.md")
 def is_hub_dataset(place: str | Path) -> bool:
     """Whether a place is a dataset of the hub: `hf://owner/name`, or `owner/name` if there is no folder `owner`."""
     name = str(place)
-    if name.startswith(_SCHEME):
+    if name.startswith(HUB):
         return True
     path = Path(name)
     return isinstance(place, str) and bool(_ID.fullmatch(name)) and not path.exists() and not path.parent.exists()
@@ -44,9 +44,9 @@ def local_folder(place: str | Path) -> Path:
     """
     if not is_hub_dataset(place):
         return Path(place)
-    name, _, revision = str(place).removeprefix(_SCHEME).removeprefix("datasets/").partition("@")
+    name, _, revision = str(place).removeprefix(HUB).removeprefix("datasets/").partition("@")
     if not _ID.fullmatch(name):
-        raise ValueError(f"{place}: expected {_SCHEME}owner/name, with @revision behind it if need be.")
+        raise ValueError(f"{place}: expected {HUB}owner/name, with @revision behind it if need be.")
     page = f"https://huggingface.co/datasets/{name}"
     try:
         folder = Path(
@@ -75,6 +75,6 @@ def local_folder(place: str | Path) -> Path:
     if not any(path.suffix.lower() in (".parquet", ".arrow", ".feather") for path in folder.rglob("*")):
         raise ValueError(
             f"{name} holds no parquet or Arrow files. The hub converts many datasets: try "
-            f"{_SCHEME}{name}@refs/convert/parquet."
+            f"{HUB}{name}@refs/convert/parquet."
         )
     return folder

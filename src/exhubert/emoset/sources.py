@@ -9,7 +9,7 @@ import yaml
 
 from .catalog import catalog, entry
 from .corpus_names import corpus_of_name, slug
-from .hub_dataset import is_hub_dataset, local_folder
+from .hub_dataset import HUB, local_folder
 from .readers import Match, matches, own_form
 from .readers.by_name import NOT_SPEECH
 from .readers.dataset_files import holds_parts
@@ -106,7 +106,7 @@ def _from_file(path: Path) -> Sources:
     if not isinstance(content, Mapping) or not all(isinstance(folder, str) for folder in content.values()):
         raise ValueError(f"{path}: expected `corpus id: folder` lines.")
     found = {
-        str(corpus): local_folder(folder) if is_hub_dataset(folder) else path.parent / Path(folder).expanduser()
+        str(corpus): local_folder(folder) if folder.startswith(HUB) else path.parent / Path(folder).expanduser()
         for corpus, folder in content.items()
     }
     reasons = dict.fromkeys(found.values(), f"named in {path}")

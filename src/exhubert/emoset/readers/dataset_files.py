@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import yaml
-from datasets.data_files import sanitize_patterns
 
 from ...search import files_in
 from ..audio_rows import ARROW, PARQUET, Rows
@@ -194,6 +193,8 @@ def _whole(path: Path) -> Iterator[tuple[int, pa.RecordBatch]]:
 
 def _listed(root: Path) -> Iterator[DataFile]:
     """Yields the files that the `configs` of README.md name, and no file twice."""
+    from datasets.data_files import sanitize_patterns  # slow to import, and most commands need no dataset
+
     seen: set[Path] = set()
     for config in _card(root).get("configs") or ():
         if not isinstance(config, Mapping) or not config.get("data_files"):
