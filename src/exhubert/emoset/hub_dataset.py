@@ -3,18 +3,6 @@
 import re
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from huggingface_hub.utils import httpx
-
 HUB = "hf://"
 _ID = re.compile(r"[\w.-]+/[\w.-]+")
 _FILES = ("*.parquet", "*.arrow", "*.feather", "*.json", "README.md")
@@ -44,6 +32,19 @@ def local_folder(place: str | Path) -> Path:
     """
     if not is_hub_dataset(place):
         return Path(place)
+    # slow to import, and most corpora are folders
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+    from huggingface_hub.utils import httpx
+
     name, _, revision = str(place).removeprefix(HUB).removeprefix("datasets/").partition("@")
     if not _ID.fullmatch(name):
         raise ValueError(f"{place}: expected {HUB}owner/name, with @revision behind it if need be.")

@@ -12,8 +12,6 @@ from .corpus_names import corpus_of_name, slug
 from .hub_dataset import HUB, local_folder
 from .readers import Match, matches, own_form
 from .readers.by_name import NOT_SPEECH
-from .readers.dataset_files import holds_parts
-from .readers.huggingface import is_dataset
 from .readers.recognition import recordings
 
 ROOT_VARIABLE = "EXHUBERT_CORPORA"
@@ -114,6 +112,9 @@ def _from_file(path: Path) -> Sources:
 
 
 def _from_folder(root: Path) -> Sources:
+    from .readers.dataset_files import holds_parts  # needs pyarrow, which is slow to import
+    from .readers.huggingface import is_dataset
+
     if is_dataset(root) and holds_parts(root) and (claim := _identify(root)).corpus:
         return Sources({claim.corpus: root}, [], {claim.corpus: claim.certainty}, {root: claim.reason})
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]

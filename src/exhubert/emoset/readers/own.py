@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ..catalog import CatalogEntry
 from ..record import Record
-from .huggingface import is_dataset, read_dataset
 from .manifest import find_manifest, read_manifest
 
 # Lists the utterances of a corpus from its catalog entry, its folder and the encoding of its files.
@@ -31,9 +30,21 @@ class OwnForm:
     chosen_partitions: bool = True
 
 
+def _is_dataset(root: Path) -> bool:
+    from .huggingface import is_dataset  # needs pyarrow, which is slow to import
+
+    return is_dataset(root)
+
+
+def _read_dataset(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
+    from .huggingface import read_dataset
+
+    return read_dataset(facts, root, encoding)
+
+
 OWN_FORMS = (
     OwnForm("a manifest", lambda root: bool(find_manifest(root)), read_manifest),
-    OwnForm("a Hugging Face dataset", is_dataset, read_dataset, chosen_partitions=False),
+    OwnForm("a Hugging Face dataset", _is_dataset, _read_dataset, chosen_partitions=False),
 )
 
 
