@@ -23,7 +23,7 @@ from exhubert.emoset.readers import own_form, read
 from exhubert.emoset.sources import find_corpora
 from exhubert.emoset.verify import verify
 
-from ...conftest import write_tone
+from ...conftest import write_tone, write_video
 
 datasets.disable_progress_bars()
 SHEMO_CODES = ["A", "H", "N", "S", "W", "F"]
@@ -743,3 +743,16 @@ def test_labels_in_the_language_of_the_card_are_understood(tmp_path):
     (tmp_path / "d/README.md").write_text("---\nlanguage:\n- de\nlicense: mit\n---\n")
     (item,) = list_corpus("d", tmp_path / "d").utterances
     assert (item.record.language, item.class_name) == ("de", "high_positive")
+
+
+def test_bytes_under_a_strange_name_are_recordings_if_there_are_no_others(tmp_path):
+    write(tmp_path / "d.parquet", [{"blob": sound(0), "emotion": "joy", "picture": b"\x89PNG"}])
+    (record,) = read("manifest", tmp_path)
+    assert record.column == "blob"
+
+
+def test_videos_are_read_for_their_sound(tmp_path):
+    write_video(tmp_path / "a.mp4", codec="aac")
+    video = {"bytes": (tmp_path / "a.mp4").read_bytes(), "path": "a.mp4"}
+    write(tmp_path / "d/d.parquet", [{"video": video, "emotion": "joy"}])
+    assert build({"d": tmp_path / "d"}, tmp_path / "out")["d"].utterances == 1

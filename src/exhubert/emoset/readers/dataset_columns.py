@@ -29,7 +29,8 @@ _WEAK_CORPUS = ("source", "origin", "datasource")  # which may also hold address
 _AUDIO = ("audio", "wav", "speech", "sound", "recording", "waveform", "signal", "wave", "voice", "file")
 _BYTES = ("bytes", "content", "data", "audiobytes", "audiodata", "wavbytes", "audiocontent", "rawaudio")
 _PICTURES = ("image", "img", "picture", "photo", "frame", "face", "spectrogram")
-_OTHER_KINDS = ("image", "video", "pdf", "nifti", "mesh")
+_OTHER_KINDS = ("image", "pdf", "nifti", "mesh")
+_VIDEOS = ("video", "videofile", "mp4", "clip")
 _SAMPLES = ("audio", "array", "samples", "waveform", "signal", "speech", "wav")
 _RATES = ("samplingrate", "samplerate", "sr")
 # Other names of fields in a map of columns.
@@ -125,13 +126,17 @@ def _audio(
     meanings: Mapping[str, tuple[str, int]],
     source: str,
 ) -> str | None:
-    """Returns the column with recordings, or with paths of them if there is no other."""
-    held, paths = [], []
+    """Returns the column with recordings, or if there is none, with paths of them, with videos, or the only bytes."""
+    held, paths, videos, contents = [], [], [], []
     for item in schema:
         kind, name = _storage(item.type), _plain(item.name)
         said = features[item.name].kind if item.name in features else ""
         if said in _OTHER_KINDS or name in _PICTURES:
             continue
+        if said == "video" or (name in _VIDEOS and not _is_text(kind)):
+            videos.append(item.name)
+            continue
+        contents += [item.name] if _is_binary(kind) else []
         is_audio = said == "audio" or meanings.get(item.name, ("", 0))[0] == "file" or name in (*_AUDIO, *_BYTES)
         has_samples = _is_samples(kind) and name in _SAMPLES and any(_plain(other) in _RATES for other in schema.names)
         if _has(kind, "bytes") or _has(kind, "array") or (_is_binary(kind) and is_audio) or has_samples:
@@ -142,7 +147,8 @@ def _audio(
             held.append(item.name)
     if not held:
         ranks = {name: rank for rank, name in enumerate((*_AUDIO, "audiopath", "filepath", "wavpath", "path"))}
-        return min(paths, key=lambda name: ranks.get(_plain(name), len(ranks)), default=None)
+        paths.sort(key=lambda name: ranks.get(_plain(name), len(ranks)))
+        return next(iter([*paths, *videos, *(contents if len(contents) == 1 else [])]), None)
     declared = [name for name in held if name in features and features[name].kind == "audio"]
     exact = [name for name in held if _plain(name) in _AUDIO]
     for choice in (declared, exact, held):

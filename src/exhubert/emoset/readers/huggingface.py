@@ -157,7 +157,7 @@ class _Dataset:
     """A dataset whose splits and corpora are known, before its rows are read."""
 
     def __init__(self, facts: CatalogEntry, root: Path):
-        self.facts, self.root = facts, root
+        self.facts, self.root, self.catalog = facts, root, catalog()
         self.remarks: dict[str, None] = {}
         self.is_annotated = False
         self._corpora_by_name: dict[str, str | None] = {}
@@ -184,7 +184,8 @@ class _Dataset:
         values: Counter[str] = Counter()
         for table in self.tables:
             split, corpus = (table.columns.fields.get(name) for name in ("partition", "corpus"))
-            for _, batch in table.batches([name for name in (split, corpus) if name]):
+            columns = [name for name in (split, corpus) if name]
+            for _, batch in table.batches(columns) if columns else ():
                 words |= {word for word in self._texts(table, split, batch) if word}
                 values.update(value for value in self._texts(table, corpus, batch) if value)
         self.has_splits = len({table.file.split for table in self.tables}) > 1
@@ -240,7 +241,7 @@ class _Dataset:
         result = {}
         for corpus, lists in names.items():
             expected = corpus or self.facts.id
-            among = [expected] if expected in catalog() and expected != "manifest" else None
+            among = [expected] if expected in self.catalog and expected != "manifest" else None
             entries = (corpus_of_recordings(column, among) for column in lists)
             found = ((number, entry) for number, entry in enumerate(entries) if entry)
             if first := next(found, None):
@@ -294,7 +295,7 @@ class _Dataset:
         ratings: dict[str, Any] = {name: _number(values.get(name)) for name in _RATINGS}
         record: dict[str, Any] = {name: values.get(name) for name in (*TEXTS, "speaker", "age")}
         record["gender"] = self._gender(values.get("gender"))
-        record["language"] = _language(values.get("language")) or (None if corpus in catalog() else self.language)
+        record["language"] = _language(values.get("language")) or (None if corpus in self.catalog else self.language)
         sentiment = (values.get("sentiment") or values.get("valence") or "").lower()
         record["sentiment"] = sentiment if sentiment in VALENCES else None
         known = self.known.get(corpus)
@@ -312,7 +313,7 @@ class _Dataset:
                 if record.get(name) is None and found.get(name) is not None:
                     record[name] = found[name]
                     known.taken.add(name)
-            corpus = corpus if corpus in catalog() else known.entry.id
+            corpus = corpus if corpus in self.catalog else known.entry.id
         self.is_annotated |= bool(label) or set(ratings.values()) != {None}
         word = values.get("partition") or ""
         word = word if word.lower() in self.partitions else table.file.split or ""
