@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import soundfile
 
 from ..audio import AudioError
-from .catalog import CatalogEntry
+from .catalog import CatalogEntry, catalog
 from .listing import corpus_entry
 from .readers import own_form, read
 from .readers.by_name import signals_beside
@@ -64,9 +64,9 @@ def _verify(corpus: str, facts: CatalogEntry, folder: Path) -> Finding:
         remarks.append(f"{len(missing_files)} listed files are missing, such as {missing_files[0].name}")
     if missing := sorted(_emotions(facts) - {_emotion(facts, record.raw_label) for record in records}):
         remarks.append(f"no utterance of {', '.join(missing)}")
-    labelled = (item for item in records if item.raw_label)
-    without_class = (item for item in labelled if facts.class_of(item.raw_label, language=item.language) is None)
-    if surplus := Counter(record.raw_label for record in without_class):
+    if len(parts := sorted({record.corpus for record in records if record.corpus})) > 1:
+        remarks.append(f"{len(parts)} corpora: {', '.join(parts)}")
+    if surplus := Counter(item.raw_label for item in records if item.raw_label and not _has_class(facts, item)):
         remarks.append(f"labels without a class: {dict(surplus)}")
     speakers = len({record.speaker for record in records if record.speaker is not None})
     if isinstance(facts.speakers, int) and speakers and speakers != facts.speakers:
@@ -128,6 +128,12 @@ def _one_length(lengths: Sequence[float]) -> str | None:
     if count < _SAME_LENGTH * len(lengths):
         return None
     return f"{count} of {len(lengths)} recordings last exactly {seconds:.3f} s: cut or padded to one length"
+
+
+def _has_class(facts: CatalogEntry, record: Record) -> bool:
+    if record.corpus in catalog():  # which the source itself names, or its names of recordings
+        facts = replace(catalog()[record.corpus], reader="manifest")
+    return facts.class_of(record.raw_label, language=record.language) is not None
 
 
 def _emotions(facts: CatalogEntry) -> set[str]:

@@ -756,3 +756,10 @@ def test_videos_are_read_for_their_sound(tmp_path):
     video = {"bytes": (tmp_path / "a.mp4").read_bytes(), "path": "a.mp4"}
     write(tmp_path / "d/d.parquet", [{"video": video, "emotion": "joy"}])
     assert build({"d": tmp_path / "d"}, tmp_path / "out")["d"].utterances == 1
+
+
+def test_verify_knows_the_corpora_and_codes_of_a_dataset(classes_without_speakers, several_corpora):
+    findings = verify({}, {"persian": classes_without_speakers, "many": several_corpora})
+    details = {finding.corpus: finding.detail for finding in findings}
+    assert "labels without a class" not in details["persian"] + details["many"]
+    assert "3 corpora: My Own, crema_d, enterface" in details["many"]
