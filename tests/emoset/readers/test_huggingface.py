@@ -1,5 +1,6 @@
 """Hugging Face datasets on disk: in the shapes that people publish, built in one command."""
 
+import hashlib
 import io
 import json
 from collections import Counter
@@ -245,6 +246,7 @@ def test_save_to_disk_folders_are_read_by_their_state(tmp_path):
         tmp_path / "d", num_shards={"train": 2, "dev": 1}
     )
     (tmp_path / "d/train/cache-0123456789abcdef.arrow").write_bytes(b"left by map")
+    rows.save_to_disk(tmp_path / "d/test")  # of an earlier dataset, not in its list of splits
     found = list(read("manifest", tmp_path / "d"))
     assert Counter(record.partition for record in found) == {"train": 9, "validation": 3}
     assert {record.name for record in found} == {f"{index}.wav" for index in range(12)}
@@ -495,7 +497,13 @@ def test_names_of_rows_are_made_different_and_lose_folders_of_other_machines(tmp
 
 def test_further_columns_are_kept_as_json_without_bytes_and_long_lists(tmp_path):
     rows = speech(
-        2, snr=[12.5, float("nan")], tags=[["a", "b"], []], embedding=[[0.5] * 700] * 2, license="CC0", picture=b"\x00"
+        2,
+        snr=[12.5, float("nan")],
+        tags=[["a", "b"], []],
+        embedding=[[0.5] * 700] * 2,
+        words=[["a"] * 40] * 2,
+        license="CC0",
+        picture=b"\x00",
     )
     write(tmp_path / "d.parquet", rows)
     found = [json.loads(record.other) for record in read("manifest", tmp_path)]
@@ -546,7 +554,8 @@ def test_two_corpora_may_read_rows_of_one_file(tmp_path):
     summaries = build({"d": tmp_path / "d"}, tmp_path / "out")
     assert {name: facts.utterances for name, facts in summaries.items()} == {"ravdess": 3, "tess": 3}
     hashes = json.loads((tmp_path / "out/tess/files.json").read_text())
-    assert sorted(line["size"] for line in hashes) == sorted(len(sound(index)) for index in (1, 3, 5))
+    expected = {(len(content), hashlib.sha1(content).hexdigest()) for content in map(sound, (1, 3, 5))}
+    assert {(line["size"], line["sha1"]) for line in hashes} == expected
 
 
 def test_a_second_build_keeps_what_is_there(tmp_path):
