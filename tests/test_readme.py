@@ -8,6 +8,8 @@ import sys
 from itertools import product
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 from transformers import HubertModel
@@ -55,6 +57,12 @@ def workplace(tmp_path_factory):
         write_tone(folder / "calls" / f"{len(lines)}.wav", frequency=1000.0 + pitch)
         lines.append(f"{len(lines)}.wav,{label},{speaker}")
     (folder / "calls/manifest.csv").write_text("\n".join(lines) + "\n")
+    rows = [
+        {"audio": {"bytes": path.read_bytes(), "path": path.name}, "emotion": "joy", "speaker_id": path.name[0]}
+        for path in sorted((folder / "corpora/mine").glob("*.wav"))
+    ]
+    (folder / "downloads/speech-emotions").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), folder / "downloads/speech-emotions/train.parquet")
     return folder
 
 

@@ -35,6 +35,7 @@ class Record:
         raw_label: The emotion as the corpus writes it, such as `W` in EMO-DB; empty for an utterance with ratings only.
         speaker: The corpus's own id of the speaker; None if it names none.
         row: Number of the row in `path`, from 0, if that is a table of recordings.
+        column: Column of that table with the recordings.
         name: Name of the recording in that table, different from those of all other rows.
         start: Start of the part in seconds; None for the start of the recording.
         end: End of the part in seconds; None for the end of the recording.
@@ -61,6 +62,7 @@ class Record:
     raw_label: str
     speaker: str | None = None
     row: int | None = None
+    column: str | None = None
     name: str | None = None
     start: float | None = None
     end: float | None = None

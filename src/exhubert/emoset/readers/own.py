@@ -20,14 +20,32 @@ class OwnForm:
         name: What it is, for messages.
         find: Whether a folder has this form. Called on every folder that is searched, so it must be quick.
         read: The reader.
+        chosen_partitions: Whether partitions are their author's choice, and an error if they share speakers. Others are
+            kept only if they don't.
     """
 
     name: str
     find: Callable[[Path], bool]
     read: Reader
+    chosen_partitions: bool = True
 
 
-OWN_FORMS = (OwnForm("a manifest", lambda root: bool(find_manifest(root)), read_manifest),)
+def _is_dataset(root: Path) -> bool:
+    from .huggingface import is_dataset  # needs pyarrow, which is slow to import
+
+    return is_dataset(root)
+
+
+def _read_dataset(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
+    from .huggingface import read_dataset
+
+    return read_dataset(facts, root, encoding)
+
+
+OWN_FORMS = (
+    OwnForm("a manifest", lambda root: bool(find_manifest(root)), read_manifest),
+    OwnForm("a Hugging Face dataset", _is_dataset, _read_dataset, chosen_partitions=False),
+)
 
 
 def own_form(root: Path) -> OwnForm | None:

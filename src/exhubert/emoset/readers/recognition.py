@@ -1,6 +1,7 @@
 """Compares the contents of a folder with every layout of the catalog, to tell which corpus it holds. Reads no audio."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +104,15 @@ def matches(folder: Path) -> list[Match]:
             ):  # a file with the name of an annotation, and other contents
                 continue
             results.append(_by_annotation(facts, records, paths))
+    return sorted((match for match in results if match.alike), key=lambda match: (-match.share, -match.utterances))
+
+
+def matches_by_name(names: Iterable[str], among: Iterable[str] | None = None) -> list[Match]:
+    """Returns the corpora, all or some, whose pattern any name of a recording has, wherever the recordings are."""
+    entries = catalog().values() if among is None else [entry(corpus) for corpus in among]
+    paths = [Path(name) if Path(name).suffix else Path(f"{name}.wav") for name in names]
+    named = {path: path.as_posix() for path in paths}
+    results = [_by_name(facts, facts.paths, named) for facts in entries if facts.paths]
     return sorted((match for match in results if match.alike), key=lambda match: (-match.share, -match.utterances))
 
 
