@@ -111,13 +111,14 @@ class Listing:
 def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
     """Returns the catalog entry of a corpus, or that of `manifest` for your own corpus under any other name.
 
-    A corpus of the catalog in another form than its publisher's may also have emotion words as labels.
+    A corpus of the catalog in another form than its publisher's may also have emotion words as labels. What your own
+    corpus tells about itself, such as its licence, fills the fields of the entry.
     """
     form = own_form(root)
     if corpus in catalog():
         return replace(entry(corpus), reader="manifest") if form else entry(corpus)
     if form:
-        return replace(entry("manifest"), id=corpus, name=corpus)
+        return replace(entry("manifest"), **(dict(form.facts(root)) | {"id": corpus, "name": corpus}))
     try:
         return entry(corpus)
     except UnknownCorpusError as error:

@@ -108,6 +108,11 @@ def _from_file(path: Path) -> Sources:
 
 
 def _from_folder(root: Path) -> Sources:
+    form = own_form(root)
+    if form and form.whole:
+        claim = _identify(root)
+        if claim.corpus:
+            return Sources({claim.corpus: root}, [], {claim.corpus: claim.certainty}, {root: claim.reason})
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     folders = [path for path in folders if not NOT_SPEECH.fullmatch(path.name) or own_form(path)]
     # a link beside its target is no second folder
@@ -163,6 +168,8 @@ class _Claim:
 def _identify(folder: Path) -> _Claim:
     named = _named(folder)
     if form := own_form(folder):
+        told = _by_name(str(form.facts(folder).get("name", "")))
+        named = named or (told if told and entry(told).has_own_layout else None)
         corpus = named or re.sub(r"[^A-Za-z0-9_-]+", "_", folder.name or folder.resolve().name).strip("_-")
         return _Claim(corpus, "manifest", f"it has {form.name}" if corpus else f"has {form.name}, but {_NAMELESS}")
     if named and not entry(named).has_own_layout:  # such names are everyday words: demo, ad, abc
@@ -201,8 +208,13 @@ def _doubt(folder: Path, named: str | None, results: Sequence[Match]) -> str:
 
 def _named(folder: Path) -> str | None:
     """Returns the corpus whose id or name a folder bears, or the folder that it is a link to."""
+    return _by_name(folder.name) or _by_name(folder.resolve().name)
+
+
+def _by_name(name: str) -> str | None:
+    """Returns the corpus of the catalog that has an id or a name."""
     names = {_plain(text): facts.id for facts in catalog().values() for text in (facts.id, facts.name)}
-    return names.get(_plain(folder.name), names.get(_plain(folder.resolve().name)))
+    return names.get(_plain(name))
 
 
 def _name(corpus: str) -> str:

@@ -162,3 +162,8 @@ def is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def meaning(name: str) -> str | None:
+    """Returns the field that a column of this name fills, `label` for the raw label; None for another name."""
+    return _meaning(name)

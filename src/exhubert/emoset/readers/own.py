@@ -1,11 +1,15 @@
 """The forms in which people bring corpora of their own, or publishers' corpora in another form than the publisher's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..catalog import CatalogEntry
 from ..record import Record
+from .audformat_db import facts_of_database, find_database
+from .audformat_records import read_audformat
+from .kaldi import find_kaldi, read_kaldi
 from .manifest import find_manifest, read_manifest
 
 # Lists the utterances of a corpus from its catalog entry, its folder and the encoding of its files.
@@ -20,14 +24,22 @@ class OwnForm:
         name: What it is, for messages.
         find: Whether a folder has this form. Called on every folder that is searched, so it must be quick.
         read: The reader.
+        facts: Fields of `CatalogEntry` that a folder tells about itself, such as `licence`.
+        whole: Whether a folder of this form is one corpus, whatever its sub-folders look like.
     """
 
     name: str
     find: Callable[[Path], bool]
     read: Reader
+    facts: Callable[[Path], Mapping[str, Any]] = lambda root: {}
+    whole: bool = False
 
 
-OWN_FORMS = (OwnForm("a manifest", lambda root: bool(find_manifest(root)), read_manifest),)
+OWN_FORMS = (
+    OwnForm("a manifest", lambda root: bool(find_manifest(root)), read_manifest),
+    OwnForm("an audformat database", lambda root: bool(find_database(root)), read_audformat, facts_of_database, True),
+    OwnForm("Kaldi's wav.scp", lambda root: bool(find_kaldi(root)), read_kaldi, whole=True),
+)
 
 
 def own_form(root: Path) -> OwnForm | None:
