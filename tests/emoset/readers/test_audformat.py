@@ -365,6 +365,15 @@ def test_columns_of_raters_are_votes_on_the_scale_of_the_gold_standard(tmp_path)
     assert record.votes == (Vote("Rater01", arousal=0.0), Vote("Rater02", arousal=0.5))
 
 
+def test_the_mean_of_single_ratings_is_the_rating_if_there_is_no_other(tmp_path):
+    db = new()
+    db.schemes["valence"] = audformat.Scheme("int", minimum=1, maximum=5)
+    raters = {name: ([value], "valence", name) for name, value in (("r1", 1), ("r2", 4))}
+    add(db, "valence.train", ["a.wav"], **raters)
+    (record,) = records(saved(db, tmp_path / "mine"))
+    assert (record.valence, record.rating_scale, record.partition) == (2.5, (1.0, 5.0), "train")
+
+
 def test_a_table_with_a_row_for_each_file_and_rater_gives_votes(tmp_path):
     db = new()
     emotion_scheme(db)
@@ -505,7 +514,7 @@ def test_damaged_tables_are_named(tmp_path):
     ):
         records(root)
     path.write_text("file,start,end,emotion\na.wav,0,1.5,anger\n")
-    with pytest.raises(ValueError, match=r"db.emotion.csv: .*"):
+    with pytest.raises(ValueError, match=r"db.emotion.csv: audformat can't read .* written as 0 days 00:00:01.25"):
         records(root)
     path.write_text("file,start,end,emotion\na.wav,0 days,soon,anger\n")
     with pytest.raises(ValueError, match=r"db.emotion.csv: audformat can't read this table"):

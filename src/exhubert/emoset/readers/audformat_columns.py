@@ -184,11 +184,12 @@ class Columns:
 
     @cached_property
     def scales(self) -> set[tuple[float, float]]:
-        """The scales of the corpus's ratings, without those of single raters."""
+        """The scales of the corpus's ratings, without those of single raters if there are others."""
         if self.facts.rating_scale:
             return {self.facts.rating_scale}
-        scales = {self.scale(each) for each in self.all if each.field in RATINGS and each.rater is None}
-        return {scale for scale in scales if scale}
+        ratings = [each for each in self.all if each.field in RATINGS]
+        ratings = [each for each in ratings if each.rater is None] or ratings
+        return {scale for scale in map(self.scale, ratings) if scale}
 
     @property
     def rating_scale(self) -> tuple[float, float] | None:

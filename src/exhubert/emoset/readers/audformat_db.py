@@ -20,7 +20,6 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _KEY = re.compile(r"^ {0,4}(source|usage|tables):", re.MULTILINE)
 _TABLE_SUFFIXES = (".parquet", ".csv", ".pkl")
 _VERSION = re.compile(r"v?\d[\w.]*|[0-9a-f]{8}")  # folders of audb's cache: emodb/1.4.1/d3b62a9b
-_SHORTEST = 1e-6  # seconds; shorter parts are numbers whose unit is missing
 _FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _INSTALL = "reading an audformat database needs the library audformat: pip install 'exhubert[corpora]'"
 
@@ -169,23 +168,13 @@ class Database:
         return [_plain(value) for value in column_of.tolist()]
 
     def keys(self, table: str) -> list[Key]:
-        """Returns the file, start and end of each row; start and end are None for a whole file.
-
-        Raises:
-            ValueError: Times have no unit.
-        """
+        """Returns the file, start and end of each row; start and end are None for a whole file."""
         if table not in self._keys:
             files = [str(name) for name in self.values(table, "file")]
             starts: list[float | None] = [None] * len(files)
             ends = starts
             if {"start", "end"} <= set(self.levels(table)):
                 starts, ends = self.values(table, "start"), self.values(table, "end")
-                times = [end for end in ends if end]
-                if times and max(times) < _SHORTEST:
-                    raise ValueError(
-                        f"{self._file(table)}: the times have no unit, so they would be nanoseconds. Write them as "
-                        "0 days 00:00:01.25."
-                    )
             keys = zip(files, starts, ends, strict=True)
             self._keys[table] = [(file, start if start or end else None, end) for file, start, end in keys]
         return self._keys[table]
@@ -227,7 +216,8 @@ class Database:
                 except (*_FAILURES, OSError) as error:
                     if str(source) in str(error):
                         raise
-                    raise ValueError(f"{source}: audformat can't read this table ({error}).") from error
+                    hint = " Times are written as 0 days 00:00:01.25." if "start" in self.levels(table) else ""
+                    raise ValueError(f"{source}: audformat can't read this table ({error}).{hint}") from error
             self._frames[table] = loaded.df
         return self._frames[table]
 

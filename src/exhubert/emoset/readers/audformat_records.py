@@ -4,11 +4,12 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from ...labels import VALENCES
 from ..catalog import CatalogEntry
-from ..record import Record
+from ..record import Record, Vote
 from .audformat_columns import RATINGS, Columns, Lookup, field_of, first, text_of
 from .audformat_db import Database, Key, find_database, language_tag
 from .audformat_labels import Row, labelled, number_of, votes_of
@@ -27,7 +28,8 @@ def read_audformat(facts: CatalogEntry, root: Path, encoding: str | None = None)
     """Reads an audformat database: `db.yaml` with `db.files.csv`, `db.emotion.csv` and so on, or parquet tables.
 
     The label is that of the columns whose name or scheme is an emotion. Gold standards come before other annotations,
-    and both before answers of single raters, which are votes. Tables that agree complete each other; the partition is
+    and both before answers of single raters, which are votes; their most frequent answer and their mean rating are used
+    if there is nothing else. Tables that agree complete each other; the partition is
     the split of a table, or a word such as `train` in its name. `facts.columns` decides otherwise, with `TABLE.COLUMN`
     as values (or a pattern, `emotion.*.gold_standard.emotion`), and the tables to take labels from under `tables`.
 
@@ -57,7 +59,7 @@ def read_audformat(facts: CatalogEntry, root: Path, encoding: str | None = None)
         values = {field: find(key) for field, find in lookups.items()}
         speaker = speakers.get(values["speaker"], {})
         values |= {field: speaker.get(field) for field in _OF_SPEAKERS if values[field] is None}
-        ratings = {field: number_of(values[field]) for field in RATINGS}
+        ratings = {field: _rating(values[field], field, votes.get(key, ())) for field in RATINGS}
         other = other_of(key) | {name: value for name, value in speaker.items() if name not in _OF_SPEAKERS}
         facts_of_row: dict[str, Any] = {field: text_of(values[field]) for field in _TEXTS} | ratings
         facts_of_row["language"] = _language(facts, facts_of_row["language"])
@@ -167,6 +169,12 @@ def _language(facts: CatalogEntry, language: str | None) -> str | None:
     tag = language_tag(language) if language else None
     spoken = {each.partition("-")[0] for each in facts.languages} - {"und"}
     return tag if tag and (not spoken or tag.partition("-")[0] in spoken) else None
+
+
+def _rating(value: Any, field: str, votes: Sequence[Vote]) -> float | None:
+    """Returns a rating; the mean of those of single raters if there is no other."""
+    answers = [answer for vote in votes if (answer := getattr(vote, field)) is not None]
+    return number_of(value) if value is not None or not answers else fmean(answers)
 
 
 def _sentiment(*values: Any) -> str | None:
