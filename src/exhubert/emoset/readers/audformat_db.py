@@ -162,10 +162,19 @@ class Database:
         return ["file", "start", "end"] if segmented else ["file"]
 
     def values(self, table: str, column: str) -> list[Any]:
-        """Returns the values of a column, None for those that are missing."""
+        """Returns the values of a column as Python's: times in seconds, None for those that are missing."""
+        import pandas as pd
+
         frame = self._frame(table)
-        column_of = frame.index.get_level_values(column) if column in self.levels(table) else frame[column]
-        return [_plain(value) for value in column_of.tolist()]
+        is_index = column in self.levels(table)
+        series = pd.Series(frame.index.get_level_values(column)) if is_index else frame[column]
+        missing = series.isna().tolist()
+        if pd.api.types.is_timedelta64_dtype(series):
+            series = series.dt.total_seconds()
+        values = series.tolist()
+        if series.dtype == object:  # parquet has lists as arrays
+            values = [value.tolist() if hasattr(value, "tolist") else value for value in values]
+        return [None if gone else value for value, gone in zip(values, missing, strict=True)]
 
     def keys(self, table: str) -> list[Key]:
         """Returns the file, start and end of each row; start and end are None for a whole file."""
@@ -261,14 +270,3 @@ def _named(path: Path, header: Mapping[str, Any], part: str) -> dict[str, dict[s
 def _dtype(labels: Any) -> str:
     first = next(iter(labels), "") if isinstance(labels, list | Mapping) else ""
     return {bool: "bool", int: "int", float: "float"}.get(type(first), "str")
-
-
-def _plain(value: Any) -> Any:
-    """Returns a value of a table as one of Python: times in seconds, None for a missing one."""
-    import pandas as pd
-
-    if isinstance(value, pd.Timedelta):
-        return value.total_seconds()
-    if isinstance(value, list | tuple | dict) or hasattr(value, "tolist"):
-        return value.tolist() if hasattr(value, "tolist") else value
-    return None if pd.isna(value) else value

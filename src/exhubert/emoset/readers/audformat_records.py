@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -50,13 +51,13 @@ def read_audformat(facts: CatalogEntry, root: Path, encoding: str | None = None)
     recordings = Recordings(root, [path.parent])
     votes = votes_of(columns)
     rows = labelled(columns, votes)
-    lookups = {field: _lookup(columns, field) for field in _FIELDS}
-    partition_of = _partitions(columns, rows, lookups.pop("partition"))
+    lookups = {field: find for field in _FIELDS if (find := _lookup(columns, field))}
+    partitions = _partitions(columns, rows)
     speakers, other_of = _speakers(columns), _others(columns)
     if len(columns.scales) > 1:
         logger.warning(f"{path}: the ratings have several scales, so none is kept: {sorted(columns.scales)}.")
     for key, label in rows:
-        values = {field: find(key) for field, find in lookups.items()}
+        values = dict.fromkeys(_FIELDS) | {field: find(key) for field, find in lookups.items()}
         speaker = speakers.get(values["speaker"], {})
         values |= {field: speaker.get(field) for field in _OF_SPEAKERS if values[field] is None}
         ratings = {field: _rating(values[field], field, votes.get(key, ())) for field in RATINGS}
@@ -65,13 +66,13 @@ def read_audformat(facts: CatalogEntry, root: Path, encoding: str | None = None)
         facts_of_row["language"] = _language(facts, facts_of_row["language"])
         facts_of_row["gender"] = GENDERS.get((facts_of_row["gender"] or "").lower(), facts_of_row["gender"])
         yield Record(
-            path=str(recordings.find(key[0])),
+            path=recordings.find(key[0]),
             raw_label=label,
             start=key[1],
             end=key[2],
             channel=_channel(values["channel"]),
             sentiment=_sentiment(values["sentiment"], values["valence"]),
-            partition=partition_of(key),
+            partition=partitions[key],
             rating_scale=columns.rating_scale if any(value is not None for value in ratings.values()) else None,
             votes=votes.get(key, ()),
             other=json.dumps(other, ensure_ascii=False, default=str) if other else None,
@@ -79,8 +80,8 @@ def read_audformat(facts: CatalogEntry, root: Path, encoding: str | None = None)
         )
 
 
-def _lookup(columns: Columns, field: str) -> Lookup:
-    """Returns the function that finds the value of a field.
+def _lookup(columns: Columns, field: str) -> Lookup | None:
+    """Returns the function that finds the value of a field; None if no column has it.
 
     Raises:
         ValueError: The map gives a column that doesn't exist.
@@ -96,7 +97,7 @@ def _lookup(columns: Columns, field: str) -> Lookup:
     finders = [
         columns.finder(each) for each in sorted(chosen, key=lambda each: (each.table not in labels, not each.is_speech))
     ]
-    return lambda key: first(finders, key)
+    return partial(first, finders) if finders else None
 
 
 def _property(columns: Columns, scheme: str, name: str) -> Lookup:
@@ -140,8 +141,8 @@ def _others(columns: Columns) -> Callable[[Key], dict[str, Any]]:
     return find
 
 
-def _partitions(columns: Columns, rows: Sequence[Row], column: Lookup) -> Lookup:
-    """Returns the function that finds the published partition; that of the tables of labels comes first."""
+def _partitions(columns: Columns, rows: Sequence[Row]) -> dict[Key, str | None]:
+    """Returns the published partition of each utterance; that of the tables of labels comes first."""
     labels = {each.table for each in columns.labels}
     parts_of: tuple[dict[Key | str, set[str]], ...] = ({}, {})
     for table in columns.database.tables:
@@ -149,19 +150,19 @@ def _partitions(columns: Columns, rows: Sequence[Row], column: Lookup) -> Lookup
             for key in columns.database.keys(table):
                 for name in (key, key[0]):
                     parts_of[table not in labels].setdefault(name, set()).add(partition)
-
-    def parts(key: Key) -> set[str]:
-        return next((found for each in parts_of if (found := each.get(key) or each.get(key[0]))), set())
-
-    def find(key: Key) -> str | None:
-        known = columns.partition(str(column(key) or ""))
-        return known or (next(iter(parts(key))) if len(parts(key)) == 1 else None)
-
-    if several := sum(len(parts(key)) > 1 and find(key) is None for key, _ in rows):
+    column = _lookup(columns, "partition")
+    result: dict[Key, str | None] = {}
+    doubtful = 0
+    for key, _ in rows:
+        known = columns.partition(str(column(key) or "")) if column else None
+        parts = next((found for each in parts_of if (found := each.get(key) or each.get(key[0]))), ())
+        result[key] = known or (next(iter(parts)) if len(parts) == 1 else None)
+        doubtful += len(parts) > 1 and not known
+    if doubtful:
         logger.warning(
-            f"{columns.database.path}: {several} utterances are in tables of several partitions, so they have none."
+            f"{columns.database.path}: {doubtful} utterances are in tables of several partitions, so they have none."
         )
-    return find
+    return result
 
 
 def _language(facts: CatalogEntry, language: str | None) -> str | None:

@@ -150,7 +150,7 @@ class _DataFolder:
             yield (
                 name,
                 Record(
-                    path=str(paths[part.recording]),
+                    path=paths[part.recording],
                     raw_label=labels.get(name, ""),
                     speaker=speakers.get(name),
                     start=part.start,
@@ -162,7 +162,7 @@ class _DataFolder:
                 ),
             )
 
-    def _paths(self, refused: list[str]) -> dict[str, Path]:
+    def _paths(self, refused: list[str]) -> dict[str, str]:
         """Returns the file of each recording in `wav.scp`."""
         result = {}
         for name, (number, text) in self._lines("wav.scp").items():
@@ -177,7 +177,7 @@ class _DataFolder:
                 result[name] = self.recordings.find(text)
         return result
 
-    def _parts(self, paths: Mapping[str, Path], refused: list[str]) -> dict[str, _Part]:
+    def _parts(self, paths: Mapping[str, str], refused: list[str]) -> dict[str, _Part]:
         """Returns the part of a recording that each utterance is: its segment, or else the whole recording."""
         channels = self._channels(paths)
         segments = self._lines("segments")
@@ -204,7 +204,7 @@ class _DataFolder:
             self._warn(f"wav.scp lacks the recordings of {len(lost)} segments, which aren't used", lost)
         return result
 
-    def _channels(self, paths: Mapping[str, Path]) -> dict[str, int]:
+    def _channels(self, paths: Mapping[str, str]) -> dict[str, int]:
         """Returns the channel of each recording, if several are channels of one file.
 
         Recordings with one channel are noted as channel A, too, so that the note alone doesn't mean a choice.
@@ -217,7 +217,7 @@ class _DataFolder:
                     f"{self.folder / 'reco2file_and_channel'}, line {number}: the channel is {side!r}, expected A or B."
                 )
             sides[name] = _SIDES[side]
-        of_file: dict[Path, set[int]] = {}
+        of_file: dict[str, set[int]] = {}
         for name, path in paths.items():
             if name in sides:
                 of_file.setdefault(path, set()).add(sides[name])

@@ -17,17 +17,17 @@ class Recordings:
 
     def __init__(self, root: Path, bases: Sequence[Path] = ()) -> None:
         self.root = root
-        self.bases = [root, *bases]
+        self.bases = [str(base) for base in dict.fromkeys([root, *bases])]
 
-    def find(self, name: str) -> Path:
-        """Returns the file of a name; the name itself below the root if there is no such file.
+    def find(self, name: str) -> str:
+        """Returns the path of a file by its name; the name itself below the root if there is no such file.
 
         A name may have backslashes, another Unicode form (macOS decomposes accents), or another case if only one file
         has it. Of an absolute path from another machine, the longest end that exists below the root is taken.
         """
         name = name.strip()
         for base in self.bases:
-            if _exists(path := base / name):
+            if _exists(path := os.path.join(base, name)):  # noqa: PTH118 - takes a third of the time
                 return path
         plain = name.replace("\\", "/")
         parts = [part for part in plain.split("/") if part not in ("", ".")]
@@ -36,8 +36,8 @@ class Recordings:
             similar = self._by_form.get(_form("/".join(parts[start:])).casefold(), [])
             same = [path for path in similar if _form(path) == _form("/".join(parts[start:]))]
             if same or len(similar) == 1:
-                return self.root / (same or similar)[0]
-        return self.root / plain
+                return str(self.root / (same or similar)[0])
+        return str(self.root / plain)
 
     @cached_property
     def _by_form(self) -> dict[str, list[str]]:
@@ -50,10 +50,10 @@ class Recordings:
         return result
 
 
-def _exists(path: Path) -> bool:
+def _exists(path: str) -> bool:
     try:
-        return path.is_file()
-    except (OSError, ValueError):  # too long for a name, or with a NUL
+        return os.path.isfile(path)  # noqa: PTH113 - likewise
+    except ValueError:  # with a NUL
         return False
 
 
