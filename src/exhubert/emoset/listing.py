@@ -16,7 +16,7 @@ from ..labels import SIX_CLASSES
 from .catalog import CatalogEntry, UnknownCorpusError, catalog, entry, with_scheme
 from .duplicates import without_duplicates
 from .partition import FEW_SPEAKERS, check_leakage, partition
-from .readers import own_form, read
+from .readers import own_form, read, told_corpus
 from .record import Record, Utterance
 from .scheme import ALL_CORPORA, SCHEMES, Scheme, check_corpora, check_labels, read_scheme
 from .speakers import people_of, speaker_key, unify_speakers
@@ -118,7 +118,9 @@ def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
     if corpus in catalog():
         return replace(entry(corpus), reader="manifest") if form else entry(corpus)
     if form:
-        return replace(entry("manifest"), **(dict(form.facts(root)) | {"id": corpus, "name": corpus}))
+        told = told_corpus(form, root)
+        facts = {"reader": "manifest"} if told else dict(form.facts(root))
+        return replace(entry(told or "manifest"), **(facts | {"id": corpus, "name": corpus}))
     try:
         return entry(corpus)
     except UnknownCorpusError as error:

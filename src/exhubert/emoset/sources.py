@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from .catalog import catalog, entry
-from .readers import Match, matches, own_form
+from .catalog import catalog, entry, named_corpus
+from .readers import Match, matches, own_form, told_corpus
 from .readers.by_name import NOT_SPEECH
 from .readers.recognition import recordings
 
@@ -168,8 +168,7 @@ class _Claim:
 def _identify(folder: Path) -> _Claim:
     named = _named(folder)
     if form := own_form(folder):
-        told = _by_name(str(form.facts(folder).get("name", "")))
-        named = named or (told if told and entry(told).has_own_layout else None)
+        named = named or told_corpus(form, folder)
         corpus = named or re.sub(r"[^A-Za-z0-9_-]+", "_", folder.name or folder.resolve().name).strip("_-")
         return _Claim(corpus, "manifest", f"it has {form.name}" if corpus else f"has {form.name}, but {_NAMELESS}")
     if named and not entry(named).has_own_layout:  # such names are everyday words: demo, ad, abc
@@ -208,13 +207,7 @@ def _doubt(folder: Path, named: str | None, results: Sequence[Match]) -> str:
 
 def _named(folder: Path) -> str | None:
     """Returns the corpus whose id or name a folder bears, or the folder that it is a link to."""
-    return _by_name(folder.name) or _by_name(folder.resolve().name)
-
-
-def _by_name(name: str) -> str | None:
-    """Returns the corpus of the catalog that has an id or a name."""
-    names = {_plain(text): facts.id for facts in catalog().values() for text in (facts.id, facts.name)}
-    return names.get(_plain(name))
+    return named_corpus(folder.name) or named_corpus(folder.resolve().name)
 
 
 def _name(corpus: str) -> str:
@@ -223,7 +216,3 @@ def _name(corpus: str) -> str:
 
 def _is_archive(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -117,11 +117,18 @@ def test_an_audformat_database_is_built_by_one_command(emodb, tmp_path, capsys):
     assert {row["speaker"] for row in rows} == {f"emo_db/{int(name)}" for name in GENDERS}
 
 
+def test_verify_takes_words_for_labels_of_the_corpus(emodb, capsys):
+    assert main(["emoset", "verify", "--root", str(emodb.parent)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("emo_db ")]
+    assert "56 of 535 utterances" in line and "without a class" not in line and "no utterance of" not in line
+
+
 def test_the_name_in_the_header_tells_the_corpus_and_audb_puts_it_below_version_and_hash(emodb, tmp_path):
     cache = tmp_path / "audb" / "some corpus" / "1.4.1" / "d3b62a9b"
     cache.parent.mkdir(parents=True)
     shutil.copytree(emodb, cache)
     assert find_corpora(tmp_path / "audb").found == {"emo_db": tmp_path / "audb" / "some corpus"}
+    assert corpus_entry("mine", tmp_path / "audb" / "some corpus").redistribution == entry("emo_db").redistribution
     listing = list_corpus("emo_db", tmp_path / "audb" / "some corpus")
     assert listing.utterances[0].source_file == "1.4.1/d3b62a9b/wav/03a01Aa.wav"
 

@@ -17,7 +17,7 @@ from .by_annotation import (
 )
 from .by_name import read_by_name
 from .manifest import read_manifest
-from .own import Reader, own_form
+from .own import Reader, own_form, told_corpus
 from .recognition import Match, matches, recognise
 from .text import check_encoding
 
@@ -67,4 +67,4 @@ def read(corpus: str | CatalogEntry, root: str | PathLike[str], encoding: str | 
     yield from records
 
 
-__all__ = ["READERS", "Match", "Reader", "matches", "own_form", "read", "reader_of", "recognise"]
+__all__ = ["READERS", "Match", "Reader", "matches", "own_form", "read", "reader_of", "recognise", "told_corpus"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..catalog import CatalogEntry
+from ..catalog import CatalogEntry, entry, named_corpus
 from ..record import Record
 from .audformat_db import facts_of_database, find_database
 from .audformat_records import read_audformat
@@ -45,3 +45,12 @@ OWN_FORMS = (
 def own_form(root: Path) -> OwnForm | None:
     """Returns the form of a folder; None if it has none, and so must have the layout of a corpus of the catalog."""
     return next((form for form in OWN_FORMS if form.find(root)), None)
+
+
+def told_corpus(form: OwnForm, root: Path) -> str | None:
+    """Returns the corpus of the catalog whose name a folder of some form tells; None for others.
+
+    Corpora without a layout of their own don't count, since their names are everyday words.
+    """
+    corpus = named_corpus(str(form.facts(root).get("name", "")))
+    return corpus if corpus and entry(corpus).has_own_layout else None
