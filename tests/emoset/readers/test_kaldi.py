@@ -172,6 +172,13 @@ def test_what_is_missing_is_listed(tmp_path, caplog):
     assert "wav.scp lacks the recordings of 1 segments, which aren't used: z1 (z)" in caplog.text
 
 
+def test_a_partition_without_emotions_is_named(tmp_path, caplog):
+    data_folder(tmp_path / "data/train", wav_scp=["a a.wav"], utt2emotion=["a joy"])
+    data_folder(tmp_path / "data/test", wav_scp=["b b.wav"])
+    assert [(record.raw_label, record.partition) for record in records(tmp_path)] == [("joy", "train"), ("", "test")]
+    assert "data/test: 1 of 1 utterances of wav.scp have no emotion in utt2emo: b." in caplog.text
+
+
 def test_a_speaker_for_each_utterance_means_that_none_is_known(tmp_path, caplog):
     root = data_folder(tmp_path, wav_scp=["a a.wav", "b b.wav"], utt2emo=["a joy", "b joy"], utt2spk=["a a", "b b"])
     assert [record.speaker for record in records(root)] == [None, None] and "speakers are unknown" in caplog.text

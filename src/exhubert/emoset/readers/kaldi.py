@@ -137,11 +137,12 @@ class _DataFolder:
         """Yields the id and the record of each utterance; adds a sentence for each recording that is a command."""
         paths = self._paths(refused)
         parts = self._parts(paths, refused)
-        labels = self._first(_EMOTIONS)
+        source = next((name for name in _EMOTIONS if (self.folder / name).is_file()), _EMOTIONS[0])
+        labels = self._table(source) or {}
         speakers = self._speakers(parts)
         fields = {field: self._of_utterances(names, speakers) for field, names in _FIELDS.items()}
         ratings = {field: self._table(name) or {} for field, name in _RATINGS.items()}
-        self._report(parts, {"emotion": (_EMOTIONS[0], labels), "speaker": ("utt2spk", speakers)})
+        self._report(parts, source, labels, speakers)
         for name, part in parts.items():
             facts: dict[str, Any] = {field: values.get(name) or None for field, values in fields.items()}
             facts["gender"] = GENDERS.get((facts["gender"] or "").lower(), facts["gender"])
@@ -247,9 +248,6 @@ class _DataFolder:
                 return table
         return {}
 
-    def _first(self, names: Iterable[str]) -> dict[str, str]:
-        return next((table for name in names if (table := self._table(name)) is not None), {})
-
     def _table(self, name: str) -> dict[str, str] | None:
         """Returns the text of each id in a file; None if there is no such file."""
         if not (self.folder / name).is_file():
@@ -279,15 +277,18 @@ class _DataFolder:
             raise ValueError(f"{self.folder / file}: {name} is {text!r}, expected a number.")
         return float(text)
 
-    def _report(self, parts: Mapping[str, _Part], tables: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
-        """Logs what is missing in which file."""
+    def _report(
+        self, parts: Mapping[str, _Part], emotions: str, labels: Mapping[str, str], speakers: Mapping[str, str]
+    ) -> None:
+        """Logs which utterances are missing in which file."""
         source = "segments" if (self.folder / "segments").is_file() else "wav.scp"
-        for what, (file, table) in tables.items():
+        for what, file, table in (("emotion", emotions, labels), ("speaker", "utt2spk", speakers)):
             missing = [name for name in parts if not table.get(name)]
-            if missing and len(missing) < len(parts):
+            # without any speaker's name, the summary of the build says so
+            if missing and (what == "emotion" or len(missing) < len(parts)):
                 self._warn(f"{len(missing)} of {len(parts)} utterances of {source} have no {what} in {file}", missing)
         listed = self._lines(source)
-        if strange := [name for name in tables["emotion"][1] if name not in listed]:
+        if strange := [name for name in labels if name not in listed]:
             self._warn(f"{len(strange)} utterances with an emotion aren't in {source}", strange)
 
     def _warn(self, what: str, names: list[str]) -> None:
