@@ -157,7 +157,9 @@ def list_corpus(
     dropped = Counter(record.raw_label for record, name in zip(records, classes, strict=True) if name is None)
     pairs = list(zip(records, classes, strict=True))
     balanced = [name or record.raw_label for record, name in pairs]
-    parts, rule = partition(records, balanced, seed, trust_official=own_form(root) is not None)
+    form = own_form(root)
+    chosen_partitions = form is not None and form.chosen_partitions
+    parts, rule = partition(records, balanced, seed, trust_official=chosen_partitions)
     _check_people(records, parts, f"speakers of {facts.name}", merged, FEW_SPEAKERS in rule)
     rejected = [
         rejection(root, record, f"several persons speak who are in different partitions: {record.speaker}")

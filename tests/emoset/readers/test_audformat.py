@@ -240,6 +240,19 @@ def test_tables_that_only_list_files_and_a_column_can_tell_the_partition_too(tmp
     assert [record.partition for record in records(root)] == ["train", "test", "validation"]
 
 
+def test_splits_that_share_speakers_are_published_but_not_used(tmp_path):
+    db = new()
+    emotion_scheme(db)
+    for number, split in enumerate(("train", "test")):
+        files = [f"{number}{index}.wav" for index in range(4)]
+        add(db, f"emotion.{split}", files, emotion=["anger", "neutral"] * 2, speaker=["a", "b", "c", "d"])
+    listing = list_corpus("mine", saved(db, tmp_path / "mine"))
+    assert "official" not in listing.rule and {item.record.partition for item in listing.utterances} == {
+        "train",
+        "test",
+    }
+
+
 def test_folds_are_no_partitions(tmp_path, caplog):
     db = new()
     emotion_scheme(db)

@@ -200,6 +200,12 @@ def test_a_folder_of_everything_beside_partitions_adds_nothing_and_two_partition
         records(tmp_path)
 
 
+def test_a_data_folder_without_utterances_is_named(tmp_path):
+    data_folder(tmp_path / "mine", wav_scp=[], utt2emo=["a joy"])
+    with pytest.raises(FileNotFoundError, match=r"mine has Kaldi's wav.scp, but no utterance is in it"):
+        records(tmp_path / "mine")
+
+
 def test_an_id_that_is_there_twice_is_refused(tmp_path):
     data_folder(tmp_path, wav_scp=["a a.wav", "a b.wav"], utt2emo=["a joy"])
     with pytest.raises(ValueError, match=r"wav.scp, line 2: a is there twice, first in line 1"):

@@ -12,9 +12,13 @@ from ...labels import class_of_word
 from ..catalog import CatalogEntry
 from .audformat_db import Database, Key
 from .by_name import NOT_SPEECH
-from .columns import EVALUATION, PARTITIONS, meaning
+from .columns import EVALUATION, PARTITIONS, meaning_of
 
 RATINGS = ("arousal", "valence", "dominance")
+OF_SPEAKERS = ("gender", "age", "language")
+TEXTS = ("speaker", *OF_SPEAKERS, "text", "session", "dialogue", "intensity", "take", "group")
+FIELDS = (*TEXTS, "sentiment", "channel", "partition", *RATINGS)
+_MEASURES = ("file", "start", "end", "duration")  # of recordings, which the builder takes from the audio
 _ALIASES = {"raw_label": "label", "emotion": "label", "split": "partition", "activation": "arousal"}
 # Names beside those of the columns of manifests
 _MEANINGS = {
@@ -66,6 +70,11 @@ class Column:
         """Whether its table is about recordings of speech as they are heard."""
         names = words(self.table)
         return not names & _OTHER_SIGNALS and not any(map(NOT_SPEECH.fullmatch, names))
+
+    @property
+    def is_fact(self) -> bool:
+        """Whether it tells something that no field is for."""
+        return self.field is None and self.rater is None and meaning_of(self.name) not in _MEASURES
 
     @property
     def counts_votes(self) -> bool:
@@ -248,8 +257,9 @@ class Columns:
 
 
 def field_of(name: str) -> str | None:
-    """Returns the field that a column of this name fills: one of `Record`, `label`, or `rater`."""
-    return _MEANINGS.get(_letters(name)) or meaning(name)
+    """Returns the field that a column of this name fills: one of `FIELDS`, `label`, or `rater`; else None."""
+    field = _MEANINGS.get(_letters(name)) or meaning_of(name)
+    return field if field in (*FIELDS, "label", "rater") else None
 
 
 def words(name: str) -> set[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from ...labels import VALENCES
 from ..catalog import CatalogEntry
 from ..record import Record, Vote
-from .audformat_columns import RATINGS, Columns, Lookup, field_of, first, text_of
+from .audformat_columns import FIELDS, OF_SPEAKERS, RATINGS, TEXTS, Columns, Lookup, field_of, first, text_of
 from .audformat_db import Database, Key, find_database, language_tag
 from .audformat_labels import Row, labelled, number_of, votes_of
 from .by_name import GENDERS
@@ -19,9 +19,6 @@ from .recordings import Recordings
 
 logger = logging.getLogger(__name__)
 
-_OF_SPEAKERS = ("gender", "age", "language")
-_TEXTS = ("speaker", *_OF_SPEAKERS, "text", "session", "dialogue", "intensity", "take", "group")
-_FIELDS = (*_TEXTS, "sentiment", "channel", "partition", *RATINGS)
 _SIDES = {"left": "0", "right": "1"}
 
 
@@ -51,18 +48,18 @@ def read_audformat(facts: CatalogEntry, root: Path, encoding: str | None = None)
     recordings = Recordings(root, [path.parent])
     votes = votes_of(columns)
     rows = labelled(columns, votes)
-    lookups = {field: find for field in _FIELDS if (find := _lookup(columns, field))}
+    lookups = {field: find for field in FIELDS if (find := _lookup(columns, field))}
     partitions = _partitions(columns, rows)
     speakers, other_of = _speakers(columns), _others(columns)
     if len(columns.scales) > 1:
         logger.warning(f"{path}: the ratings have several scales, so none is kept: {sorted(columns.scales)}.")
     for key, label in rows:
-        values = dict.fromkeys(_FIELDS) | {field: find(key) for field, find in lookups.items()}
+        values = dict.fromkeys(FIELDS) | {field: find(key) for field, find in lookups.items()}
         speaker = speakers.get(values["speaker"], {})
-        values |= {field: speaker.get(field) for field in _OF_SPEAKERS if values[field] is None}
+        values |= {field: speaker.get(field) for field in OF_SPEAKERS if values[field] is None}
         ratings = {field: _rating(values[field], field, votes.get(key, ())) for field in RATINGS}
-        other = other_of(key) | {name: value for name, value in speaker.items() if name not in _OF_SPEAKERS}
-        facts_of_row: dict[str, Any] = {field: text_of(values[field]) for field in _TEXTS} | ratings
+        other = other_of(key) | {name: value for name, value in speaker.items() if name not in OF_SPEAKERS}
+        facts_of_row: dict[str, Any] = {field: text_of(values[field]) for field in TEXTS} | ratings
         facts_of_row["language"] = _language(facts, facts_of_row["language"])
         facts_of_row["gender"] = GENDERS.get((facts_of_row["gender"] or "").lower(), facts_of_row["gender"])
         yield Record(
@@ -121,7 +118,7 @@ def _speakers(columns: Columns) -> dict[Any, dict[str, Any]]:
                 field = field_of(name)
                 if value is not None:
                     known = result.setdefault(speaker, {})
-                    known.setdefault(field if field in _OF_SPEAKERS else f"speaker.{name}", value)
+                    known.setdefault(field if field in OF_SPEAKERS else f"speaker.{name}", value)
     return result
 
 
@@ -130,8 +127,7 @@ def _others(columns: Columns) -> Callable[[Key], dict[str, Any]]:
     tables = {"files", *(each.table for each in columns.labels)}
     finders: dict[str, list[Lookup]] = {}
     for column in columns.all:
-        is_fact = column.field is None and column.rater is None and field_of(column.name) != "duration"
-        if is_fact and column.table in tables:
+        if column.is_fact and column.table in tables:
             finders.setdefault(column.name, []).append(columns.finder(column))
 
     def find(key: Key) -> dict[str, Any]:

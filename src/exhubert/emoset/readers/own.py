@@ -24,6 +24,8 @@ class OwnForm:
         name: What it is, for messages.
         find: Whether a folder has this form. Called on every folder that is searched, so it must be quick.
         read: The reader.
+        chosen_partitions: Whether partitions are their author's choice, and an error if they share speakers. Others are
+            kept only if they don't.
         facts: Fields of `CatalogEntry` that a folder tells about itself, such as `licence`.
         whole: Whether a folder of this form is one corpus, whatever its sub-folders look like.
     """
@@ -31,14 +33,22 @@ class OwnForm:
     name: str
     find: Callable[[Path], bool]
     read: Reader
+    chosen_partitions: bool = True
     facts: Callable[[Path], Mapping[str, Any]] = lambda root: {}
     whole: bool = False
 
 
 OWN_FORMS = (
     OwnForm("a manifest", lambda root: bool(find_manifest(root)), read_manifest),
-    OwnForm("an audformat database", lambda root: bool(find_database(root)), read_audformat, facts_of_database, True),
-    OwnForm("Kaldi's wav.scp", lambda root: bool(find_kaldi(root)), read_kaldi, whole=True),
+    OwnForm(
+        "an audformat database",
+        lambda root: bool(find_database(root)),
+        read_audformat,
+        chosen_partitions=False,
+        facts=facts_of_database,
+        whole=True,
+    ),
+    OwnForm("Kaldi's wav.scp", lambda root: bool(find_kaldi(root)), read_kaldi, chosen_partitions=False, whole=True),
 )
 
 
