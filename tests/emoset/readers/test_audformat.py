@@ -321,6 +321,24 @@ def test_the_map_chooses_tables_and_columns_with_patterns(tmp_path):
         records(root, tables="gold")
 
 
+def test_a_gold_standard_comes_before_another_annotation_and_what_agrees_completes_it(tmp_path):
+    db = new()
+    emotion_scheme(db)
+    add(db, "emotion", ["a.wav", "b.wav"], emotion=["anger", "anger"])
+    add(db, "emotion.train.gold_standard", ["a.wav"], emotion=["neutral"])
+    assert labels(saved(db, tmp_path / "other")) == {"a.wav": "neutral"}
+    db["emotion"]["emotion"].set(["neutral", "anger"])
+    assert labels(saved(db, tmp_path / "same")) == {"a.wav": "neutral", "b.wav": "anger"}
+
+
+def test_the_mother_tongue_of_a_speaker_is_not_the_language_of_the_speech(tmp_path):
+    db = new(languages=["de"])
+    emotion_scheme(db)
+    db.schemes["speaker"] = audformat.Scheme(labels={"x": {"language": "tur"}, "y": {"language": "deu"}})
+    add(db, "emotion", ["a.wav", "b.wav"], emotion=["anger", "anger"], speaker=["x", "y"])
+    assert [record.language for record in records(saved(db, tmp_path / "mine"))] == [None, "de"]
+
+
 def test_tables_that_contradict_each_other_are_listed(tmp_path):
     db = new()
     emotion_scheme(db)
@@ -558,6 +576,8 @@ def test_columns_in_another_order_encoding_and_empty_tables_are_read(tmp_path, c
     found = [(record.file.name, record.speaker, record.raw_label) for record in records(root)]
     assert found == [("müde.wav", "José", "anger"), ("weg.wav", "Zoë", "joy")]
     assert "these columns aren't used, for db.yaml lacks them: added" in caplog.text
+    (root / "db.emotion.csv").write_text("file,speaker,emotion\na.wav,José,anger\n", encoding="utf-8")
+    assert [(record.speaker, record.raw_label) for record in records(root)] == [("José", "anger")]
 
 
 def test_recordings_that_no_table_of_labels_names_are_counted(tmp_path, caplog):

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -33,15 +34,16 @@ def find_database(root: Path) -> Path | None:
     from another `db.yaml`.
     """
     while True:
-        paths = sorted(root.iterdir()) if root.is_dir() else []
-        stems = {path.name.partition(".")[0] for path in paths if path.suffix in _TABLE_SUFFIXES}
-        for path in paths:
-            if path.suffix in (".yaml", ".yml") and (path.stem in stems or path.stem == "db") and _is_header(path):
-                return path
-        folders = [path for path in paths if not path.name.startswith(".")]
-        if len(folders) != 1 or not _VERSION.fullmatch(folders[0].name):
+        # a folder may hold 100,000 recordings, for which iterdir takes ten times as long
+        names = os.listdir(root) if root.is_dir() else []  # noqa: PTH208
+        stems = {"db", *(name.partition(".")[0] for name in names if name.endswith(_TABLE_SUFFIXES))}
+        headers = sorted(name for name in names if name.endswith((".yaml", ".yml")) and Path(name).stem in stems)
+        if header := next((root / name for name in headers if _is_header(root / name)), None):
+            return header
+        folders = [name for name in names if not name.startswith(".")]
+        if len(folders) != 1 or not _VERSION.fullmatch(folders[0]):
             return None
-        root = folders[0]
+        root /= folders[0]
 
 
 def _is_header(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -53,7 +54,10 @@ def find_kaldi(root: Path) -> dict[Path, str | None]:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as items:  # of which there may be 100,000, but few folders
+        return sorted(folder / item.name for item in items if item.is_dir())
 
 
 def _evaluation(folders: Iterable[Path]) -> dict[str, str]:
