@@ -9,6 +9,7 @@ from ..catalog import CatalogEntry, entry, named_corpus
 from ..record import Record
 from .audformat_db import facts_of_database, find_database
 from .audformat_records import read_audformat
+from .emobox import find_emobox, read_emobox
 from .kaldi import find_kaldi, read_kaldi
 from .manifest import find_manifest, read_manifest
 
@@ -49,6 +50,7 @@ OWN_FORMS = (
         whole=True,
     ),
     OwnForm("Kaldi's wav.scp", lambda root: bool(find_kaldi(root)), read_kaldi, chosen_partitions=False, whole=True),
+    OwnForm("a list of EmoBox", lambda root: bool(find_emobox(root)), read_emobox, whole=True),
 )
 
 
