@@ -184,20 +184,6 @@ def entry(corpus: str) -> CatalogEntry:
     return catalog()[corpus]
 
 
-def named_corpus(name: str) -> str | None:
-    """Returns the id of the corpus with this id or name, in any spelling; None if there is none.
-
-    >>> named_corpus("EmoDB")
-    'emo_db'
-    """
-    names = {_letters(text): facts.id for facts in catalog().values() for text in (facts.id, facts.name)}
-    return names.get(_letters(name))
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
 def with_scheme(facts: CatalogEntry, scheme: str | Path) -> CatalogEntry:
     """Returns an entry with another label map.
 

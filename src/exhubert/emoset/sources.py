@@ -1,14 +1,14 @@
 """Finds corpora on disk, below one folder or from a YAML file that names their folders."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
-from .catalog import catalog, entry, named_corpus
+from .catalog import catalog, entry
+from .corpus_names import corpus_of_name, slug
 from .readers import Match, matches, own_form, told_corpus
 from .readers.by_name import NOT_SPEECH
 from .readers.recognition import recordings
@@ -169,7 +169,7 @@ def _identify(folder: Path) -> _Claim:
     named = _named(folder)
     if form := own_form(folder):
         named = named or told_corpus(form, folder)
-        corpus = named or re.sub(r"[^A-Za-z0-9_-]+", "_", folder.name or folder.resolve().name).strip("_-")
+        corpus = named or slug(folder.name or folder.resolve().name)
         return _Claim(corpus, "manifest", f"it has {form.name}" if corpus else f"has {form.name}, but {_NAMELESS}")
     if named and not entry(named).has_own_layout:  # such names are everyday words: demo, ad, abc
         named = None
@@ -207,7 +207,7 @@ def _doubt(folder: Path, named: str | None, results: Sequence[Match]) -> str:
 
 def _named(folder: Path) -> str | None:
     """Returns the corpus whose id or name a folder bears, or the folder that it is a link to."""
-    return named_corpus(folder.name) or named_corpus(folder.resolve().name)
+    return corpus_of_name(folder.name) or corpus_of_name(folder.resolve().name)
 
 
 def _name(corpus: str) -> str:

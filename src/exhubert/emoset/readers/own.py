@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..catalog import CatalogEntry, entry, named_corpus
+from ..catalog import CatalogEntry, entry
+from ..corpus_names import corpus_of_name
 from ..record import Record
 from .audformat_db import facts_of_database, find_database
 from .audformat_records import read_audformat
@@ -64,5 +65,5 @@ def told_corpus(form: OwnForm, root: Path) -> str | None:
 
     Corpora without a layout of their own don't count, since their names are everyday words.
     """
-    corpus = named_corpus(str(form.facts(root).get("name", "")))
+    corpus = corpus_of_name(str(form.facts(root).get("name", "")))
     return corpus if corpus and entry(corpus).has_own_layout else None
