@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -131,35 +130,6 @@ def test_the_name_in_the_header_tells_the_corpus_and_audb_puts_it_below_version_
     assert corpus_entry("mine", tmp_path / "audb" / "some corpus").redistribution == entry("emo_db").redistribution
     listing = list_corpus("emo_db", tmp_path / "audb" / "some corpus")
     assert listing.utterances[0].source_file == "1.4.1/d3b62a9b/wav/03a01Aa.wav"
-
-
-def test_without_audformat_the_folder_is_still_a_database_and_a_sentence_says_how_to_read_it(
-    emodb, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setitem(sys.modules, "audformat", None)
-    assert find_corpora(emodb.parent).found == {"emo_db": emodb}
-    with pytest.raises(
-        ValueError, match=r"db.yaml: reading an audformat database .* pip install 'exhubert\[corpora\]'"
-    ):
-        list_corpus("emo_db", emodb)
-    assert main(["emoset", "build", "--root", str(emodb), "--output", str(tmp_path / "out")]) == 1
-    assert "pip install 'exhubert[corpora]'" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "host: localhost\nport: 5432\n",
-        "name: shop\nsource: postgres\nusage: production\n",
-        "- name: a\n- name: b\n",
-        "",
-    ],
-)
-def test_another_db_yaml_is_no_database(tmp_path, text):
-    write_tone(tmp_path / "app" / "a.wav")
-    (tmp_path / "app" / "db.yaml").write_text(text)
-    sources = find_corpora(tmp_path)
-    assert not sources.found and "no known layout" in sources.reasons[tmp_path / "app"]
 
 
 def test_facts_that_the_header_tells_are_those_of_your_own_corpus(tmp_path):
