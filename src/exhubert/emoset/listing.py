@@ -18,7 +18,7 @@ from .corpus_names import slug
 from .duplicates import without_duplicates
 from .hub_dataset import local_folder
 from .partition import FEW_SPEAKERS, check_leakage, partition
-from .readers import own_form, read
+from .readers import own_form, read, told_corpus
 from .record import Record, Utterance
 from .recording import size_and_change
 from .scheme import ALL_CORPORA, SCHEMES, Scheme, check_corpora, check_labels, read_scheme
@@ -116,13 +116,16 @@ class Listing:
 def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
     """Returns the catalog entry of a corpus, or that of `manifest` for your own corpus under any other name.
 
-    A corpus of the catalog in another form than its publisher's may also have emotion words as labels.
+    A corpus of the catalog in another form than its publisher's may also have emotion words as labels. What your own
+    corpus tells about itself, such as its licence, fills the fields of the entry.
     """
     form = own_form(root)
     if corpus in catalog():
         return replace(entry(corpus), reader="manifest") if form else entry(corpus)
     if form:
-        return replace(entry("manifest"), id=corpus, name=corpus)
+        told = told_corpus(form, root)
+        facts = {"reader": "manifest"} if told else dict(form.facts(root))
+        return replace(entry(told or "manifest"), **(facts | {"id": corpus, "name": corpus}))
     try:
         return entry(corpus)
     except UnknownCorpusError as error:

@@ -10,7 +10,7 @@ import yaml
 from .catalog import EMOSET, Places, catalog, emoset_plus_plus, entry, use_catalog
 from .corpus_names import corpus_of_name, slug
 from .hub_dataset import HUB, local_folder
-from .readers import Match, matches, own_form
+from .readers import Match, matches, own_form, told_corpus
 from .readers.by_name import NOT_SPEECH
 from .readers.recognition import recordings
 
@@ -131,8 +131,11 @@ def _from_folder(root: Path) -> Sources:
     from .readers.dataset_files import holds_parts  # needs pyarrow, which is slow to import
     from .readers.huggingface import is_dataset
 
-    if is_dataset(root) and holds_parts(root) and (claim := _identify(root)).corpus:
-        return Sources({claim.corpus: root}, [], {claim.corpus: claim.certainty}, {root: claim.reason})
+    form = own_form(root)
+    if (form and form.whole) or (is_dataset(root) and holds_parts(root)):
+        claim = _identify(root)
+        if claim.corpus:
+            return Sources({claim.corpus: root}, [], {claim.corpus: claim.certainty}, {root: claim.reason})
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     folders = [path for path in folders if not NOT_SPEECH.fullmatch(path.name) or own_form(path)]
     # a link beside its target is no second folder
@@ -188,6 +191,7 @@ class _Claim:
 def _identify(folder: Path) -> _Claim:
     named = _named(folder)
     if form := own_form(folder):
+        named = named or told_corpus(form, folder)
         corpus = named or slug(folder.name or folder.resolve().name)
         return _Claim(corpus, "manifest", f"it has {form.name}" if corpus else f"has {form.name}, but {_NAMELESS}")
     if named and not entry(named).has_own_layout:  # such names are everyday words: demo, ad, abc

@@ -21,7 +21,7 @@ from .by_annotation import (
 )
 from .by_name import read_by_name
 from .manifest import read_manifest
-from .own import Reader, own_form
+from .own import Reader, own_form, told_corpus
 from .recognition import Match, matches, recognise
 from .text import check_encoding
 
@@ -76,9 +76,11 @@ def read(
     form = own_form(root)
     results = (form.read if form else reader_of(facts))(facts, root, encoding)
     records = sorted(results, key=lambda record: (record.path, record.row or 0, record.start or 0.0))
+    if not records and form:
+        raise FileNotFoundError(f"{facts.name}: {root} has {form.name}, but no utterance is in it.")
     if not records:
         raise FileNotFoundError(f"{facts.name}: nothing in {root} has the layout {facts.layout!r}; check the folder.")
     yield from records
 
 
-__all__ = ["READERS", "Match", "Reader", "matches", "own_form", "read", "reader_of", "recognise"]
+__all__ = ["READERS", "Match", "Reader", "matches", "own_form", "read", "reader_of", "recognise", "told_corpus"]
