@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from ..labels import SIX_CLASSES, VALENCES, arousal_valence, class_name, class_of_word
+from ..search import SUFFIXES, VIDEOS
 from .scheme import ALL_CORPORA, read_scheme
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if PyYAML has it
@@ -55,10 +56,15 @@ class Layout:
 
     Attributes:
         pattern: Regular expression for the end of the path below the root, with `/` between its parts. Groups named
-            after fields of `Record` fill them; `gender` may be a letter.
-        suffixes: Suffixes of the files to read, in lower case.
+            after fields of `Record` fill them, other groups are facts of `Record.other`; `gender` may be a letter.
+        suffixes: Suffixes of the publisher's files, in lower case, the usual one first. Audio with any other suffix is
+            read as if it had the first one; video isn't.
         fixed: Fields with the same value for every utterance.
-        values: Values of fields by the code in the path, such as `{intensity: {"02": strong}}`.
+        values: Values of groups by the code in the path, such as `{intensity: {"02": strong}}`.
+        variants: Patterns of other copies that circulate, with the same groups; tried after `pattern`.
+        same: Groups whose values together name an utterance, whatever its container and folder are called. Empty if
+            the end of the path that matches does, without its suffix.
+        speakers: Facts of each speaker by field, such as `{"03": {gender: male, age: "31"}}`.
         known: Regular expressions for values of groups in the published corpus. They tell whether a folder that nobody
             named is this corpus; a folder that was named is read without them.
         others: Regular expression for the end of the paths of the release's other recordings, which are no utterances.
@@ -73,10 +79,29 @@ class Layout:
     known: Mapping[str, str] = field(default_factory=dict)
     others: str = ""
     fewest_labels: int = 1
+    variants: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
+    speakers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def match(self, path: str) -> re.Match[str] | None:
-        """Matches a path below the root, with `/` between its parts."""
-        return re.fullmatch(rf"(?:.*/)?{self.pattern}", path, re.IGNORECASE)
+        """Matches a path below the root, with `/` between its parts; the first group is the end that the pattern has.
+
+        Audio with another suffix than the publisher's is matched as if it had the publisher's.
+        """
+        stem, dot, ending = path.rpartition(".")
+        suffix = f"{dot}{ending.lower()}"
+        if suffix not in self.suffixes and (suffix not in SUFFIXES or suffix in VIDEOS):
+            return None
+        for name in dict.fromkeys((path, f"{stem}{self.suffixes[0]}")):
+            for pattern in (self.pattern, *self.variants):
+                if match := re.fullmatch(rf"(?:.*/)?({pattern})", name, re.IGNORECASE):
+                    return match
+        return None
+
+    def utterance(self, match: re.Match[str]) -> tuple[str, ...]:
+        """Returns what the files of one utterance have in common, whatever their containers and folders."""
+        names = [match[group] or "" for group in self.same] or [match[1].rpartition(".")[0]]
+        return tuple(re.sub(r"(?<!\d)0+(?=\d)", "", name.casefold()) for name in names)
 
     def has_known(self, match: re.Match[str]) -> bool:
         """Whether the groups of a match have the speakers, texts and codes of the published corpus."""
@@ -223,7 +248,10 @@ def _parse(path: Path) -> CatalogEntry:
     values: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
     labels = {str(raw): LabelMap(**facts) for raw, facts in (values.pop("labels", None) or {}).items()}
     if paths := values.pop("paths", None):
-        values["paths"] = Layout(**paths | {"suffixes": tuple(paths.get("suffixes", [".wav"]))})
+        lists = {name: tuple(paths[name]) for name in ("suffixes", "variants", "same") if name in paths}
+        values["paths"] = Layout(**paths | lists)
+    if scale := values.pop("rating_scale", None):
+        values["rating_scale"] = tuple(scale)
     return CatalogEntry(**values, labels=labels)
 
 

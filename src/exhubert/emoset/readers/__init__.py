@@ -7,6 +7,7 @@ from pathlib import Path
 from ..catalog import CatalogEntry, entry
 from ..record import Record
 from .by_annotation import (
+    read_crema_d,
     read_emofilm,
     read_esd,
     read_fau_aibo,
@@ -23,6 +24,7 @@ from .text import check_encoding
 
 _READERS: dict[str, Reader] = {
     "by_name": read_by_name,
+    "crema_d": read_crema_d,
     "emofilm": read_emofilm,
     "esd": read_esd,
     "fau_aibo": read_fau_aibo,

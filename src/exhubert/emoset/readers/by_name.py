@@ -1,13 +1,17 @@
 """Reader for corpora whose file paths hold all annotations: one regular expression for each corpus."""
 
+import logging
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...search import files_in
+from ...search import LOSSLESS, SUFFIXES, VIDEOS, files_in
 from ..catalog import CatalogEntry
-from ..record import Record
+from ..record import Record, other_facts
+
+logger = logging.getLogger(__name__)
 
 Fields = dict[str, Any]
 GENDERS = {"f": "female", "m": "male", "c": "child", "female": "female", "male": "male"}
@@ -17,7 +21,6 @@ _RECORD_FIELDS = set(Record.__dataclass_fields__)
 
 
 def _emo_db(fields: Fields, path: Path) -> Fields | None:
-    fields["gender"] = "male" if fields["speaker"] in {"03", "10", "11", "12", "15"} else "female"
     if fields.pop("raw"):
         # version 2 also ships raw recordings: speech on the first channel, a laryngograph on the second
         if path.with_name(path.name.replace("xx.", ".")).exists():
@@ -33,40 +36,57 @@ def _emofilm(fields: Fields, path: Path) -> Fields:
 
 
 def _esd(fields: Fields, path: Path) -> Fields:
-    number = int(fields["speaker"])
-    fields["language"] = "zh-CN" if number <= 10 else "en"
-    fields["gender"] = "male" if number in {4, 5, 6, 8, 10, 11, 12, 13, 14, 20} else "female"
+    fields["language"] = "zh-CN" if int(fields["speaker"]) <= 10 else "en"
     fields["partition"] = {"evaluation": "validation"}.get(fields["partition"], fields["partition"])
     return fields
 
 
 def _ravdess(fields: Fields, path: Path) -> Fields | None:
-    if (fields.pop("modality"), fields.pop("channel_kind")) != ("03", "01"):
-        return None  # song, video, or the soundtrack of a video
+    if fields.pop("modality") == "02" or fields.pop("channel_kind") != "01":
+        return None  # video without sound, or song
     words = ("Neutral", "Calm", "Happy", "Sad", "Angry", "Fearful", "Disgust", "Surprised")
     code = int(fields["raw_label"])
     fields["raw_label"] = words[code - 1] if 1 <= code <= len(words) else fields["raw_label"]
     actor = int(fields["speaker"])
     fields["speaker"] = f"Actor_{actor:02d}"
     fields["gender"] = "male" if actor % 2 else "female"
-    fields["intensity"] = {"01": "normal", "02": "strong"}.get(fields["intensity"], fields["intensity"])
     return fields
 
 
 def _tess(fields: Fields, path: Path) -> Fields:
     fields["speaker"] = "OAF" if fields["speaker"].upper() in ("OA", "OAF") else "YAF"
     fields["raw_label"] = fields["raw_label"].lower()
+    fields["text"] = f"Say the word {fields['text']}"
+    return fields
+
+
+def _savee(fields: Fields, path: Path) -> Fields:
+    fields["text"] = fields["text"].zfill(2)  # videos are numbered without zeros
+    return fields
+
+
+def _enterface(fields: Fields, path: Path) -> Fields:
+    if fields["speaker"].isdecimal():
+        fields["speaker"] = f"subject {int(fields['speaker'])}"
+    if fields["text"]:  # each emotion has sentences of its own
+        fields["text"] = f"{fields['raw_label']}{fields['text']}".lower()
+    return fields
+
+
+def _mesd(fields: Fields, path: Path) -> Fields:
+    fields["text"] = fields["text"].replace("_", " ")
     return fields
 
 
 def _emotiw(fields: Fields, path: Path) -> Fields:
-    fields["group"] = fields.pop("film")
+    fields["group"] = fields["film"]
     fields["partition"] = {"train": "train", "val": "validation", "test": "test"}[fields["partition"].lower()]
     return fields
 
 
 def _lower_label(fields: Fields, path: Path) -> Fields:
     fields["raw_label"] = fields["raw_label"].replace("_", " ").lower()
+    fields["intensity"] = "low" if fields["raw_label"].endswith(" low intensity") else None
     return fields
 
 
@@ -75,10 +95,13 @@ _FINISH: dict[str, Callable[[Fields, Path], Fields | None]] = {
     "emo_db": _emo_db,
     "emofilm": _emofilm,
     "emotiw_2014": _emotiw,
+    "enterface": _enterface,
     "esd": _esd,
     "eu_emoss": _lower_label,
     "eu_ev": _lower_label,
+    "mesd": _mesd,
     "ravdess": _ravdess,
+    "savee": _savee,
     "tess": _tess,
 }
 
@@ -94,24 +117,77 @@ def fields_of(facts: CatalogEntry, match: re.Match[str], path: Path) -> Fields |
     for name, values in facts.paths.values.items():
         code = finished.get(name)
         finished[name] = values.get(code, code) if code is not None else None
+    person = facts.paths.speakers.get(finished.get("speaker") or "", {})
+    finished |= {name: value for name, value in person.items() if not finished.get(name)}
     if finished.get("gender"):
         finished["gender"] = GENDERS.get(finished["gender"].lower(), finished["gender"])
-    return {name: value for name, value in finished.items() if name in _RECORD_FIELDS}
+    known = {name: value for name, value in finished.items() if name in _RECORD_FIELDS}
+    return known | {"other": other_facts({name: finished[name] for name in finished.keys() - known.keys()})}
 
 
 def read_by_name(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Lists the files below `root` whose path matches the corpus's pattern, and skips all others.
 
+    Of an utterance in several containers, such as CREMA-D's `AudioWAV` and `AudioMP3`, `one_container` chooses one.
     Copies of TESS that contain the whole set twice yield each utterance twice; `exhubert.emoset.listing.list_corpus`
     keeps the first of identical recordings.
     """
     if facts.paths is None:
         raise ValueError(f"{facts.name}: the catalog entry has no paths, which the reader by_name needs.")
-    for path in files(root, facts.paths.suffixes):
-        match = facts.paths.match(path.relative_to(root).as_posix())
-        fields = fields_of(facts, match, path) if match else None
-        if fields is not None:
-            yield Record(path=str(path), **fields)
+    found, others = utterances(facts, {path: path.relative_to(root).as_posix() for path in files(root, SUFFIXES)})
+    if others:
+        counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
+        kinds = ", ".join(sorted({path.suffix.lower() for path, _ in found}))
+        logger.warning(f"{root}: utterances are there in several containers; {kinds} is read, and not {counts}.")
+    for path, fields in found:
+        yield Record(path=str(path), **fields)
+
+
+def utterances(facts: CatalogEntry, paths: Mapping[Path, str]) -> tuple[list[tuple[Path, Fields]], Counter[str]]:
+    """Tells which files are utterances of a corpus, by their names.
+
+    Args:
+        facts: Catalog entry of a corpus that has `paths`.
+        paths: Files, with their paths below the root.
+
+    Returns:
+        The files with their fields of `Record`, one container of each utterance; and the number of files with other
+        containers of them, by suffix.
+    """
+    assert facts.paths is not None
+    named: list[tuple[Hashable, Path]] = []
+    fields: dict[Path, Fields] = {}
+    for path, name in paths.items():
+        match = facts.paths.match(name)
+        found = fields_of(facts, match, path) if match else None
+        if match and found is not None:
+            named.append((facts.paths.utterance(match), path))
+            fields[path] = found
+    chosen = one_container(named, facts.paths.suffixes)
+    others = Counter(path.suffix.lower() for path in fields.keys() - set(chosen))
+    return [(path, fields[path]) for path in chosen], others
+
+
+def one_container(named: Iterable[tuple[Hashable, Path]], publishers: tuple[str, ...] = ()) -> list[Path]:
+    """Keeps one container of each utterance: lossless audio, or else what the publisher ships, or else audio, or video.
+
+    Files of one utterance with the same suffix are all kept.
+
+    Args:
+        named: The files, each with a name of its utterance.
+        publishers: Suffixes of the publisher's files, the best first.
+    """
+
+    def rank(path: Path) -> tuple[bool, int, bool, str]:
+        suffix = path.suffix.lower()
+        place = publishers.index(suffix) if suffix in publishers else len(publishers)
+        return suffix not in LOSSLESS, place, suffix in VIDEOS, suffix
+
+    by_name: dict[Hashable, list[Path]] = {}
+    for name, path in named:
+        by_name.setdefault(name, []).append(path)
+    best = {name: min(map(rank, paths)) for name, paths in by_name.items()}
+    return [path for name, paths in by_name.items() for path in paths if rank(path) == best[name]]
 
 
 def files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:

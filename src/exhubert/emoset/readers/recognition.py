@@ -7,7 +7,7 @@ from pathlib import Path
 from ...search import SUFFIXES
 from ..catalog import CatalogEntry, Layout, catalog, entry
 from ..record import Record
-from .by_name import fields_of, files
+from .by_name import files, utterances
 
 _FIT = 0.9  # share of the recordings that must fit, so that a few strange files are forgiven
 _FEWEST = 3  # one file can have any name by chance
@@ -120,23 +120,22 @@ def recognise(folder: Path) -> str | None:
 
 def _by_name(facts: CatalogEntry, layout: Layout, paths: dict[Path, str]) -> Match:
     known = {raw.casefold() for raw in facts.labels}
-    alike, fitting, labels = 0, 0, []
+    alike, fitting = 0, 0
+    named: dict[Path, str] = {}
     for path, name in paths.items():
         if layout.others and re.search(rf"(?:^|/){layout.others}$", name, re.IGNORECASE):
             alike += 1
             fitting += 1
             continue
-        # other formats of an utterance, such as CREMA-D's mp3 and flv, belong to the release
-        match = layout.match(f"{name.removesuffix(path.suffix)}{layout.suffixes[0]}")
+        match = layout.match(name)
         if match is None:
             continue
         alike += 1
         label = match["raw_label"].replace("_", " ").casefold()
-        if label not in known or not layout.has_known(match):
-            continue
-        fitting += 1
-        if name.lower().endswith(layout.suffixes) and fields_of(facts, match, path) is not None:
-            labels.append(label)
+        if label in known and layout.has_known(match):
+            fitting += 1
+            named[path] = name
+    labels = [fields["raw_label"].casefold() for _, fields in utterances(facts, named)[0]]
     return Match(facts.id, len(paths), alike, fitting, len(labels), len(set(labels)))
 
 
