@@ -13,7 +13,8 @@ from .conftest import touch
 def test_emo_db_names_give_speaker_text_emotion_and_take(tmp_path):
     touch(tmp_path, "wav/03a01Fa.wav", "wav/16b10Lb.wav", "erkennung.txt", "wav/readme.wav")
     first, second = read("emo_db", tmp_path)
-    assert (first.speaker, first.text, first.raw_label, first.take, first.gender) == ("03", "a01", "F", "a", "male")
+    assert (first.speaker, first.raw_label, first.take, first.gender, first.age) == ("03", "F", "a", "male", "31")
+    assert first.text == "Der Lappen liegt auf dem Eisschrank."
     assert (second.speaker, second.raw_label, second.gender) == ("16", "L", "female")
 
 
@@ -22,6 +23,7 @@ def test_urdu_names_give_speaker_and_emotion(tmp_path):
     first, second = read("urdu", tmp_path)
     assert (first.speaker, first.raw_label, first.gender) == ("SM1", "A", "male")
     assert (second.speaker, second.raw_label, second.gender) == ("SF7", "S", "female")
+    assert json.loads(first.other) == {"number": "10", "serial": "010"}
 
 
 def test_manifest_gives_every_column_and_leaves_empty_cells_unknown(tmp_path):

@@ -7,16 +7,16 @@ from pathlib import Path
 from ..catalog import CatalogEntry, entry
 from ..record import Record
 from .by_annotation import (
-    read_crema_d,
     read_emofilm,
     read_esd,
     read_fau_aibo,
-    read_iemocap,
     read_meld,
     read_shemo,
     read_smartkom,
 )
 from .by_name import read_by_name
+from .crema_d import read_crema_d
+from .iemocap import read_iemocap
 from .manifest import read_manifest
 from .own import Reader, own_form
 from .recognition import Match, matches, recognise
