@@ -50,6 +50,11 @@ class LabelMap:
         return class_name(self.arousal, self.valence) if self.arousal and self.valence else None
 
 
+@cache
+def _end_of_path(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:.*/)?({pattern})", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Layout:
     """Naming scheme of the files of one corpus.
@@ -89,12 +94,15 @@ class Layout:
         Audio with another suffix than the publisher's is matched as if it had the publisher's.
         """
         stem, dot, ending = path.rpartition(".")
-        suffix = f"{dot}{ending.lower()}"
-        if suffix not in self.suffixes and (suffix not in SUFFIXES or suffix in VIDEOS):
-            return None
-        for name in dict.fromkeys((path, f"{stem}{self.suffixes[0]}")):
+        suffix = f"{dot}{ending}".lower()
+        names = [path]
+        if suffix != self.suffixes[0]:
+            if suffix not in self.suffixes and (suffix not in SUFFIXES or suffix in VIDEOS):
+                return None
+            names.append(f"{stem}{self.suffixes[0]}")
+        for name in names:
             for pattern in (self.pattern, *self.variants):
-                if match := re.fullmatch(rf"(?:.*/)?({pattern})", name, re.IGNORECASE):
+                if match := _end_of_path(pattern).fullmatch(name):
                     return match
         return None
 

@@ -211,17 +211,12 @@ def read_smartkom(facts: CatalogEntry, root: Path, encoding: str | None = None) 
 
 def read_esd(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads ESD with and without folders of partitions, and the transcripts, such as `0001.txt`, if they exist."""
-    texts: dict[str, dict[str, str]] = {}
+    texts: dict[str, str] = {}
+    for path in files_in(root, "[0-9][0-9][0-9][0-9].txt"):
+        cells = (line.split("\t") for line in read_lines(path, encoding))
+        texts |= {name.strip(): text.strip() for name, text, *_ in (row for row in cells if len(row) >= 2)}
     for record in read_by_name(facts, root):
-        speaker = str(record.speaker)
-        if speaker not in texts:
-            texts[speaker] = _esd_transcript(next(files_in(root, f"{speaker}.txt"), None), encoding)
-        yield replace(record, text=texts[speaker].get(record.file.stem))
-
-
-def _esd_transcript(path: Path | None, encoding: str | None) -> dict[str, str]:
-    lines = (line.split("\t") for line in (read_lines(path, encoding) if path else ()))
-    return {cells[0].strip(): cells[1].strip() for cells in lines if len(cells) >= 2}
+        yield replace(record, text=texts.get(record.file.stem))
 
 
 def read_emofilm(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:

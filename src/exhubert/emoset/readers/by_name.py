@@ -137,7 +137,7 @@ def read_by_name(facts: CatalogEntry, root: Path, encoding: str | None = None) -
     found, others = utterances(facts, {path: path.relative_to(root).as_posix() for path in files(root, SUFFIXES)})
     if others:
         counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
-        kinds = ", ".join(sorted({path.suffix.lower() for path, _ in found}))
+        kinds = " and ".join(sorted({path.suffix.lower() for path, _ in found}))
         logger.warning(f"{root}: utterances are there in several containers; {kinds} is read, and not {counts}.")
     for path, fields in found:
         yield Record(path=str(path), **fields)
@@ -164,7 +164,7 @@ def utterances(facts: CatalogEntry, paths: Mapping[Path, str]) -> tuple[list[tup
             named.append((facts.paths.utterance(match), path))
             fields[path] = found
     chosen = one_container(named, facts.paths.suffixes)
-    others = Counter(path.suffix.lower() for path in fields.keys() - set(chosen))
+    others = Counter(path.suffix.lower() for path in fields.keys() - chosen)
     return [(path, fields[path]) for path in chosen], others
 
 
@@ -186,8 +186,11 @@ def one_container(named: Iterable[tuple[Hashable, Path]], publishers: tuple[str,
     by_name: dict[Hashable, list[Path]] = {}
     for name, path in named:
         by_name.setdefault(name, []).append(path)
-    best = {name: min(map(rank, paths)) for name, paths in by_name.items()}
-    return [path for name, paths in by_name.items() for path in paths if rank(path) == best[name]]
+    chosen = []
+    for paths in by_name.values():
+        best = min(map(rank, paths)) if len(paths) > 1 else None
+        chosen += [path for path in paths if best is None or rank(path) == best]
+    return chosen
 
 
 def files(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
