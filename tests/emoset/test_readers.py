@@ -18,6 +18,14 @@ def test_emo_db_names_give_speaker_text_emotion_and_take(tmp_path):
     assert (second.speaker, second.raw_label, second.gender) == ("16", "L", "female")
 
 
+def test_emo_db_keeps_how_many_listeners_recognised_the_emotion(tmp_path):
+    touch(tmp_path, "wav/03a01Fa.wav", "wav/03a01Nc.wav")
+    lines = "Nr.\tSatz\terkannt\tnatuerlich\n3\xa0\xa0\t03a01Fa.wav\t90,00\xa0\xa0\t75,00\xa0\xa0\n"
+    (tmp_path / "erkennung.txt").write_text(lines, encoding="latin-1")
+    first, second = read("emo_db", tmp_path)
+    assert json.loads(first.other) == {"erkannt": 90.0, "natuerlich": 75.0} and second.other is None
+
+
 def test_urdu_names_give_speaker_and_emotion(tmp_path):
     touch(tmp_path, "Angry/SM1_F10_A010.wav", "Sad/SF7_F2_S02.wav", "README.md")
     first, second = read("urdu", tmp_path)
@@ -98,3 +106,4 @@ def test_real_corpora_are_listed_whole(corpus, utterances, speakers):
     assert len(records) == utterances
     assert len({record.speaker for record in records}) == speakers
     assert all(entry(corpus).class_of(record.raw_label) for record in records)
+    assert all(record.other for record in records) and all(record.gender for record in records)

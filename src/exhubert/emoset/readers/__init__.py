@@ -7,6 +7,7 @@ from pathlib import Path
 from ..catalog import CatalogEntry, entry
 from ..record import Record
 from .by_annotation import (
+    read_emo_db,
     read_emofilm,
     read_esd,
     read_fau_aibo,
@@ -25,6 +26,7 @@ from .text import check_encoding
 _READERS: dict[str, Reader] = {
     "by_name": read_by_name,
     "crema_d": read_crema_d,
+    "emo_db": read_emo_db,
     "emofilm": read_emofilm,
     "esd": read_esd,
     "fau_aibo": read_fau_aibo,

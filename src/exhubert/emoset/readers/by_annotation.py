@@ -10,7 +10,7 @@ from typing import Any
 from ...search import SUFFIXES, files_in
 from ..catalog import CatalogEntry
 from ..record import Record, other_facts
-from .annotations import by_stem, number, read_json, read_lines, read_rows
+from .annotations import by_stem, known_rows, number, read_json, read_lines, read_rows
 from .by_name import GENDERS, files, one_container, read_by_name
 from .columns import PARTITIONS, UNKNOWN
 
@@ -27,6 +27,22 @@ _MELD_CLIP = re.compile(r"(?:.*[_-])?(?P<name>dia\d+_utt\d+)(?:[_-].*)?", re.IGN
 _MELD_FACTS = ("season", "episode", "starttime", "endtime")
 _SHEMO_NAME = re.compile(r"(?P<speaker>(?P<gender>[FM])\d\d)(?P<label>[AFHNSW])(?P<text>\d\d)", re.IGNORECASE)
 _SMARTKOM_RATE = 16_000  # times in Partitur files count samples at this rate
+
+
+def read_emo_db(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
+    """Reads EMO-DB: labels from names, and what twenty listeners said of the recordings, if `erkennung.txt` exists.
+
+    `erkannt` is the percentage of them who recognised the emotion, `natuerlich` of those who called it natural.
+    """
+    columns = ("erkannt", "natuerlich")
+    judgements: dict[str, dict[str, float]] = {}
+    # published in Latin-1, with non-breaking spaces after its numbers, from which other encodings would be guessed
+    for row in known_rows(root, "erkennung.txt", ("satz", *columns), encoding or "latin-1"):
+        numbers = {name: re.match(r"\d+(?:,\d+)?", row[name]) for name in columns}
+        known = {name: float(match[0].replace(",", ".")) for name, match in numbers.items() if match}
+        judgements[Path(row["satz"]).stem] = known
+    for record in read_by_name(facts, root):
+        yield replace(record, other=other_facts(judgements.get(record.file.stem.removesuffix("xx"), {})))
 
 
 def read_fau_aibo(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
