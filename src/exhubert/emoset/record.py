@@ -13,7 +13,7 @@ class Vote:
 
     Attributes:
         rater: The listener's id; None if unknown.
-        label: The emotion chosen, as the corpus writes it; None for ratings alone.
+        label: The emotion chosen, as the corpus writes it in its raw labels; None for ratings alone.
         arousal, valence, dominance: Ratings on the scale of the record; None if not asked.
         count: Number of listeners who answered so.
     """

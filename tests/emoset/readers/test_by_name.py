@@ -52,7 +52,7 @@ COPIES = {
     ("enterface", "wav"): {
         "subject 1/anger/sentence 1/s1_an_1.wav": ("an", "subject 1"),
         "subject 11/disgust/sentence 2/s12_di_2.wav": ("di", "subject 11"),
-        "subject 6/surprise/s6_su.wav": ("su", "subject 6"),
+        "subject_06/surprise/s6_su.wav": ("su", "subject 6"),
     },
     ("enterface", "wav, without folders"): {
         "wav/s1_an_1.wav": ("an", "subject 1"),
@@ -117,6 +117,11 @@ SEVERAL = {
         "wav/subject 1/anger/s1_an_1.wav",
         "not 1 .avi",
     ),
+    "esd": (
+        ["0001/Angry/train/0001_000351.wav", "opus/0001/Angry/0001_000351.opus"],
+        "0001/Angry/train/0001_000351.wav",
+        "not 1 .opus",
+    ),
     "eu_ev": (["Original/Afraid/a1.mp3", "Original/Afraid/a1.ogg"], "Original/Afraid/a1.mp3", "not 1 .ogg"),
     "ravdess": (
         ["Actor_01/01-01-05-02-01-01-01.mp4", "Actor_01/02-01-05-02-01-01-01.mp4", "a/03-01-05-02-01-01-01.wav"],
@@ -142,6 +147,15 @@ def test_an_utterance_that_only_one_container_holds_is_read_from_it(tmp_path):
         "AudioMP3/1002_DFA_ANG_XX.mp3",
         "AudioWAV/1001_DFA_ANG_XX.wav",
     }
+
+
+def test_a_folder_for_each_container_is_one_corpus(tmp_path):
+    for speaker in range(1001, 1006):
+        for label in ("ANG", "NEU", "SAD"):
+            for folder, suffix in (("AudioWAV", "wav"), ("AudioMP3", "mp3"), ("VideoFlash", "flv")):
+                touch(tmp_path / "CREMA-D", f"{folder}/{speaker}_DFA_{label}_XX.{suffix}")
+    for place in (tmp_path, tmp_path / "CREMA-D"):
+        assert find_corpora(place).found == {"crema_d": tmp_path / "CREMA-D"}
 
 
 def test_video_stands_for_audio_only_where_publishers_ship_video(tmp_path):

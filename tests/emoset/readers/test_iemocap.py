@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from exhubert.emoset import build, load, read
+from exhubert.emoset import build, entry, load, read
 from exhubert.emoset.record import Vote
 
 from ...conftest import write_tone
@@ -48,13 +48,14 @@ def test_ratings_are_on_the_scale_from_one_to_five_and_missing_ones_are_unknown(
 def test_each_rater_has_votes_and_actors_who_judge_themselves_are_among_them(session, tmp_path):
     first, second = read("iemocap", tmp_path)
     assert first.votes == (
-        Vote("E2", "Neutral"),
-        Vote("E3", "Neutral", arousal=2, valence=3, dominance=2),
-        Vote("E4", "Neutral", arousal=3, valence=2, dominance=3),
-        Vote("E4", "Frustration"),
-        Vote("F1", "Neutral", arousal=2, valence=3),
+        Vote("E2", "neu"),
+        Vote("E3", "neu", arousal=2, valence=3, dominance=2),
+        Vote("E4", "neu", arousal=3, valence=2, dominance=3),
+        Vote("E4", "fru"),
+        Vote("F1", "neu", arousal=2, valence=3),
     )
-    assert second.votes == (Vote("E2", "Other"), Vote("E5", None, arousal=1, valence=4, dominance=5))
+    assert {vote.label for vote in first.votes} <= entry("iemocap").labels.keys()
+    assert second.votes == (Vote("E2", "oth"), Vote("E5", None, arousal=1, valence=4, dominance=5))
 
 
 def test_place_in_the_dialogue_style_and_comments_are_kept(session, tmp_path):
@@ -104,7 +105,7 @@ def test_the_dataset_has_the_votes_and_ratings_and_the_turns_without_a_class(ses
     assert (first["valence_rating"], first["dominance_rating"], first["rating_scale"]) == (2.5, 2.5, [1.0, 5.0])
     assert first["votes"][1] == {
         "rater": "E3",
-        "label": "Neutral",
+        "label": "neu",
         "arousal": 2.0,
         "valence": 3.0,
         "dominance": 2.0,

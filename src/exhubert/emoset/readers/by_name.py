@@ -66,8 +66,7 @@ def _savee(fields: Fields, path: Path) -> Fields:
 
 
 def _enterface(fields: Fields, path: Path) -> Fields:
-    if fields["speaker"].isdecimal():
-        fields["speaker"] = f"subject {int(fields['speaker'])}"
+    fields["speaker"] = f"subject {int(fields['speaker'].lower().removeprefix('subject').strip(' _-'))}"
     if fields["text"]:  # each emotion has sentences of its own
         fields["text"] = f"{fields['raw_label']}{fields['text']}".lower()
     return fields

@@ -15,6 +15,18 @@ _TURN = re.compile(r"\[(?P<start>[\d.]+) - (?P<end>[\d.]+)\]\s+(?P<turn>\S+)\s+(
 _ANSWER = re.compile(r"[CA]-(?P<rater>\w+):(?P<answer>[^(]*)(?:\((?P<comment>.*)\))?")
 _RATING = re.compile(r"(val|act|dom)\s+(\d+(?:\.\d+)?)")
 _RATINGS = {"val": "valence", "act": "arousal", "dom": "dominance"}
+_LABELS = {
+    "Anger": "ang",
+    "Disgust": "dis",
+    "Excited": "exc",
+    "Fear": "fea",
+    "Frustration": "fru",
+    "Happiness": "hap",
+    "Neutral": "neu",
+    "Other": "oth",
+    "Sadness": "sad",
+    "Surprise": "sur",
+}
 _TABLE = "iemocap_full_dataset.csv"
 _TEXT = re.compile(r"(?P<turn>Ses\S+) \[[\d.]+-[\d.]+\]: (?P<text>.*)")
 
@@ -24,8 +36,8 @@ def read_iemocap(facts: CatalogEntry, root: Path, encoding: str | None = None) -
 
     The letter before the turn's number is the speaker: the man of session 1 says Ses01F_impro01_M011, despite the F in
     the dialogue's name, which stands for the one who wears the markers. Raters `E1` to `E6` are listeners; `F1` and
-    `M1` and so on are the actors, who judge themselves. A rater who chose several emotions has a vote for each, and
-    the ratings are in the first one.
+    `M1` and so on are the actors, who judge themselves. Their words are written as the labels: `neu` for `Neutral`. A
+    rater who chose several emotions has a vote for each, and the ratings are in the first one.
     Copies without the evaluations may have a table instead, `iemocap_full_dataset.csv`.
     """
     recordings: dict[str, Path] | None = None
@@ -113,7 +125,8 @@ def _votes(answers: Iterable[re.Match[str]]) -> tuple[Vote, ...]:
     for item in answers:
         chosen = labels.setdefault(item["rater"], [])
         if item[0].startswith("C"):
-            chosen += [label.strip() for label in item["answer"].split(";") if label.strip()]
+            words = [word.strip() for word in item["answer"].split(";")]
+            chosen += [_LABELS.get(word, word) for word in words if word]
         else:
             values = {_RATINGS[name]: float(value) for name, value in _RATING.findall(item["answer"])}
             ratings.setdefault(item["rater"], {}).update(values)
