@@ -63,7 +63,7 @@ class Layout:
         pattern: Regular expression for the end of the path below the root, with `/` between its parts. Groups named
             after fields of `Record` fill them, other groups are facts of `Record.other`; `gender` may be a letter.
         suffixes: Suffixes of the publisher's files, in lower case, the usual one first. Audio with any other suffix is
-            read as if it had the first one; video isn't.
+            read as if it had the first one, and so is video if one of these is video.
         fixed: Fields with the same value for every utterance.
         values: Values of groups by the code in the path, such as `{intensity: {"02": strong}}`.
         variants: Patterns of other copies that circulate, with the same groups; tried after `pattern`.
@@ -91,13 +91,13 @@ class Layout:
     def match(self, path: str) -> re.Match[str] | None:
         """Matches a path below the root, with `/` between its parts; the first group is the end that the pattern has.
 
-        Audio with another suffix than the publisher's is matched as if it had the publisher's.
+        Recordings with another suffix than the publisher's are matched as if they had it.
         """
         stem, dot, ending = path.rpartition(".")
         suffix = f"{dot}{ending}".lower()
         names = [path]
         if suffix != self.suffixes[0]:
-            if suffix not in self.suffixes and (suffix not in SUFFIXES or suffix in VIDEOS):
+            if suffix not in SUFFIXES or (suffix in VIDEOS and VIDEOS.isdisjoint(self.suffixes)):
                 return None
             names.append(f"{stem}{self.suffixes[0]}")
         for name in names:

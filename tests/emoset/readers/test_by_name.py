@@ -72,7 +72,7 @@ COPIES = {
     ("savee", "video"): {
         "AudioVisualClip/DC/a1.avi": ("a", "DC"),
         "AudioVisualClip/KL/n30.avi": ("n", "KL"),
-        "AudioVisualClip/JK/su7.avi": ("su", "JK"),
+        "AudioVisualClip/JK/su7.mp4": ("su", "JK"),
     },
     ("subesco", "opus"): {
         "F_02_MONIKA_S_2_SURPRISE_3].opus": ("SURPRISE", "F_02_MONIKA"),

@@ -13,7 +13,7 @@ from ..conftest import touch
 # as in the corpus's files, whose columns are separated by tabs
 EVALUATION = """% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]
 
-[6.2901 - 8.2357]\tSes01F_impro01_F000\tneu\t[2.5000, 2.5000, 2.5000]
+[6.2901 - 8.2357]\tSes01F_impro01_F000\tneu\t[2.5000, 3.0000, 2.0000]
 C-E2:\tNeutral;\t()
 C-E3:\tNeutral;\t()
 C-E4:\tNeutral; Frustration;\t()
@@ -40,7 +40,7 @@ def session(tmp_path):
 
 def test_ratings_are_on_the_scale_from_one_to_five_and_missing_ones_are_unknown(session, tmp_path):
     first, second = read("iemocap", tmp_path)
-    assert (first.valence, first.arousal, first.dominance) == (2.5, 2.5, 2.5)
+    assert (first.valence, first.arousal, first.dominance) == (2.5, 3.0, 2.0)
     assert (second.valence, second.arousal, second.dominance) == (2.5, 2.5, None)
     assert first.rating_scale == second.rating_scale == (1, 5)
 
@@ -102,7 +102,7 @@ def test_the_dataset_has_the_votes_and_ratings_and_the_turns_without_a_class(ses
     build({"iemocap": session.parent}, tmp_path / "data")
     stored = [row for path in (tmp_path / "data").glob("*/*.parquet") for row in _rows(path)]
     (first,) = [row for row in stored if row["raw_label"] == "neu"]
-    assert (first["valence_rating"], first["dominance_rating"], first["rating_scale"]) == (2.5, 2.5, [1.0, 5.0])
+    assert (first["valence_rating"], first["dominance_rating"], first["rating_scale"]) == (2.5, 2.0, [1.0, 5.0])
     assert first["votes"][1] == {
         "rater": "E3",
         "label": "neu",
