@@ -16,11 +16,11 @@ def test_the_configuration_that_travels_alone_has_the_same_classes():
 @pytest.mark.parametrize(
     ("words", "name"),
     [
-        ("disgusted sadly unhappy worried tired bored ashamed guilty jealous sorrow Disgust", "low_negative"),
+        ("disgusted sadly unhappy sleepy tired bored ashamed guilty jealous sorrow Disgust", "low_negative"),
         ("neutral NEUTRALITY indifferent", "low_neutral"),
         ("calm calmly relieved interested kindly tender satisfied", "low_positive"),
         (
-            "fearful afraid scared angrily furious irritated annoyed anxious desperate frustrated nervous",
+            "fearful afraid scared angrily furious irritated annoyed anxious worried desperate frustrated nervous",
             "high_negative",
         ),
         ("surprised Surprise astonished alert", "high_neutral"),

@@ -2,13 +2,18 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
 import soundfile
 from transformers import HubertModel
+
+from exhubert.cli.main import main
+from exhubert.emoset import entry, load
 
 from .conftest import PUBLISHED, TONES, tiny_hubert, write_tone
 
@@ -43,7 +48,36 @@ def workplace(tmp_path_factory):
             write_tone(folder / "corpora/mine" / f"{speaker}{label}.wav", frequency=frequency + 13 * speaker)
             lines.append(f"{speaker}{label}.wav,{label},{speaker}")
     (folder / "corpora/mine/manifest.csv").write_text("\n".join(lines) + "\n")
+    lines = ["clip,affect,who"]
+    for speaker, label in product(("f1", "f2", "m1", "m2"), ("joy", "anger", "sadness")):
+        pitch = 100.0 + 13 * len(lines)
+        write_tone(folder / "plays" / speaker / f"{label}_01.wav", frequency=pitch)
+        write_tone(folder / "calls" / f"{len(lines)}.wav", frequency=1000.0 + pitch)
+        lines.append(f"{len(lines)}.wav,{label},{speaker}")
+    (folder / "calls/manifest.csv").write_text("\n".join(lines) + "\n")
     return folder
+
+
+def test_the_commands_for_corpora_of_ones_own_run_and_the_yaml_is_valid(workplace, monkeypatch, tmp_path):
+    section = README.partition("### Corpora of your own")[2].partition("\n## ")[0]
+    for name in ("plays", "calls"):
+        (tmp_path / name).symlink_to(workplace / name)
+    monkeypatch.chdir(tmp_path)
+    for command in re.findall(r"^exhubert (.*)$", section, flags=re.MULTILINE):
+        assert main(shlex.split(command)) == 0, command
+    for corpus in ("plays", "calls"):
+        rows = [row for part in load(Path("data") / corpus).values() for row in part]
+        assert {row["speaker"] for row in rows} == {f"{corpus}/{speaker}" for speaker in ("f1", "f2", "m1", "m2")}
+        assert {row["raw_label"] for row in rows} == {"joy", "anger", "sadness"}
+    (content,) = re.findall(r"```yaml\n(.*?)```", section, flags=re.DOTALL)
+    Path("catalog/example.yaml").write_text(content)
+    facts = entry("example", "catalog")
+    assert [facts.class_of(label) for label in ("wut", "ruhe", "glee", "lachen")] == [
+        "high_negative",
+        "low_neutral",
+        "high_positive",
+        None,
+    ]
 
 
 @pytest.mark.slow

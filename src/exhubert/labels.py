@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,32 @@ def arousal_valence(name: str) -> tuple[str, str]:
     return arousal, valence
 
 
+@dataclass(frozen=True)
+class EmotionClass:
+    """The class of an emotion in the common map, from which all corpora of the catalog take theirs.
+
+    Attributes:
+        class_name: One of `SIX_CLASSES`.
+        alternative: Another defensible class, or None.
+        basis: `source` if the paper's model card prints the emotion as the example of the class, else `judgement`.
+    """
+
+    class_name: str
+    alternative: str | None
+    basis: str
+
+
+@cache
+def emotion_classes() -> dict[str, EmotionClass]:
+    """Returns the common map: the class of each emotion, by the emotion's English name, such as `fear`."""
+    content = _content()
+    return {
+        emotion: EmotionClass(name, alternative, "source" if emotion in content["source"] else "judgement")
+        for name, emotions in content["classes"].items()
+        for emotion, alternative in emotions.items()
+    }
+
+
 def class_of_word(word: str, languages: Sequence[str] = ()) -> str | None:
     """Class of an emotion word or of a class name; None for unknown and ambiguous words.
 
@@ -66,6 +93,16 @@ def class_of_word(word: str, languages: Sequence[str] = ()) -> str | None:
     return classes.pop() if len(classes) == 1 else None if classes else words["en"].get(key)
 
 
+def words_with_prefix(code: str, language: str) -> list[str]:
+    """Emotion words of a language, a tag of [`word_languages`], that begin with a code; without case and accents.
+
+    >>> words_with_prefix("Wut", "de")
+    ['wut', 'wutend']
+    """
+    words, _ = _classes_of_words()
+    return [word for word in words[language] if word.startswith(_key(code))]
+
+
 def word_languages() -> list[str]:
     """BCP-47 tags of the languages whose emotion words [`class_of_word`] knows."""
     return list(_classes_of_words()[0])
@@ -74,14 +111,18 @@ def word_languages() -> list[str]:
 @cache
 def _classes_of_words() -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     """Returns the class of each word by language, and the primary tag of each name of a language."""
-    content = yaml.safe_load(_WORDS.read_text(encoding="utf-8"))
-    class_of = {emotion: name for name, emotions in content["classes"].items() for emotion in emotions}
+    content, class_of = _content(), emotion_classes()
     words: dict[str, dict[str, str]] = {}
     for language, emotions in content["words"].items():
-        forms = ((form, class_of[emotion]) for emotion, text in emotions.items() for form in text.split())
+        forms = ((form, class_of[emotion].class_name) for emotion, text in emotions.items() for form in text.split())
         words[language] = {key: name for form, name in forms for key in (_key(form), _key(_without_umlauts(form)))}
     tags = {name: tag for tag, names in content["languages"].items() for name in (tag, *names.split())}
     return words, tags
+
+
+@cache
+def _content() -> dict[str, Any]:
+    return yaml.safe_load(_WORDS.read_text(encoding="utf-8"))
 
 
 def _key(word: str) -> str:

@@ -127,7 +127,11 @@ STRANGERS = {
     "Oréau": [
         f"{speaker:02d}a0{text}{emotion}a.wav" for speaker, text, emotion in product(range(1, 33), (1, 2), "CTJPDSN")
     ],
-    "CaFE": [f"Colère/Fort/{actor:02d}-C-2-{sentence}.wav" for actor, sentence in product(range(1, 13), range(1, 7))],
+    "CaFE": [f"Colère/Fort/{actor:02d}-X-2-{sentence}.wav" for actor, sentence in product(range(1, 13), range(1, 7))],
+    "BanglaSER": [  # the fields of RAVDESS with other emotions, texts and actors
+        f"03-01-{emotion:02d}-01-{text:02d}-{take:02d}-{actor:02d}.wav"
+        for emotion, text, take, actor in product(range(1, 6), range(1, 4), range(1, 4), range(1, 35))
+    ],
     "podcast in other formats": [f"episode {number}.mp3" for number in range(50)] + ["03a01Fa.wav"],
     "podcast": [f"{number:03d}.wav" for number in range(50)] + ["03a01Fa.wav", "08a01Wa.wav", "16b10Na.wav"],
     "numbers in emotions": [

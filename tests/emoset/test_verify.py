@@ -1,12 +1,15 @@
 """A copy is complete if its utterances and its hours are those of the catalog."""
 
+import hashlib
 from dataclasses import replace
 from itertools import product
 
 import pytest
 
+from exhubert.cli.main import main
 from exhubert.emoset import entry
-from exhubert.emoset.verify import verify
+from exhubert.emoset.catalog import Archive
+from exhubert.emoset.verify import verify, verify_archives
 
 from ..conftest import SHARED_CORPORA, write_tone
 from .conftest import touch
@@ -72,9 +75,43 @@ def test_enterface_as_its_archive_lays_it_out_is_complete(tmp_path):
     assert (finding.status, finding.detail) == ("complete", "1293 of 1293 utterances (the corpus)")
 
 
+def test_a_copy_at_another_sampling_rate_is_resampled(small, tmp_path):
+    for index, name in enumerate(NAMES):
+        write_tone(tmp_path / name, 0.2 + 0.01 * index, rate=22_050 if index < 3 else 16_000)
+    found, detail = status(small, tmp_path)
+    assert found == "resampled" and "3 at 22050 Hz, 16000 Hz in the catalog" in detail
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(0.0026, "complete"), (0.003, "complete"), (0.00299, "shortened")])
+def test_hours_are_as_exact_as_the_catalog_gives_them(small, tmp_path, hours, expected):
+    for index, name in enumerate(NAMES):  # 0.0026 h, which rounds to 0.003
+        write_tone(tmp_path / name, 0.2 + 0.01 * index)
+    small["emo_db"] = replace(small["emo_db"], hours=hours)
+    assert status(small, tmp_path)[0] == expected
+
+
+def test_archives_are_compared_with_their_published_size_and_checksum(tmp_path, capsys):
+    content = b"PK" + bytes(range(256))
+    archive = Archive(len(content), hashlib.md5(content).hexdigest())
+    entries = {"ravdess": replace(entry("ravdess"), archives={"speech.zip": archive})}
+    (tmp_path / "downloads").mkdir()
+    path = tmp_path / "downloads" / "speech.zip"
+    for written, expected in ((content, "as published"), (content[:-1], "incomplete"), (content[::-1], "altered")):
+        path.write_bytes(written)
+        (finding,) = verify_archives(entries, tmp_path)
+        assert (finding.corpus, finding.status) == ("ravdess", expected)
+    (tmp_path / "downloads/Audio_Speech_Actors_01-24.zip").write_bytes(b"PK")
+    path.unlink()
+    assert main(["emoset", "verify", "--root", str(tmp_path / "downloads")]) == 1
+    printed = capsys.readouterr()
+    assert "ravdess  incomplete" in printed.out and "208468073 as published" in printed.out
+    assert "unpack each into a folder of its own" in printed.err
+
+
 @pytest.mark.skipif(not SHARED_CORPORA.is_dir(), reason="the real corpora are not on this machine")
 def test_the_real_copy_of_emo_db_is_shortened_and_urdu_is_complete():
     entries = {name: entry(name) for name in ("emo_db", "urdu")}
     emo_db, urdu = verify(entries, {name: SHARED_CORPORA / name for name in entries})
     assert (emo_db.status, urdu.status) == ("shortened", "complete")
-    assert "0.30 h, 0.41 h in the catalog; 535 of 535 recordings last exactly 2.000 s" in emo_db.detail
+    assert "0.30 h, 0.41 h in the catalog; 535 at 22050 Hz, 16000 Hz in the catalog" in emo_db.detail
+    assert "535 of 535 recordings last exactly 2.000 s" in emo_db.detail

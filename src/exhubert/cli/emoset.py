@@ -4,13 +4,28 @@ import argparse
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from ..emoset.catalog import catalog, entry
+from ..emoset.catalog import (
+    CATALOG_VARIABLE,
+    NO_CORPORA,
+    AnnotationTable,
+    Archive,
+    CatalogError,
+    Layout,
+    catalog,
+    emoset_plus_plus,
+    entry,
+    use_catalog,
+)
+from ..emoset.column_map import parse_columns, parse_scales
 from ..emoset.scheme import SCHEMES
 from ..emoset.sources import ROOT_VARIABLE, Sources, find_corpora
+from ..files import write_whole
 from ..records import BuildSummary
+from ..targets import check_target
 
 
 def add_command(top_commands) -> None:
@@ -20,16 +35,48 @@ def add_command(top_commands) -> None:
     place = argparse.ArgumentParser(add_help=False)
     place.add_argument("--root", help=f"folder with corpora, or YAML of their folders (default: ${ROOT_VARIABLE})")
 
-    command = commands.add_parser("list", parents=[place], help="list the corpora of EmoSet++ and their folders")
-    command.set_defaults(run=_list)
-    command = commands.add_parser("show", help="show the catalog entry of one corpus")
-    command.add_argument("corpus")
-    command.set_defaults(run=_show)
-    command = commands.add_parser("verify", parents=[place], help="compare corpora on disk with the catalog")
-    command.set_defaults(run=_verify)
+    shelf = argparse.ArgumentParser(add_help=False)
+    shelf.add_argument(
+        "--catalog",
+        action="append",
+        metavar="PLACE",
+        help=f"folder with YAML files of corpora of your own, or one such file; may be repeated (${CATALOG_VARIABLE})",
+    )
+    tables = argparse.ArgumentParser(add_help=False)
+    tables.add_argument(
+        "--columns",
+        action="append",
+        default=[],
+        metavar="[CORPUS:]FIELD=COLUMN,...",
+        help="columns of your own tables with other than usual names, such as label=emo,speaker=who; may be repeated",
+    )
+    tables.add_argument(
+        "--rating_scale",
+        action="append",
+        default=[],
+        metavar="[CORPUS:]LOW,HIGH",
+        help="lowest and highest value of ratings, such as 1,5; may be repeated",
+    )
 
-    command = commands.add_parser("build", parents=[place], help="build corpora into one dataset")
-    command.add_argument("--corpora", type=lambda text: text.split(","), help="build only these, separated by commas")
+    parents = [place, shelf]
+    command = commands.add_parser("list", parents=parents, help="list the corpora of the catalog and their folders")
+    command.set_defaults(run=_with_catalog(_list))
+    command = commands.add_parser("show", parents=[shelf], help="show the catalog entry of one corpus")
+    command.add_argument("corpus")
+    command.set_defaults(run=_with_catalog(_show))
+    parents = [place, shelf, tables]
+    command = commands.add_parser("verify", parents=parents, help="compare corpora on disk with the catalog")
+    command.add_argument(
+        "--duplicates", action="store_true", help="find the same recording in two corpora by its sound; decodes all"
+    )
+    command.set_defaults(run=_with_catalog(_verify))
+
+    command = commands.add_parser("build", parents=parents, help="build corpora into one dataset")
+    command.add_argument(
+        "--corpora",
+        type=lambda text: text.split(","),
+        help="build only these, separated by commas; emoset++ is the paper's 37",
+    )
     command.add_argument(
         "--corpus", action="append", default=[], metavar="NAME=FOLDER", help="folder of one corpus; may be repeated"
     )
@@ -45,8 +92,13 @@ def add_command(top_commands) -> None:
         help="encoding of manifests and annotation files, such as cp1252, or of those of one corpus; may be repeated",
     )
     command.add_argument("--strict", action="store_true", help="fail if anything is set aside")
-    command.set_defaults(run=_build)
+    command.set_defaults(run=_with_catalog(_build))
 
+    command = commands.add_parser("new", parents=[shelf], help="draft the YAML file of a corpus of your own")
+    command.add_argument("folder", help="folder of its recordings")
+    command.add_argument("--output", metavar="FILE.yaml", help="new file; without it, the draft is printed")
+    command.add_argument("--id", metavar="NAME", help="id of the corpus (default: the folder's name)")
+    command.set_defaults(run=_with_catalog(_new))
     command = commands.add_parser("stats", help="write table, plots and card of a built dataset")
     command.add_argument("dataset")
     command.set_defaults(run=_stats)
@@ -57,24 +109,38 @@ def add_command(top_commands) -> None:
     command.set_defaults(run=_push)
 
 
+def _with_catalog(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """Makes a command know the corpora of `--catalog`."""
+
+    def within(options: argparse.Namespace) -> int:
+        with use_catalog(options.catalog):
+            return run(options)
+
+    return within
+
+
 def _list(options: argparse.Namespace) -> int:
     try:
         sources = find_corpora(options.root)
     except ValueError:
         sources = Sources({}, [])
         print(f"(no folder was searched: give --root, or set {ROOT_VARIABLE})")
-    rows = [("id", "name", "language", "kind", "utterances", "hours", "found in", "licence; access")]
+    rows = [("id", "name", "set", "language", "kind", "utterances", "hours", "found in", "licence; access")]
     for facts in catalog().values():
         size = (facts.kind, str(facts.utterances), str(facts.hours))
         terms = f"{facts.licence}; {facts.access}"
         where = f"{sources.found[facts.id]} ({sources.certainty[facts.id]})" if facts.id in sources.found else "-"
-        rows.append((facts.id, facts.name, ",".join(facts.languages[:3]), *size, where, terms[:80]))
+        group = "-" if facts.id in NO_CORPORA else "yours" if facts.file else "beyond" if facts.beyond else "emoset++"
+        rows.append((facts.id, facts.name, group, ",".join(facts.languages[:3]), *size, where, terms[:80]))
     _print_table(rows)
     for name, folder in sources.found.items():
         if name not in catalog():
             print(f"{name}: a corpus of your own in {folder}")
         elif sources.certainty[name] == "likely":
             print(f"{name}: {sources.reasons[folder]}")
+    for facts in catalog().values():
+        if facts.file:
+            print(f"{facts.id}: an entry of your own, {facts.file}")
     _print_unknown(sources)
     return 0
 
@@ -84,33 +150,75 @@ def _show(options: argparse.Namespace) -> int:
     for item in dataclasses.fields(facts):
         value = getattr(facts, item.name)
         doubt = " (recalled, not read in a source)" if item.name in facts.uncertain else ""
-        if item.name in ("by_annotated_valence", "uncertain") or value in ({}, []):
+        source = f" [{facts.sources[item.name]}]" if item.name in facts.sources else ""
+        if item.name in ("by_annotated_valence", "sources", "uncertain") or value in ({}, [], "", None, False):
             continue
         if item.name == "labels":
-            print("labels:")
+            print(f"labels:{doubt}{source}")
             for raw, label in value.items():
                 alternative = f", or {label.alternative}" if label.alternative else ""
-                print(f"  {raw}: {label.emotion} -> {label.class_name or 'dropped'} ({label.basis}{alternative})")
+                why = f"; {label.why}" if label.why else ""
+                print(f"  {raw}: {label.emotion} -> {label.class_name or 'dropped'} ({label.basis}{alternative}{why})")
         elif item.name == "notes":
             print("notes:", *value, sep="\n  - ")
         else:
-            print(f"{item.name}: {', '.join(value) if isinstance(value, list) else value}{doubt}")
+            print(f"{item.name}: {_shown(value)}{doubt}{source}")
     return 0
 
 
-def _verify(options: argparse.Namespace) -> int:
-    from ..emoset.verify import verify
+def _shown(value: Any) -> str:
+    """Returns the value of a fact for people."""
+    if isinstance(value, Layout):
+        return value.pattern
+    if isinstance(value, Archive):
+        return f"{value.bytes} bytes, md5 {value.md5}"
+    if isinstance(value, AnnotationTable):
+        return " and ".join(filter(None, (value.file, value.people)))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_shown(item)}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
-    sources = find_corpora(options.root)
-    corpora = {name: facts for name, facts in catalog().items() if name not in ("manifest", "demo")}
+
+def _verify(options: argparse.Namespace) -> int:
+    from ..emoset.verify import verify, verify_archives
+
+    place = Path(options.root or os.environ.get(ROOT_VARIABLE) or ".").expanduser()
+    archives = [(item.corpus, item.status, "-", item.detail) for item in verify_archives(catalog(), place)]
     rows = [("corpus", "status", "recognised", "detail")]
-    for item in verify(corpora, sources.found):
+    try:
+        sources = find_corpora(options.root)
+    except ValueError:  # nothing is unpacked yet
+        if archives:
+            _print_table(rows + archives)
+        raise
+    corpora = {name: entry(name) for name in emoset_plus_plus()}  # others are reported if they are found
+    columns, scales = parse_columns(options.columns), parse_scales(options.rating_scale)
+    for item in verify(corpora, sources.found, columns, scales):
         rows.append((item.corpus, item.status, sources.certainty.get(item.corpus, "-"), item.detail))
+    rows += archives
     for folder in sources.unknown:
         status = "doubtful" if folder in sources.doubtful else "unknown layout"
         rows.append((folder.name, status, "-", f"{folder}: {sources.reasons[folder]}"))
     _print_table(rows)
+    if options.duplicates:
+        _print_duplicates(sources)
     return 0
+
+
+def _print_duplicates(sources: Sources) -> None:
+    from ..emoset.near_duplicates import SHORTEST, near_duplicates
+
+    pairs, skipped = near_duplicates(sources.found)
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for pair in pairs:
+        groups.setdefault((pair.first.partition("/")[0], pair.second.partition("/")[0]), []).append(pair)
+    for (first, second), same in groups.items():
+        example = f"{same[0].first} and {same[0].second} (likeness {same[0].likeness})"
+        print(f"{first} and {second} share {len(same)} recordings, such as {example}: build only one of the two")
+    if not pairs:
+        print("no recording of at least a second is in two corpora")
+    for corpus, count in skipped.items():
+        print(f"{corpus}: {count} recordings were not compared; they last less than {SHORTEST} s, or can't be read")
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -138,6 +246,8 @@ def _build(options: argparse.Namespace) -> int:
         raise ValueError(
             f"No corpus was recognised; unknown folders: {', '.join(map(str, sources.unknown)) or 'none'}."
         )
+    if options.strict and not options.corpora and catalog().broken:
+        raise CatalogError(f"{next(iter(catalog().broken.values()))} With --strict that is an error.")
     if options.strict and not options.corpora and sources.doubtful:
         folder = sources.doubtful[0]
         raise ValueError(
@@ -146,6 +256,7 @@ def _build(options: argparse.Namespace) -> int:
         )
     settings = {"seed": options.seed, "num_proc": options.num_proc, "scheme": options.scheme, "strict": options.strict}
     settings["encoding"] = _encodings(options.encoding, roots)
+    settings |= {"columns": parse_columns(options.columns), "rating_scale": parse_scales(options.rating_scale)}
     for corpus, facts in build(roots, options.output, **settings).items():
         parts = ", ".join(f"{part['utterances']} {name}" for name, part in facts.partitions.items())
         size = f"{facts.utterances} utterances, {facts.hours} h"
@@ -192,6 +303,25 @@ def _encodings(options: Sequence[str], corpora: Iterable[str]) -> dict[str, str]
     named = {corpus: encoding for corpus, _, encoding in pairs if corpus}
     general = [encoding for corpus, _, encoding in pairs if not corpus]
     return dict.fromkeys(corpora if general else (), "".join(general[-1:])) | named
+
+
+def _new(options: argparse.Namespace) -> int:
+    from ..emoset.draft import draft
+
+    if options.output:
+        check_target("--output", options.output, [options.folder], own=lambda path: False)
+    result = draft(options.folder, options.id)
+    print(*result.remarks, sep="\n", end="\n" if result.remarks else "")
+    if result.rows:
+        _print_table([("part", "values", "recordings each", "most frequent", "guess", "why"), *result.rows])
+    if not options.output:
+        print(f"\n{result.text}", end="")
+        return 0
+    target = Path(options.output)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(target, result.text)
+    print(f"draft: {target}")
+    return 0
 
 
 def _stats(options: argparse.Namespace) -> int:

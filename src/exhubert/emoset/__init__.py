@@ -7,7 +7,7 @@ opens it.
 import importlib
 from typing import Any
 
-from .catalog import CatalogEntry, catalog, entry
+from .catalog import CatalogEntry, catalog, entry, use_catalog
 from .readers import read
 from .record import Record
 
@@ -20,4 +20,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["CatalogEntry", "EmoSetPlusPlus", "Record", "build", "catalog", "entry", "load", "read"]
+__all__ = ["CatalogEntry", "EmoSetPlusPlus", "Record", "build", "catalog", "entry", "load", "read", "use_catalog"]

@@ -17,6 +17,8 @@ from datasets.builder import Key
 from ..audio import AudioError, encode_flac, read_audio, resample
 from ..audio_windows import sound_frames
 from ..labels import SIX_CLASSES, arousal_valence
+from .catalog import EMOSET, Places, use_catalog
+from .column_map import Columns, Scale
 from .listing import FEATURES, Listing, list_corpora, rejection
 from .partition import PARTITIONS
 from .record import Utterance
@@ -36,7 +38,8 @@ class EmoSetPlusPlusConfig(datasets.BuilderConfig):
     """Configuration of `EmoSetPlusPlus`.
 
     Attributes:
-        name: A corpus; several corpora, separated by commas; or `all` for every corpus found.
+        name: A corpus; several corpora, separated by commas; `emoset++` for those of the paper's 37 that are found; or
+            `all` for every corpus found.
         root: Folder of the one corpus, or the place of several.
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
@@ -58,11 +61,14 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
 
     Args:
         config_name: A corpus of the catalog, or any name for a folder with a manifest; several corpora, as in
-            `"emo_db,urdu"`; or `"all"` for every corpus found.
+            `"emo_db,urdu"`; `"emoset++"` for those of the paper's 37 that are found; or `"all"` for every corpus found.
         root: Folder of the one corpus; for several, a place that `exhubert.emoset.sources.find_corpora` takes.
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
         encoding: Encoding of manifests and annotation files; found out by default.
+        columns: Columns of tables with other than usual names, see `exhubert.emoset.build`.
+        rating_scale: Lowest and highest value of ratings, likewise.
+        catalog: Folders with YAML files of corpora of your own, see `exhubert.emoset.catalog.catalog`.
         listings: The corpora as `exhubert.emoset.listing.list_corpora` lists them, if that is done already.
         **kwargs: Passed to `datasets.ArrowBasedBuilder`, such as `cache_dir`.
 
@@ -84,19 +90,25 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         seed: int = 0,
         scheme: str | Path = "default",
         encoding: str | None = None,
+        columns: Columns | Mapping[str, Columns] | None = None,
+        rating_scale: Scale | Mapping[str, Scale] | None = None,
+        catalog: Places | None = None,
         listings: Mapping[str, Listing] | None = None,
         **kwargs,
     ):
-        if config_name == "all" or "," in config_name:
-            sources = find_corpora(root, None if config_name == "all" else config_name.split(","))
-            folders = sources.found
-            for folder in sources.doubtful if config_name == "all" else []:
-                _logger.warning("%s: %s", folder, sources.reasons[folder])
-        else:
-            folders = {config_name: Path(root)}
-        if listings is None:
-            listings = list_corpora(folders, seed, scheme, encoding=encoding)
-            check_shared_audio(listings)
+        with use_catalog(catalog):
+            if config_name == "all" or "," in config_name or config_name.lower() == EMOSET:
+                sources = find_corpora(root, None if config_name == "all" else config_name.split(","))
+                folders = sources.found
+                for folder in sources.doubtful if config_name == "all" else []:
+                    _logger.warning("%s: %s", folder, sources.reasons[folder])
+            else:
+                folders = {config_name: Path(root)}
+            if listings is None:
+                listings = list_corpora(
+                    folders, seed, scheme, encoding=encoding, columns=columns, rating_scale=rating_scale
+                )
+                check_shared_audio(listings)
         self.listings = dict(listings)
         # the cache key of `datasets` covers neither code nor files; the fingerprints cover both
         content = "".join(listing.fingerprint for listing in self.listings.values())
@@ -108,7 +120,7 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
     def _info(self) -> datasets.DatasetInfo:
         entries = [listing.entry for listing in self.listings.values()]
         return datasets.DatasetInfo(
-            description=f"{', '.join(entry.full_name for entry in entries)}, as part of EmoSet++ with six classes.",
+            description=f"{', '.join(entry.full_name for entry in entries)}, with the six classes of EmoSet++.",
             features=FEATURES,
             homepage="; ".join(entry.homepage for entry in entries),
             license="; ".join(f"{entry.name}: {entry.licence}" for entry in entries),

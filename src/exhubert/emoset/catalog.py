@@ -1,21 +1,30 @@
 """The catalog of corpora: one YAML file for each, with its facts and the map of its raw labels to the six classes."""
 
 import difflib
+import logging
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ..labels import SIX_CLASSES, VALENCES, arousal_valence, class_name, class_of_word
+from ..labels import SIX_CLASSES, VALENCES, arousal_valence, class_name, class_of_word, emotion_classes
 from ..search import SUFFIXES, VIDEOS
-from .scheme import ALL_CORPORA, read_scheme
+from .catalog_files import CatalogError, load_file
+from .column_map import Columns, Scale, by_field, checked_scale, unknown_fields
+from .layouts import ALIASES, Rule, compiled, layout_problems, suffixes_of, value_of
+from .scheme import ALL_CORPORA, nearest, read_scheme
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if PyYAML has it
+logger = logging.getLogger(__name__)
+
 _FOLDER = Path(__file__).parent / "catalog"
+CATALOG_VARIABLE = "EXHUBERT_CATALOG"
+NO_CORPORA = ("demo", "manifest")  # entries of the catalog that aren't recordings of people
+EMOSET = "emoset++"  # stands for the 37 corpora wherever corpora are named
 KINDS = ("acted", "induced", "natural", "mixed", "synthetic", "unknown")
 
 
@@ -30,6 +39,10 @@ class UnknownCorpusError(KeyError):
 class LabelMap:
     """The class of one raw label of a corpus.
 
+    In the YAML file, the name of an emotion is enough: its class, basis and alternative come from the common map (see
+    `exhubert.labels.emotion_classes`). An entry that differs from it, or names an emotion beyond it, writes a map of
+    these attributes; null drops the label.
+
     Attributes:
         emotion: The emotion in English.
         arousal: `low` or `high`; None if the label maps to no class and is dropped.
@@ -37,6 +50,7 @@ class LabelMap:
         basis: `source` if the paper's model card prints the emotion as the example of the class, `judgement` for
             this project's reading, `user` for your own map.
         alternative: Another defensible class, or None.
+        why: The reason for which the entry differs from the common map, or None if it doesn't.
     """
 
     emotion: str
@@ -44,15 +58,36 @@ class LabelMap:
     valence: str | None
     basis: str = "judgement"
     alternative: str | None = None
+    why: str | None = None
+
+    @classmethod
+    def parse(cls, raw_label: str, facts: str | Mapping[str, Any] | None) -> "LabelMap":
+        """Completes what a YAML file says of a raw label by the common map.
+
+        Args:
+            raw_label: The label as the corpus writes it.
+            facts: The name of an emotion; a map of attributes; or None for a label to drop.
+
+        Raises:
+            ValueError: There is neither a class nor an emotion of the common map.
+        """
+        if facts is None:
+            return cls(raw_label, None, None)
+        own = {"emotion": facts} if isinstance(facts, str) else dict(facts)
+        if common := emotion_classes().get(own["emotion"]):
+            arousal, valence = arousal_valence(common.class_name)
+            shared = {"arousal": arousal, "valence": valence}
+            return cls(**shared | {"basis": common.basis, "alternative": common.alternative} | own)
+        if not {"arousal", "valence"} <= own.keys():
+            raise ValueError(
+                f"{raw_label}: {own['emotion']!r} is no emotion of the common map ({', '.join(emotion_classes())}), so "
+                "its arousal and valence are needed, or null for both."
+            )
+        return cls(**own)
 
     @property
     def class_name(self) -> str | None:
         return class_name(self.arousal, self.valence) if self.arousal and self.valence else None
-
-
-@cache
-def _end_of_path(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:.*/)?({pattern})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -60,16 +95,24 @@ class Layout:
     """Naming scheme of the files of one corpus.
 
     Attributes:
-        pattern: Regular expression for the end of the path below the root, with `/` between its parts. Groups named
-            after fields of `Record` fill them, other groups are facts of `Record.other`; `gender` may be a letter.
-        suffixes: Suffixes of the publisher's files, in lower case, the usual one first. Audio with any other suffix is
-            read as if it had the first one, and so is video if one of these is video.
+        pattern: The end of the path below the root, with `/` between its parts: a regular expression whose groups are
+            named after fields of `Record`, or a text with such names in braces, see
+            `exhubert.emoset.layouts.compiled`. `gender` may be a letter. Labels are spelled as in the entry's, whatever
+            their case, and with spaces for `_`.
+        suffixes: Suffixes of the publisher's files, in lower case, the usual one first; by default the one that the
+            pattern ends in. Audio with any other suffix is read as if it had the first one, and so is video if one of
+            these is video.
         fixed: Fields with the same value for every utterance.
-        values: Values of groups by the code in the path, such as `{intensity: {"02": strong}}`.
+        values: Values of fields by the code in the path, such as `{intensity: {"02": strong}}` or `{gender: {of:
+            speaker, "03": male, "*": female}}`, or texts with groups, such as `{speaker: "Actor_{speaker}"}`, see
+            `exhubert.emoset.layouts.value_of`.
+        only: Regular expressions for values of groups that utterances have. Other files, such as songs, are none.
+        unless: Name of another file in the same folder, without its ending and with groups in braces; a file is no
+            utterance if that other file exists.
         variants: Patterns of other copies that circulate, with the same groups; tried after `pattern`.
         same: Groups whose values together name an utterance, whatever its container and folder are called. Empty if
             the end of the path that matches does, without its suffix.
-        speakers: Facts of each speaker by field, such as `{"03": {gender: male, age: "31"}}`.
+        facts: Groups and values that are no fields of `Record` but facts for its `other`.
         known: Regular expressions for values of groups in the published corpus. They tell whether a folder that nobody
             named is this corpus; a folder that was named is read without them.
         others: Regular expression for the end of the paths of the release's other recordings, which are no utterances.
@@ -80,13 +123,15 @@ class Layout:
     pattern: str
     suffixes: tuple[str, ...] = (".wav",)
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    values: Mapping[str, Rule] = field(default_factory=dict)
+    only: Mapping[str, str] = field(default_factory=dict)
+    unless: str = ""
     known: Mapping[str, str] = field(default_factory=dict)
     others: str = ""
     fewest_labels: int = 1
     variants: tuple[str, ...] = ()
     same: tuple[str, ...] = ()
-    speakers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    facts: tuple[str, ...] = ()
 
     def match(self, path: str) -> re.Match[str] | None:
         """Matches a path below the root, with `/` between its parts; the first group is the end that the pattern has.
@@ -102,18 +147,93 @@ class Layout:
             names.append(f"{stem}{self.suffixes[0]}")
         for name in names:
             for pattern in (self.pattern, *self.variants):
-                if match := _end_of_path(pattern).fullmatch(name):
+                if match := compiled(pattern).fullmatch(name):
                     return match
         return None
 
     def utterance(self, match: re.Match[str]) -> tuple[str, ...]:
         """Returns what the files of one utterance have in common, whatever their containers and folders."""
-        names = [match[group] or "" for group in self.same] or [match[1].rpartition(".")[0]]
+        names = [match[ALIASES.get(group, group)] or "" for group in self.same] or [match[1].rpartition(".")[0]]
         return tuple(re.sub(r"(?<!\d)0+(?=\d)", "", name.casefold()) for name in names)
 
     def has_known(self, match: re.Match[str]) -> bool:
         """Whether the groups of a match have the speakers, texts and codes of the published corpus."""
-        return all(re.fullmatch(values, match[group] or "", re.IGNORECASE) for group, values in self.known.items())
+        return _have(match, self.known)
+
+    def is_other(self, path: str) -> bool:
+        """Whether a path is one of `others`."""
+        return bool(self.others and re.search(rf"(?:^|/)(?:{self.others})$", path, re.IGNORECASE))
+
+    def is_utterance(self, match: re.Match[str], path: Path) -> bool:
+        """Whether a file that matches is an utterance, not a song or another version of a recording."""
+        if not _have(match, self.only):
+            return False
+        other = value_of(self.unless, "", match.groupdict()) if self.unless else None
+        if other is None or other.casefold() == path.stem.casefold():
+            return True
+        return not path.with_name(other + path.suffix).exists()
+
+    def fields(self, match: re.Match[str]) -> dict[str, Any]:
+        """Returns the values of the groups, and of the fields that the layout gives besides."""
+        groups = match.groupdict()
+        return groups | {name: value_of(rule, name, groups) for name, rule in self.values.items()} | dict(self.fixed)
+
+    def problems(self) -> list[str]:
+        """Returns the problems of the layout, one sentence each; empty for a valid one."""
+        conditions, texts = {"only": self.only, "known": self.known}, {"unless": self.unless}
+        messages: dict[str, None] = {}
+        for pattern in (self.pattern, *self.variants):
+            found = layout_problems(
+                pattern, self.suffixes, self.fixed, self.values, conditions, texts, self.others, self.facts
+            )
+            missing = [name for name in self.same if ALIASES.get(name, name) not in _groups(pattern)]
+            messages |= dict.fromkeys([*found, *(f"same: {pattern} has no group {name}" for name in missing)])
+        known = _groups(self.pattern) | self.values.keys() | self.fixed.keys()
+        unknown = [name for name in self.facts if name not in known]
+        return [*messages, *(f"facts: nothing says what {name} is" for name in unknown)]
+
+
+def _groups(pattern: str) -> set[str]:
+    try:
+        return set(compiled(pattern).groupindex)
+    except ValueError:  # which is said elsewhere
+        return set()
+
+
+def _have(match: re.Match[str], values: Mapping[str, str]) -> bool:
+    return all(re.fullmatch(value, match[group] or "", re.IGNORECASE) for group, value in values.items())
+
+
+@dataclass(frozen=True)
+class AnnotationTable:
+    """Table that annotates the recordings of one corpus, for the reader `by_table`.
+
+    `CatalogEntry.columns` names the columns that it reads; recordings are found by their names, wherever they are.
+
+    Attributes:
+        file: Name of the table; `*` and `?` stand for other characters.
+        values: Values of fields by what the table says, such as `{partition: {Test1: test}}`.
+        people: Name of a second table with a row for each speaker, for the columns that the first one lacks.
+        person: Column of `people` that holds the speaker's id.
+    """
+
+    file: str
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    people: str | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What a publisher says of a file to download.
+
+    Attributes:
+        bytes: Its size.
+        md5: Its checksum, in hexadecimal digits.
+    """
+
+    bytes: int
+    md5: str
 
 
 @dataclass(frozen=True)
@@ -138,14 +258,20 @@ class CatalogEntry:
         layout: Pattern of its file paths, for people.
         paths: The same as a [`Layout`], for the reader `by_name`.
         releases: Number of utterances in each release, if several circulate.
+        sampling_rates: Sampling rates of its recordings in Hz, of the release that `utterances` counts.
+        archives: The files to download, by name.
         uncertain: Fields whose value is from memory, not from a source.
         labels: Raw label to class. Empty if the label set is unknown; class names and emotion words in English or the
             language of the corpus are then accepted.
         notes: Oddities worth knowing.
+        beyond: Whether the corpus is none of the 37 of EmoSet++.
+        sources: Where a fact was read, by the name of the field.
+        table: The table that annotates its recordings, for the reader `by_table`.
         columns: For corpora whose facts are in tables: the column of the table, by the name of the field in `Record`
             that it fills, such as `{label: emo, speaker: who}`. Other columns are found by their usual names.
         rating_scale: Lowest and highest value of its ratings of arousal, valence and dominance; None if unknown.
         by_annotated_valence: Use the valence that the corpus annotates, if any, instead of the map's.
+        file: The YAML file of an entry of your own; empty for those that come with the package.
     """
 
     id: str
@@ -165,22 +291,28 @@ class CatalogEntry:
     layout: str
     paths: Layout | None = None
     releases: Mapping[str, int] = field(default_factory=dict)
+    sampling_rates: list[int] = field(default_factory=list)
+    archives: Mapping[str, Archive] = field(default_factory=dict)
     uncertain: list[str] = field(default_factory=list)
     labels: Mapping[str, LabelMap] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    beyond: bool = False
+    sources: Mapping[str, str] = field(default_factory=dict)
+    table: AnnotationTable | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     rating_scale: tuple[float, float] | None = None
     by_annotated_valence: bool = False
+    file: str = field(default="", repr=False, compare=False)  # no part of the facts, which are hashed
 
     def class_of(self, raw_label: str, annotated_valence: str | None = None, language: str | None = None) -> str | None:
         """Returns the class of a raw label, or None if it maps to no class and is dropped.
 
-        A corpus whose reader is `manifest` may also use class names and emotion words, in English or in the language
-        of the utterance (or the corpus, by default).
+        A corpus whose reader is `manifest`, or whose labels aren't listed, may also use class names and emotion words,
+        in English or in the language of the utterance (or the corpus, by default).
         """
         if raw_label not in self.labels:
             languages = [language] if language else self.languages
-            return class_of_word(raw_label, languages) if self.reader == "manifest" else None
+            return class_of_word(raw_label, languages) if self.reader == "manifest" or not self.labels else None
         label = self.labels[raw_label]
         if self.by_annotated_valence and annotated_valence in VALENCES and label.arousal:
             return class_name(label.arousal, annotated_valence)
@@ -192,29 +324,157 @@ class CatalogEntry:
             return self.labels[raw_label].emotion
         return raw_label.strip().lower() or None
 
+    def spelled(self, raw_label: str) -> str:
+        """Returns a raw label as the entry writes it, if it has it in another case or with spaces for `_`."""
+        if raw_label in self.labels:
+            return raw_label
+        plain = _plain(raw_label)
+        same = [label for label in self.labels if _plain(label) == plain]
+        return same[0] if len(same) == 1 else raw_label
+
     @property
     def has_own_layout(self) -> bool:
         """Whether a reader knows the layout of its release, so that it needs no manifest."""
         return self.reader != "manifest"
 
 
+def _plain(label: str) -> str:
+    return label.replace("_", " ").casefold()
+
+
+class Catalog(dict[str, CatalogEntry]):
+    """Entries by id, in alphabetical order.
+
+    Attributes:
+        broken: The problems of the entries that can't be used, by id.
+    """
+
+    def __init__(self, entries: Mapping[str, CatalogEntry], broken: Mapping[str, str] | None = None) -> None:
+        super().__init__(sorted(entries.items()))
+        self.broken = dict(broken or {})
+
+
+Places = str | Path | Sequence[str | Path]
+_current: ContextVar[Catalog | None] = ContextVar("catalog", default=None)
+
+
+def catalog(places: Places | None = None) -> Catalog:
+    """Returns all entries by id: the 37 corpora of EmoSet++, others beyond them, `demo`, `manifest`, and your own.
+
+    Args:
+        places: Folders with YAML files of your own, or such files. By default those of the surrounding
+            [`use_catalog`], or else of the environment variable EXHUBERT_CATALOG, which separates several as PATH does.
+
+    Raises:
+        CatalogError: There is no such folder or file. A file with a mistake is only left out, with a warning; whoever
+            asks for its corpus gets the error.
+    """
+    if places is None and (current := _current.get()) is not None:
+        return current
+    if places is None:
+        places = [place for place in os.environ.get(CATALOG_VARIABLE, "").split(os.pathsep) if place]
+    # files may be edited while a notebook is open
+    states = tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in _files(places))
+    return _with_own(states) if states else Catalog(_shipped())
+
+
+@contextmanager
+def use_catalog(places: Places | None = None) -> Iterator[Catalog]:
+    """Within the block, [`catalog`] and all that use it know these folders or files; None stands for the present ones.
+
+    Example:
+
+        with use_catalog("my_catalog"):
+            build({"my_corpus": "recordings"}, "data/mine")
+    """
+    chosen = catalog(places)
+    token = _current.set(chosen)
+    try:
+        yield chosen
+    finally:
+        _current.reset(token)
+
+
 @cache
-def catalog() -> dict[str, CatalogEntry]:
-    """Returns all entries by id, in alphabetical order: the 37 corpora of EmoSet++, the demo corpus, and `manifest`."""
-    return {path.stem: _parse(path) for path in sorted(_FOLDER.glob("*.yaml"))}
+def _shipped() -> dict[str, CatalogEntry]:
+    return {path.stem: parse_entry(load_file(path)) for path in sorted(_FOLDER.glob("*.yaml"))}
 
 
-def entry(corpus: str) -> CatalogEntry:
-    """Returns the entry of a corpus.
+def _files(places: Places) -> list[Path]:
+    result: dict[Path, None] = {}
+    for place in [places] if isinstance(places, (str, Path)) else places:
+        path = Path(place).expanduser()
+        if not path.exists():
+            raise CatalogError(
+                f"There is no catalog {path}: give a folder with YAML files of corpora (--catalog, {CATALOG_VARIABLE})."
+            )
+        found = [path] if path.is_file() else sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
+        result |= dict.fromkeys(file.absolute() for file in found if not file.name.startswith("."))
+    return list(result)
+
+
+@lru_cache(maxsize=8)
+def _with_own(states: tuple[tuple[Path, int, int], ...]) -> Catalog:
+    from .own_entries import own_entry  # which needs this module
+
+    entries: dict[str, CatalogEntry] = {}
+    broken: dict[str, str] = {}
+    files: dict[str, Path] = {}
+    for path, _, _ in states:
+        corpus = path.stem
+        try:
+            values = load_file(path)
+            corpus = str(values.get("id") or corpus)
+            facts = own_entry(values, path, _shipped())
+            if corpus in files:
+                raise CatalogError(f"{path}: the id {corpus} is that of {files[corpus]}, too; give one another id.")
+            entries[corpus] = facts
+        except CatalogError as error:
+            broken[corpus] = str(error)
+            logger.warning(f"{error} The entry isn't used.")
+        files.setdefault(corpus, path)
+    kept = {corpus: facts for corpus, facts in (_shipped() | entries).items() if corpus not in broken}
+    return Catalog(kept, broken)
+
+
+def emoset_plus_plus() -> list[str]:
+    """Returns the ids of the 37 corpora of EmoSet++, those of the paper."""
+    paper = {corpus for corpus, facts in _shipped().items() if not facts.beyond and corpus not in NO_CORPORA}
+    return [corpus for corpus in catalog() if corpus in paper]
+
+
+def entry(corpus: str, places: Places | None = None) -> CatalogEntry:
+    """Returns the entry of a corpus; for `places` see [`catalog`].
 
     Raises:
         UnknownCorpusError: The catalog has no such corpus; the message names the nearest ids.
+        CatalogError: Its YAML file has a mistake.
     """
-    if corpus not in catalog():
-        close = difflib.get_close_matches(corpus, catalog(), n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(catalog())}."
-        raise UnknownCorpusError(f"The catalog has no corpus {corpus!r}; {hint} A corpus of your own needs a manifest.")
-    return catalog()[corpus]
+    entries = catalog(places)
+    if corpus in entries.broken:
+        raise CatalogError(entries.broken[corpus])
+    if corpus not in entries:
+        close = difflib.get_close_matches(corpus, entries, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(entries)}."
+        raise UnknownCorpusError(
+            f"The catalog has no corpus {corpus!r}; {hint} A corpus of your own needs a manifest, or a YAML file in "
+            "--catalog."
+        )
+    return entries[corpus]
+
+
+def with_columns(facts: CatalogEntry, columns: Columns | None = None, scale: Scale | None = None) -> CatalogEntry:
+    """Returns an entry with further columns, which take precedence over its own, and a scale of ratings.
+
+    Raises:
+        ValueError: A key is no field, or the scale isn't one.
+    """
+    given = by_field((columns or {}).items(), facts.name)
+    return replace(
+        facts,
+        columns=by_field(facts.columns.items(), facts.name) | given if given else facts.columns,
+        rating_scale=checked_scale(scale) if scale else facts.rating_scale,
+    )
 
 
 def with_scheme(facts: CatalogEntry, scheme: str | Path) -> CatalogEntry:
@@ -252,12 +512,17 @@ def _relabelled(facts: CatalogEntry, changes: Mapping[str, str | None], basis: s
     return result
 
 
-def _parse(path: Path) -> CatalogEntry:
-    values: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
-    labels = {str(raw): LabelMap(**facts) for raw, facts in (values.pop("labels", None) or {}).items()}
+def parse_entry(content: Mapping[str, Any]) -> CatalogEntry:
+    """Returns the entry that a YAML file holds; it isn't checked, see [`problems`]."""
+    values = dict(content)
+    labels = {raw: LabelMap.parse(raw, facts) for raw, facts in (values.pop("labels", None) or {}).items()}
     if paths := values.pop("paths", None):
-        lists = {name: tuple(paths[name]) for name in ("suffixes", "variants", "same") if name in paths}
-        values["paths"] = Layout(**paths | lists)
+        lists = {name: tuple(paths[name]) for name in ("variants", "same", "facts") if name in paths}
+        suffixes = tuple(paths.get("suffixes", suffixes_of(paths["pattern"])))
+        values["paths"] = Layout(**paths | lists | {"suffixes": suffixes})
+    if table := values.pop("table", None):
+        values["table"] = AnnotationTable(**table)
+    values["archives"] = {name: Archive(**facts) for name, facts in (values.pop("archives", None) or {}).items()}
     if scale := values.pop("rating_scale", None):
         values["rating_scale"] = tuple(scale)
     return CatalogEntry(**values, labels=labels)
@@ -276,14 +541,22 @@ def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
     if facts.redistribution not in ("allowed", "forbidden", "unknown"):
         messages.append(f"redistribution is {facts.redistribution!r}")
     if facts.reader not in readers:
-        messages.append(f"there is no reader {facts.reader!r}")
-    if unknown := set(facts.uncertain) - {item.name for item in fields(facts)}:
-        messages.append(f"uncertain names no field: {sorted(unknown)}")
+        messages.append(f"there is no reader {facts.reader!r}.{nearest(facts.reader, readers)}")
+    for name in ("uncertain", "sources"):
+        if unknown := set(getattr(facts, name)) - {item.name for item in fields(facts)}:
+            messages.append(f"{name} names no field: {sorted(unknown)}")
+    for name, archive in facts.archives.items():
+        if archive.bytes <= 0 or not re.fullmatch(r"[0-9a-f]{32}", archive.md5):
+            messages.append(f"{name}: bytes is {archive.bytes!r} and md5 {archive.md5!r}")
     for item in fields(facts):
-        if getattr(facts, item.name) in ("", None) and item.name not in ("paths", "rating_scale"):
+        if getattr(facts, item.name) in ("", None) and item.name not in ("paths", "table", "rating_scale", "file"):
             messages.append(f"{item.name} is empty; say unknown")
+    messages += [f"columns: {fault}" for fault in unknown_fields(facts.columns)]
+    messages += [f"paths: {fault}" for fault in facts.paths.problems()] if facts.paths else []
+    if facts.reader == "by_name" and not facts.paths:
+        messages.append("reader is by_name, which needs paths")
     for raw, label in facts.labels.items():
-        if label.basis not in ("source", "judgement"):
+        if label.basis not in ("source", "judgement", "user"):
             messages.append(f"{raw}: basis is {label.basis!r}")
         if (label.arousal is None) != (label.valence is None):
             messages.append(f"{raw}: arousal without valence or the reverse")
@@ -291,4 +564,13 @@ def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
             messages.append(f"{raw}: no class {label.class_name!r}")
         if label.alternative is not None and label.alternative not in SIX_CLASSES:
             messages.append(f"{raw}: alternative {label.alternative!r} is no class")
+        common = emotion_classes().get(label.emotion)
+        own = (label.class_name, label.alternative, label.basis)
+        if (
+            common
+            and own != (common.class_name, common.alternative, common.basis)
+            and not label.why
+            and label.basis != "user"
+        ):
+            messages.append(f"{raw}: {label.emotion} differs from the common map; say why")
     return messages

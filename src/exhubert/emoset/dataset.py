@@ -25,6 +25,8 @@ from ..labels import SIX_CLASSES
 from ..records import BuildSummary
 from ..targets import check_target, entries, has_keys, refuse_foreign, remove_own
 from .builder import EmoSetPlusPlus
+from .catalog import Places, use_catalog
+from .column_map import Columns, Scale
 from .listing import FEATURES, Listing, list_corpora
 from .partition import PARTITIONS, check_leakage
 from .scheme import SCHEMES
@@ -49,6 +51,9 @@ def build(
     num_proc: int | None = None,
     scheme: str | Path = "default",
     encoding: str | Mapping[str, str] | None = None,
+    columns: Columns | Mapping[str, Columns] | None = None,
+    rating_scale: Scale | Mapping[str, Scale] | None = None,
+    catalog: Places | None = None,
     strict: bool = False,
 ) -> dict[str, BuildSummary]:
     """Builds corpora into `output`, one folder each, and returns their summaries.
@@ -67,6 +72,11 @@ def build(
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
         encoding: Encoding of manifests and annotation files, or that of each corpus, by its id. Otherwise a file is
             read as UTF-8, or in the encoding in which most of the recordings it names exist.
+        columns: Columns of tables of your own with other than usual names, such as `{"label": "emo"}`, or those of
+            each corpus, by its id. Fields are those of `exhubert.emoset.column_map.FIELDS`.
+        rating_scale: Lowest and highest value of the ratings of arousal, valence and dominance, or those of each
+            corpus, by its id.
+        catalog: Folders with YAML files of corpora of your own, see `exhubert.emoset.catalog.catalog`.
         strict: Raise an error if anything is set aside.
 
     Returns:
@@ -87,7 +97,8 @@ def build(
         if not _NAME.fullmatch(corpus):
             raise ValueError(f"{corpus!r} can't name a corpus; use letters, digits, _ and -.")
     check_output(output, [*roots.values(), *([scheme] if scheme not in SCHEMES else [])], roots)
-    listings = list_corpora(roots, seed, scheme, encoding=encoding)
+    with use_catalog(catalog):
+        listings = list_corpora(roots, seed, scheme, encoding=encoding, columns=columns, rating_scale=rating_scale)
     # a manifest may name recordings outside of its folder
     check_output(output, {item.record.file for listing in listings.values() for item in listing.utterances})
     check_shared_audio(listings, _built(output, roots))

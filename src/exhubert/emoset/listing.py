@@ -13,7 +13,8 @@ import datasets
 
 from ..audio_windows import SAMPLING_RATE
 from ..labels import SIX_CLASSES
-from .catalog import CatalogEntry, UnknownCorpusError, catalog, entry, with_scheme
+from .catalog import CatalogEntry, UnknownCorpusError, catalog, entry, with_columns, with_scheme
+from .column_map import Columns, Scale, by_corpus
 from .duplicates import without_duplicates
 from .partition import FEW_SPEAKERS, check_leakage, partition
 from .readers import own_form, read
@@ -128,7 +129,13 @@ def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
 
 
 def list_corpus(
-    corpus: str, root: str | Path, seed: int = 0, scheme: str | Path = "default", encoding: str | None = None
+    corpus: str,
+    root: str | Path,
+    seed: int = 0,
+    scheme: str | Path = "default",
+    encoding: str | None = None,
+    columns: Columns | None = None,
+    rating_scale: Scale | None = None,
 ) -> Listing:
     """Lists a corpus, maps its labels, sets duplicates aside and partitions it by speaker. Decodes no audio.
 
@@ -138,15 +145,17 @@ def list_corpus(
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
         encoding: Encoding of the manifest or annotation files; found out by default.
+        columns: Columns of its table with other than usual names, see `exhubert.emoset.column_map.find_columns`.
+        rating_scale: Lowest and highest value of its ratings.
 
     Raises:
         KeyError: The catalog has no such corpus.
         FileNotFoundError: The folder is missing, or contains no file in the corpus's layout.
-        ValueError: The manifest, encoding or scheme is invalid.
+        ValueError: The manifest, encoding, map of columns or scheme is invalid.
         LeakageError: A speaker, or the same recording, is in two partitions.
     """
     root = Path(root)
-    known = corpus_entry(corpus, root)
+    known = with_columns(corpus_entry(corpus, root), columns, rating_scale)
     facts = with_scheme(known, scheme)
     records, merged, nobody = unify_speakers(list(read(known, root, encoding)))
     check_labels(Path(scheme), _own_scheme(scheme), known.id, [*known.labels, *(item.raw_label for item in records)])
@@ -212,6 +221,8 @@ def list_corpora(
     scheme: str | Path = "default",
     *,
     encoding: str | Mapping[str, str] | None = None,
+    columns: Columns | Mapping[str, Columns] | None = None,
+    rating_scale: Scale | Mapping[str, Scale] | None = None,
 ) -> dict[str, Listing]:
     """Lists corpora, see [`list_corpus`], and refuses a label scheme that names none of their labels.
 
@@ -220,13 +231,16 @@ def list_corpora(
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
         encoding: Encoding of manifests and annotation files, or that of each corpus, by its id.
+        columns: Columns of tables with other than usual names, `{"label": "emo"}`, or those of each corpus, by its id.
+        rating_scale: Lowest and highest value of ratings, or those of each corpus, by its id.
 
     Raises:
         KeyError, FileNotFoundError, LeakageError: See [`list_corpus`].
         ValueError: Likewise, or the scheme names a corpus that is neither in the catalog nor in `roots`, or a label
             that the corpus, built now or not, doesn't have (for `*`: none of `roots`); or an encoding is given for
-            another corpus.
+            another corpus, or columns are for a corpus without a table.
     """
+    columns_of, scales = settings_of_tables(roots, columns, rating_scale)
     encodings = encoding if isinstance(encoding, Mapping) else dict.fromkeys(roots, encoding)
     if strangers := sorted(encodings.keys() - roots.keys()):
         raise ValueError(f"An encoding is given for {', '.join(strangers)}, but the corpora are {', '.join(roots)}.")
@@ -236,11 +250,38 @@ def list_corpora(
         if corpus not in roots and facts.has_own_layout:  # nothing else than its labels can be on disk
             check_labels(Path(scheme), own_scheme, corpus, facts.labels)
     listings = {
-        corpus: list_corpus(corpus, root, seed, scheme, encodings.get(corpus)) for corpus, root in roots.items()
+        corpus: list_corpus(
+            corpus, root, seed, scheme, encodings.get(corpus), columns_of.get(corpus), scales.get(corpus)
+        )
+        for corpus, root in roots.items()
     }
     labels = [label for corpus, listing in listings.items() for label in _raw_labels(corpus, listing)]
     check_labels(Path(scheme), own_scheme, ALL_CORPORA, labels)
     return listings
+
+
+def settings_of_tables(
+    roots: Mapping[str, str | Path],
+    columns: Columns | Mapping[str, Columns] | None,
+    rating_scale: Scale | Mapping[str, Scale] | None,
+) -> tuple[dict[str, Columns], dict[str, Scale]]:
+    """Returns the columns and the scale that are given for each corpus, see [`list_corpora`].
+
+    What isn't given for one corpus holds for tables of one's own, not for corpora in their publishers' layouts.
+
+    Raises:
+        ValueError: They are given for corpora that aren't there or have no table.
+    """
+    own = [corpus for corpus, root in roots.items() if (columns or rating_scale) and own_form(Path(root))]
+    maps = by_corpus(columns, roots, own, "A map of columns")
+    for corpus in maps:
+        known = catalog().get(corpus)
+        if corpus not in own and Path(roots[corpus]).is_dir() and (known is None or known.table is None):
+            raise ValueError(
+                f"A map of columns is given for {corpus}, but {roots[corpus]} has no table: its recordings are read by "
+                "their publisher's layout. Leave out the map, or put a manifest.csv there."
+            )
+    return maps, by_corpus(rating_scale, roots, own, "A scale of ratings")
 
 
 def _own_scheme(scheme: str | Path) -> Scheme:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from .catalog import catalog, entry
+from .catalog import EMOSET, Places, catalog, emoset_plus_plus, entry, use_catalog
 from .readers import Match, matches, own_form
 from .readers.by_name import NOT_SPEECH
 from .readers.recognition import recordings
@@ -55,7 +55,9 @@ class Sources:
         return replace(self, found=found, unknown=[path for path in self.unknown if path.resolve() not in taken])
 
 
-def find_corpora(place: str | Path | None = None, corpora: Sequence[str] | None = None) -> Sources:
+def find_corpora(
+    place: str | Path | None = None, corpora: Sequence[str] | None = None, catalog: Places | None = None
+) -> Sources:
     """Finds corpora on disk.
 
     In a folder, a sub-folder is a corpus if it holds a manifest (your own corpus, named after the folder, or one of the
@@ -66,7 +68,9 @@ def find_corpora(place: str | Path | None = None, corpora: Sequence[str] | None 
     Args:
         place: A folder; or a YAML file with `corpus id: folder` lines, relative to the file. Defaults to the
             environment variable EXHUBERT_CORPORA.
-        corpora: Return only these corpora; a missing one is an error.
+        corpora: Return only these corpora; a missing one is an error. `emoset++` means those of the paper's 37 that are
+            there, and none beyond them.
+        catalog: Folders with YAML files of corpora of your own, see `exhubert.emoset.catalog.catalog`.
 
     Raises:
         ValueError: No place is given, or the YAML isn't a map of ids to folders.
@@ -81,20 +85,32 @@ def find_corpora(place: str | Path | None = None, corpora: Sequence[str] | None 
         raise FileNotFoundError(f"{place}: there is no such folder or file.")
     if _is_archive(place):
         raise ValueError(f"{place} is an archive: unpack it, and give the folder.")
+    with use_catalog(catalog):
+        return _find(place, corpora)
+
+
+def _find(place: Path, corpora: Sequence[str] | None) -> Sources:
     sources = _from_file(place) if place.is_file() else _from_folder(place)
     archives = [path.name for path in sorted(place.glob("*")) if _is_archive(path)]
     if archives and not sources.found:
         raise ValueError(f"{place} holds no corpus but {', '.join(archives)}: unpack each into a folder of its own.")
     if corpora is None:
         return sources
-    for corpus in corpora:
+    wanted = [corpus for corpus in corpora if corpus.lower() != EMOSET]
+    if len(wanted) < len(corpora):
+        present = [corpus for corpus in emoset_plus_plus() if corpus in sources.found]
+        if not present:
+            names = ", ".join(sources.found) or "no corpus"
+            raise FileNotFoundError(f"{place} holds {names}, but none of the 37 corpora of EmoSet++.")
+        wanted = list(dict.fromkeys([*wanted, *present]))
+    for corpus in wanted:
         if corpus not in sources.found:
             facts = entry(corpus)  # raises `UnknownCorpusError` for an unknown id
             names = ", ".join(sources.found) or "no corpus"
             reasons = {folder: sources.reasons[folder] for folder in sources.unknown}
             near = [f"{folder}: {reason}" for folder, reason in reasons.items() if facts.name in reason]
             raise FileNotFoundError("\n".join([f"{place} holds {names}, but not {corpus}.", *near]))
-    found = {corpus: sources.found[corpus] for corpus in corpora}
+    found = {corpus: sources.found[corpus] for corpus in wanted}
     return replace(sources, found=found)
 
 

@@ -1,5 +1,6 @@
 """Compares corpora on disk with what the catalog says of their size, speakers, labels and duration."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +8,9 @@ from pathlib import Path
 
 import soundfile
 
-from .catalog import CatalogEntry
-from .listing import corpus_entry
+from .catalog import Archive, CatalogEntry, with_columns
+from .column_map import Columns, Scale
+from .listing import corpus_entry, settings_of_tables
 from .readers import own_form, read
 from .readers.by_name import signals_beside
 from .record import Record
@@ -26,8 +28,9 @@ class Finding:
     Attributes:
         corpus: Id of the corpus.
         status: `complete`, `partial`, `more` (than in the catalog), `absent`, `unknown layout` or `unknown size`; and
-            `shortened`, `lengthened` or `damaged` if all utterances are there, but their hours are far from those of
-            the catalog, or some can't be read.
+            `shortened`, `lengthened`, `resampled` or `damaged` if all utterances are there, but their hours or sampling
+            rates are far from those of the catalog, or some can't be read. Of an archive: `as published`, `incomplete`
+            or `altered`.
         detail: Description of what is missing or different.
     """
 
@@ -36,19 +39,31 @@ class Finding:
     detail: str
 
 
-def verify(entries: Mapping[str, CatalogEntry], found: Mapping[str, Path]) -> list[Finding]:
+def verify(
+    entries: Mapping[str, CatalogEntry],
+    found: Mapping[str, Path],
+    columns: Columns | Mapping[str, Columns] | None = None,
+    rating_scale: Scale | Mapping[str, Scale] | None = None,
+) -> list[Finding]:
     """Compares corpora on disk with the catalog: utterances, files, speakers, labels, hours. Decodes no audio.
 
     Args:
         entries: The catalog entries to report on, by id.
         found: The folder of each corpus on disk, by id.
+        columns: Columns of tables with other than usual names, see `exhubert.emoset.build`.
+        rating_scale: Lowest and highest value of ratings, likewise.
     """
+    maps, scales = settings_of_tables(found, columns, rating_scale)
+
+    def compared(corpus: str, facts: CatalogEntry) -> Finding:
+        return _verify(corpus, with_columns(facts, maps.get(corpus), scales.get(corpus)), found[corpus])
+
     findings = []
     for corpus, facts in entries.items():
         absent = Finding(corpus, "absent", f"access: {facts.access}")
-        findings.append(_verify(corpus, facts, found[corpus]) if corpus in found else absent)
+        findings.append(compared(corpus, facts) if corpus in found else absent)
     others = {corpus: folder for corpus, folder in found.items() if corpus not in entries}
-    return findings + [_verify(corpus, corpus_entry(corpus, folder), folder) for corpus, folder in others.items()]
+    return findings + [compared(corpus, corpus_entry(corpus, folder)) for corpus, folder in others.items()]
 
 
 def _verify(corpus: str, facts: CatalogEntry, folder: Path) -> Finding:
@@ -71,13 +86,20 @@ def _verify(corpus: str, facts: CatalogEntry, folder: Path) -> Finding:
     if signals := [] if own_form(folder) else signals_beside(folder):
         where = sorted({path.parent.name for path in signals})
         remarks.append(f"{len(signals)} files in {', '.join(where)} are left out: signals that are no speech")
-    lengths, unreadable = _lengths([record for record in records if record.file.is_file()])
+    lengths, rates, unreadable = _headers([record for record in records if record.file.is_file()])
     if unreadable:
         remarks.append(f"{len(unreadable)} recordings can't be read, such as {unreadable[0].name}")
     hours = sum(lengths) / 3600
     ratio = hours / facts.hours if hours and isinstance(facts.hours, (int, float)) else 1.0
-    if abs(ratio - 1) > _HOURS_TOLERANCE:
+    is_far = abs(ratio - 1) > _tolerance(facts.hours)
+    if is_far:
         remarks.append(f"{hours:.2f} h, {facts.hours:.2f} h in the catalog")
+    strange = {
+        rate: count for rate, count in rates.items() if facts.sampling_rates and rate not in facts.sampling_rates
+    }
+    if strange:
+        found = ", ".join(f"{count} at {rate} Hz" for rate, count in strange.items())
+        remarks.append(f"{found}, {' or '.join(map(str, facts.sampling_rates))} Hz in the catalog")
     if remark := _one_length(lengths):
         remarks.append(remark)
     present = len(records) - len(missing_files)
@@ -90,30 +112,68 @@ def _verify(corpus: str, facts: CatalogEntry, folder: Path) -> Finding:
         return Finding(corpus, "more" if present > size else "partial", detail)
     if unreadable:
         return Finding(corpus, "damaged", detail)
-    # hours are those of the release whose size is `utterances`, and compare only if each utterance was measured
-    comparable = size == facts.utterances and len(lengths) == present and "hours" not in facts.uncertain
-    if comparable and abs(ratio - 1) > _HOURS_TOLERANCE:
+    # hours and rates are those of the release whose size is `utterances`, and compare only if each was measured
+    comparable = size == facts.utterances and len(lengths) == present
+    if comparable and is_far and "hours" not in facts.uncertain:
         return Finding(corpus, "shortened" if ratio < 1 else "lengthened", detail)
+    if comparable and strange:
+        return Finding(corpus, "resampled", detail)
     return Finding(corpus, "complete", detail)
 
 
-def _lengths(records: Sequence[Record]) -> tuple[list[float], list[Path]]:
-    """Returns the seconds of utterances from file headers, and the files without a valid one.
+def verify_archives(entries: Mapping[str, CatalogEntry], folder: Path) -> list[Finding]:
+    """Compares publishers' archives in a folder, or in the folders in it, with their published sizes and checksums."""
+    names = {name: (corpus, archive) for corpus, facts in entries.items() for name, archive in facts.archives.items()}
+    findings = []
+    for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
+        if path.name in names and path.is_file():
+            corpus, archive = names[path.name]
+            findings.append(Finding(corpus, *_compare(path, archive)))
+    return findings
 
-    Neither holds videos, whose headers soundfile can't read.
+
+def _compare(path: Path, archive: Archive) -> tuple[str, str]:
+    """Returns the status of an archive and the reason."""
+    size = path.stat().st_size
+    if size != archive.bytes:
+        lack = f"{path}: {size} bytes, {archive.bytes} as published; download it again"
+        return "incomplete" if size < archive.bytes else "altered", lack
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "md5").hexdigest()
+    if digest != archive.md5:
+        return "altered", f"{path}: md5 {digest}, {archive.md5} as published; download it again"
+    return "as published", f"{path}: size and md5 are as published"
+
+
+def _tolerance(hours: float | str) -> float:
+    """Returns the relative difference of hours that is none: 5 %, or what the catalog's figure is rounded to."""
+    if not isinstance(hours, (int, float)):
+        return _HOURS_TOLERANCE
+    decimals = len(f"{hours}".partition(".")[2])
+    return max(_HOURS_TOLERANCE, 0.5 * 10**-decimals / hours)
+
+
+def _headers(records: Sequence[Record]) -> tuple[list[float], Counter[int], list[Path]]:
+    """Returns the seconds of utterances, the sampling rates of files, and the files whose headers aren't valid.
+
+    None of them holds videos, whose headers soundfile can't read.
     """
     of_file: dict[Path, float | None] = {}
+    rates: Counter[int] = Counter()
     lengths = []
     for record in records:
         if record.file not in of_file:
             try:
-                of_file[record.file] = soundfile.info(record.file).duration
+                info = soundfile.info(record.file)
+                of_file[record.file] = info.duration
+                rates[info.samplerate] += 1
             except (soundfile.LibsndfileError, TypeError):
                 of_file[record.file] = None
         end = of_file[record.file] if record.end is None else record.end
         if end is not None:
             lengths.append(end - (record.start or 0.0))
-    return lengths, [file for file, length in of_file.items() if length is None and file.suffix.lower() not in _VIDEOS]
+    unreadable = [file for file, length in of_file.items() if length is None and file.suffix.lower() not in _VIDEOS]
+    return lengths, rates, unreadable
 
 
 def _one_length(lengths: Sequence[float]) -> str | None:

@@ -165,7 +165,8 @@ def _metadata(model: Path, run: Run, results: Results, config: dict[str, Any]) -
     """The metadata that the Hub reads, with the figures of the model index."""
     seen_name = "synthetic demo speech" if results.synthetic else ", ".join(c["name"] for c in results.corpora.values())
     # a private corpus or the demo could share its name with another dataset on the Hub
-    known = [name for name in run.corpora if name in catalog() and catalog()[name].kind != "synthetic"]
+    public = {name for name, facts in catalog().items() if facts.kind != "synthetic" and not facts.file}
+    known = [name for name in run.corpora if name in public]
     return ModelCardData(
         library_name="transformers",
         pipeline_tag="audio-classification",

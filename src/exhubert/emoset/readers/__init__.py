@@ -4,14 +4,18 @@ from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
-from ..catalog import CatalogEntry, entry
+from ..catalog import CatalogEntry, Places, entry
 from ..record import Record
 from .by_annotation import (
+    read_by_table,
     read_emo_db,
     read_emofilm,
     read_esd,
     read_fau_aibo,
+    read_m3ed,
     read_meld,
+    read_msp_improv,
+    read_pavoque,
     read_shemo,
     read_smartkom,
 )
@@ -25,14 +29,18 @@ from .text import check_encoding
 
 _READERS: dict[str, Reader] = {
     "by_name": read_by_name,
+    "by_table": read_by_table,
     "crema_d": read_crema_d,
     "emo_db": read_emo_db,
     "emofilm": read_emofilm,
     "esd": read_esd,
     "fau_aibo": read_fau_aibo,
     "iemocap": read_iemocap,
+    "m3ed": read_m3ed,
     "manifest": read_manifest,
     "meld": read_meld,
+    "msp_improv": read_msp_improv,
+    "pavoque": read_pavoque,
     "shemo": read_shemo,
     "smartkom": read_smartkom,
 }
@@ -44,7 +52,12 @@ def reader_of(facts: CatalogEntry) -> Reader:
     return _READERS[facts.reader]
 
 
-def read(corpus: str | CatalogEntry, root: str | PathLike[str], encoding: str | None = None) -> Iterator[Record]:
+def read(
+    corpus: str | CatalogEntry,
+    root: str | PathLike[str],
+    encoding: str | None = None,
+    catalog: Places | None = None,
+) -> Iterator[Record]:
     """Lists the utterances of a corpus on disk, in a stable order, without reading audio.
 
     Args:
@@ -52,13 +65,14 @@ def read(corpus: str | CatalogEntry, root: str | PathLike[str], encoding: str | 
             a manifest (see `exhubert.emoset.readers.own`), that takes precedence over the publisher's layout.
         root: Folder of the corpus.
         encoding: Encoding of its manifest or annotation files; found out by default.
+        catalog: Folders with YAML files of your own, see `exhubert.emoset.catalog.catalog`.
 
     Raises:
         KeyError: The catalog has no such corpus.
         FileNotFoundError: The folder is missing, or contains no file in the corpus's layout.
         ValueError: A manifest or an annotation file is invalid, or there is no such encoding.
     """
-    facts, root = entry(corpus) if isinstance(corpus, str) else corpus, Path(root)
+    facts, root = entry(corpus, catalog) if isinstance(corpus, str) else corpus, Path(root)
     if encoding:
         check_encoding(encoding)
     if not root.is_dir():

@@ -21,12 +21,13 @@ def by_stem(root: Path) -> dict[str, Path]:
     return {path.stem: path for path in reversed(chosen)}
 
 
-def number(cell: str) -> float | None:
-    """Returns the number in a cell; None for `nan` and for what isn't one."""
+def number(cell: str | None) -> float | None:
+    """Returns the number in a cell; None for `nan`, for what isn't one, and for no cell."""
     try:
-        return float(cell) if math.isfinite(float(cell)) else None
+        value = float(cell or "nan")
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
 
 
 def known_rows(root: Path, name: str, columns: tuple[str, ...], encoding: str | None) -> list[dict[str, str]]:

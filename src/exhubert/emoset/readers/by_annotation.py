@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ...search import SUFFIXES, files_in
-from ..catalog import CatalogEntry
+from ..catalog import AnnotationTable, CatalogEntry
 from ..record import Record, other_facts
 from .annotations import by_stem, known_rows, number, read_json, read_lines, read_rows
 from .by_name import GENDERS, files, one_container, read_by_name
 from .columns import PARTITIONS, UNKNOWN
+from .text import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +28,11 @@ _MELD = {
 }
 _MELD_CLIP = re.compile(r"(?:.*[_-])?(?P<name>dia\d+_utt\d+)(?:[_-].*)?", re.IGNORECASE)
 _MELD_FACTS = ("season", "episode", "starttime", "endtime")
+_IMPROV_LINE = re.compile(
+    r"UTD-IMPROV-(?P<name>S(?P<text>\d\d)[A-Z]-(?P<speaker>(?P<gender>[FM])\d\d)-[A-Z]-\w+)\.avi; *(?P<label>[A-Z]);"
+    r" *A:(?P<arousal>[\d.]+|NaN); *V:(?P<valence>[\d.]+|NaN); *D:(?P<dominance>[\d.]+|NaN)"
+)
+_RATINGS = ("arousal", "valence", "dominance")
 _SHEMO_NAME = re.compile(r"(?P<speaker>(?P<gender>[FM])\d\d)(?P<label>[AFHNSW])(?P<text>\d\d)", re.IGNORECASE)
 _SMARTKOM_RATE = 16_000  # times in Partitur files count samples at this rate
 
@@ -254,3 +262,129 @@ def read_emofilm(facts: CatalogEntry, root: Path, encoding: str | None = None) -
     for record in read_by_name(facts, root):
         stem = record.file.stem.removesuffix("_16k")
         yield replace(record, speaker=actors.get(stem), other=other_facts({"film": films.get(stem)}))
+
+
+def read_pavoque(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
+    """Reads PAVOQUE: one long recording for each style, `pavoque-poker.flac`, cut by a list in `pavoque-poker.yaml`."""
+    lists = list(files_in(root, "pavoque*.yaml"))
+    recordings = {path.stem: path for path in files(root, (".flac", ".wav"))} if lists else {}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for path in lists:
+        try:
+            parts = yaml.load(read_text(path, encoding), loader)
+            spans = [
+                (part["style"].lower(), float(part["start"]), float(part["end"]), part.get("text")) for part in parts
+            ]
+        except (yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: expected a list of utterances with style, start and end ({error}).") from error
+        for style, start, end, text in spans:
+            yield Record(
+                path=str(recordings.get(path.stem, path.with_suffix(".flac"))),
+                raw_label=style,
+                speaker="Stefan Röttig",
+                gender="male",
+                start=start,
+                end=end,
+                text=text,
+            )
+
+
+def read_m3ed(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
+    """Reads M3ED: `annotation.json` holds series, their clips, and the utterances of each clip's dialogue.
+
+    A recording is `modality_speech/A_<utterance>.wav`, where A is one of the clip's two speakers. `splitInfo` lists the
+    series of each partition.
+    """
+    annotation = next((path for path in files_in(root, "annotation.json")), None)
+    if annotation is None:
+        return
+    recordings = {path.stem: path for path in files(root, (".wav",))}
+    partition_of = {
+        series.strip(): partition
+        for partition, name in (("train", "train"), ("validation", "val"), ("test", "test"))
+        for path in files_in(root, f"movie_list_{name}.txt")
+        for series in read_lines(path, encoding)
+    }
+    for series, clips in read_json(annotation, encoding).items():
+        for clip, content in clips.items():
+            for utterance, turn in content["Dialog"].items():
+                who = turn["Speaker"]
+                name = f"{who}_{utterance}"
+                yield Record(
+                    path=str(recordings.get(name, root / "modality_speech" / f"{name}.wav")),
+                    raw_label=turn["EmoAnnotation"]["final_main_emo"],
+                    speaker=f"{series}_{content['SpeakerInfo'][who]['Name']}",
+                    text=turn.get("Text"),
+                    partition=partition_of.get(series),
+                    dialogue=clip,
+                )
+
+
+def read_msp_improv(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
+    """Reads MSP-IMPROV: `Evaluation.txt` has the listeners' label and mean ratings of each turn.
+
+    A line is `UTD-IMPROV-S01A-F01-P-FM01.avi; A; A:3.8; V:1.6; D:4.0 ; N:3.6;`, and its recording
+    `session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav`.
+    """
+    evaluation = next(files_in(root, "Evaluation.txt"), None)
+    recordings = {path.stem: path for path in files(root, (".wav", ".avi"))} if evaluation else {}
+    for line in read_lines(evaluation, encoding) if evaluation else ():
+        match = _IMPROV_LINE.match(line)
+        if match is None:
+            continue
+        name = f"MSP-IMPROV-{match['name']}"
+        ratings: dict[str, Any] = {rating: number(match[rating]) for rating in _RATINGS}
+        yield Record(
+            path=str(recordings.get(name, root / f"{name}.wav")),
+            raw_label=match["label"],
+            speaker=match["speaker"],
+            gender=GENDERS[match["gender"].lower()],
+            text=match["text"],
+            session=match["speaker"][1:],
+            rating_scale=facts.rating_scale,
+            **ratings,
+        )
+
+
+def read_by_table(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
+    """Reads a corpus whose entry names the table that annotates it, see `exhubert.emoset.catalog.AnnotationTable`.
+
+    Recordings are found by their names, with any ending if the one in the table doesn't exist.
+
+    Raises:
+        ValueError: The entry names no table, or a table lacks a column.
+    """
+    table, columns = facts.table, {field: name.lower() for field, name in facts.columns.items()}
+    if table is None or not {"file", "label"} <= columns.keys():
+        raise ValueError(f"{facts.name}: the reader by_table needs a table and the columns of file and label.")
+    tables = list(files_in(root, table.file))
+    recordings: dict[str, Path] = {}
+    for path in files(root, SUFFIXES) if tables else ():
+        recordings.setdefault(path.stem, path)
+        recordings[path.name] = path
+    people = _people(table, root, encoding) if tables else {}
+    needed = [columns["file"], columns["label"], *([columns["speaker"]] if table.people else [])]
+    for path in tables:
+        for row in read_rows(path, tuple(needed), encoding):
+            cells = people.get(row.get(columns.get("speaker", ""), ""), {}) | row
+            found: dict[str, Any] = {field: cells.get(name) or None for field, name in columns.items()}
+            for field, values in table.values.items():
+                found[field] = values.get(found[field], found[field])
+            name, label = Path(found.pop("file") or "").name, found.pop("label") or ""
+            gender = found.get("gender")
+            ratings = {field: number(found.pop(field)) for field in _RATINGS if field in found}
+            yield Record(
+                path=str(recordings.get(name) or recordings.get(Path(name).stem) or root / name),
+                raw_label=label,
+                rating_scale=facts.rating_scale if any(value is not None for value in ratings.values()) else None,
+                **found | ratings | {"gender": GENDERS.get(gender.lower(), gender) if gender else None},
+            )
+
+
+def _people(table: AnnotationTable, root: Path, encoding: str | None) -> dict[str, dict[str, str]]:
+    """Returns the row of each speaker."""
+    path = next(files_in(root, table.people), None) if table.people else None
+    if path is None or table.person is None:
+        return {}
+    key = table.person.lower()
+    return {row[key]: row for row in read_rows(path, (key,), encoding)}

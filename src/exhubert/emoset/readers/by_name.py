@@ -3,13 +3,15 @@
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...search import LOSSLESS, SUFFIXES, VIDEOS, files_in
-from ..catalog import CatalogEntry
+from ..catalog import CatalogEntry, Layout
+from ..layouts import typed
 from ..record import Record, other_facts
+from .columns import PARTITIONS
 
 logger = logging.getLogger(__name__)
 
@@ -17,129 +19,63 @@ Fields = dict[str, Any]
 GENDERS = {"f": "female", "m": "male", "c": "child", "female": "female", "male": "male"}
 # Folders of laryngograph signals, which corpora ship under the names of their recordings: EMO-DB 2.0 has `laryngo`.
 NOT_SPEECH = re.compile(r"laryngo(?:graph|gram)?s?|lar|egg|lx|electroglottogra(?:ph|m)s?", re.IGNORECASE)
-_RECORD_FIELDS = set(Record.__dataclass_fields__)
-
-
-def _emo_db(fields: Fields, path: Path) -> Fields | None:
-    if fields.pop("raw"):
-        # version 2 also ships raw recordings: speech on the first channel, a laryngograph on the second
-        if path.with_name(path.name.replace("xx.", ".")).exists():
-            return None
-        fields["channel"] = 0
-    return fields
-
-
-def _emofilm(fields: Fields, path: Path) -> Fields:
-    # dubbed versions of one film clip share a number and stay in one partition, whoever speaks
-    fields["group"] = fields.pop("clip")
-    return fields
-
-
-def _esd(fields: Fields, path: Path) -> Fields:
-    fields["language"] = "zh-CN" if int(fields["speaker"]) <= 10 else "en"
-    fields["partition"] = {"evaluation": "validation"}.get(fields["partition"], fields["partition"])
-    return fields
-
-
-def _ravdess(fields: Fields, path: Path) -> Fields | None:
-    if fields.pop("modality") == "02" or fields.pop("channel_kind") != "01":
-        return None  # video without sound, or song
-    words = ("Neutral", "Calm", "Happy", "Sad", "Angry", "Fearful", "Disgust", "Surprised")
-    code = int(fields["raw_label"])
-    fields["raw_label"] = words[code - 1] if 1 <= code <= len(words) else fields["raw_label"]
-    actor = int(fields["speaker"])
-    fields["speaker"] = f"Actor_{actor:02d}"
-    fields["gender"] = "male" if actor % 2 else "female"
-    return fields
-
-
-def _tess(fields: Fields, path: Path) -> Fields:
-    fields["speaker"] = "OAF" if fields["speaker"].upper() in ("OA", "OAF") else "YAF"
-    fields["raw_label"] = fields["raw_label"].lower()
-    fields["text"] = f"Say the word {fields['text']}"
-    return fields
-
-
-def _savee(fields: Fields, path: Path) -> Fields:
-    fields["text"] = fields["text"].zfill(2)  # videos are numbered without zeros
-    return fields
-
-
-def _enterface(fields: Fields, path: Path) -> Fields:
-    fields["speaker"] = f"subject {int(fields['speaker'].lower().removeprefix('subject').strip(' _-'))}"
-    if fields["text"]:  # each emotion has sentences of its own
-        fields["text"] = f"{fields['raw_label']}{fields['text']}".lower()
-    return fields
-
-
-def _mesd(fields: Fields, path: Path) -> Fields:
-    fields["text"] = fields["text"].replace("_", " ")
-    return fields
-
-
-def _emotiw(fields: Fields, path: Path) -> Fields:
-    fields["group"] = fields["film"]
-    fields["partition"] = {"train": "train", "val": "validation", "test": "test"}[fields["partition"].lower()]
-    return fields
-
-
-def _lower_label(fields: Fields, path: Path) -> Fields:
-    fields["raw_label"] = fields["raw_label"].replace("_", " ").lower()
-    fields["intensity"] = "low" if fields["raw_label"].endswith(" low intensity") else None
-    return fields
-
-
-# Completes the fields where a pattern is not enough; returns None for a file that isn't part of the corpus.
-_FINISH: dict[str, Callable[[Fields, Path], Fields | None]] = {
-    "emo_db": _emo_db,
-    "emofilm": _emofilm,
-    "emotiw_2014": _emotiw,
-    "enterface": _enterface,
-    "esd": _esd,
-    "eu_emoss": _lower_label,
-    "eu_ev": _lower_label,
-    "mesd": _mesd,
-    "ravdess": _ravdess,
-    "savee": _savee,
-    "tess": _tess,
-}
 
 
 def fields_of(facts: CatalogEntry, match: re.Match[str], path: Path) -> Fields | None:
-    """Returns the fields of `Record` in a path that a corpus's pattern matches; None if it is no utterance."""
+    """Returns the fields of `Record` in a path that a corpus's pattern matches; None if it is no utterance.
+
+    Raises:
+        ValueError: A partition or number isn't one; the message names the path.
+    """
     assert facts.paths is not None
-    fields: Fields = match.groupdict() | dict(facts.paths.fixed)
-    finish = _FINISH.get(facts.id)
-    finished = finish(fields, path) if finish else fields
-    if finished is None:
+    if not facts.paths.is_utterance(match, path):
         return None
-    for name, values in facts.paths.values.items():
-        code = finished.get(name)
-        finished[name] = values.get(code, code) if code is not None else None
-    person = facts.paths.speakers.get(finished.get("speaker") or "", {})
-    finished |= {name: value for name, value in person.items() if not finished.get(name)}
-    if finished.get("gender"):
-        finished["gender"] = GENDERS.get(finished["gender"].lower(), finished["gender"])
-    known = {name: value for name, value in finished.items() if name in _RECORD_FIELDS}
-    return known | {"other": other_facts({name: finished[name] for name in finished.keys() - known.keys()})}
+    fields = facts.paths.fields(match)
+    fields["raw_label"] = facts.spelled(fields.get("raw_label") or "")
+    if fields.get("gender"):
+        fields["gender"] = GENDERS.get(fields["gender"].lower(), fields["gender"])
+    if partition := fields.get("partition"):
+        if partition.lower() not in PARTITIONS:
+            raise ValueError(
+                f"{path}: partition is {partition!r} by its name, expected train, validation or test. In the entry, "
+                f"translate it: `values: {{partition: {{{partition}: validation}}}}`."
+            )
+        fields["partition"] = PARTITIONS[partition.lower()]
+    other = other_facts({name: fields.get(name) for name in facts.paths.facts})
+    return typed(fields, str(path)) | {"other": other}
 
 
 def read_by_name(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Lists the files below `root` whose path matches the corpus's pattern, and skips all others.
 
     Of an utterance in several containers, such as CREMA-D's `AudioWAV` and `AudioMP3`, `one_container` chooses one.
+    Those that an entry of your own skips are counted in a warning.
+
     Copies of TESS that contain the whole set twice yield each utterance twice; `exhubert.emoset.listing.list_corpus`
     keeps the first of identical recordings.
     """
     if facts.paths is None:
         raise ValueError(f"{facts.name}: the catalog entry has no paths, which the reader by_name needs.")
-    found, others = utterances(facts, {path: path.relative_to(root).as_posix() for path in files(root, SUFFIXES)})
+    paths = {path: path.relative_to(root).as_posix() for path in files(root, SUFFIXES)}
+    found, others = utterances(facts, paths)
     if others:
         counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
-        kinds = " and ".join(sorted({path.suffix.lower() for path, _ in found}))
-        logger.warning(f"{root}: utterances are there in several containers; {kinds} is read, and not {counts}.")
+        kinds = ", ".join(sorted({path.suffix.lower() for path, _ in found}))
+        logger.warning(f"{root}: utterances are there in several containers. Read: {kinds}; left out: {counts}.")
     for path, fields in found:
         yield Record(path=str(path), **fields)
+    strange = _strange(facts.paths, paths.values()) if facts.file else []
+    if strange:
+        logger.warning(
+            f"{facts.name}: {len(strange)} files below {root} aren't used, since their names don't have the pattern of "
+            f"{facts.file}, such as {strange[0]}."
+        )
+
+
+def _strange(layout: Layout, names: Iterable[str]) -> list[str]:
+    """Returns the paths that have a publisher's suffix, and nothing else that the layout names."""
+    named = (name for name in names if name.lower().endswith(layout.suffixes))
+    return [name for name in named if layout.match(name) is None and not layout.is_other(name)]
 
 
 def utterances(facts: CatalogEntry, paths: Mapping[Path, str]) -> tuple[list[tuple[Path, Fields]], Counter[str]]:

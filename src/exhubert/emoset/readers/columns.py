@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 
+from ..column_map import Columns, find_columns
 from .table import Table
 
 # Names of columns, without case, spaces and punctuation. Words that may mean something else in other tables are left
@@ -49,9 +50,13 @@ UNKNOWN = ("", "nan", "NaN", "NaT", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", 
 _UNKNOWN = {"file": ("",), "label": ("",), "text": ("", "nan", "NaN", "NaT", "#N/A", "<NA>")}
 
 
-def is_header(columns: Sequence[str]) -> bool:
-    """Whether names of columns include one for the recording and one for its label."""
-    return {"file", "label"} <= {_meaning(name) for name in columns}
+def is_header(columns: Sequence[str], mapped: Columns | None = None) -> bool:
+    """Whether names of columns include one for the recording and one for its label, by their names or by a map."""
+    try:
+        known = find_columns(mapped or {}, columns, "")
+    except ValueError:
+        return False
+    return {"file", "label"} <= {*known, *map(_meaning, columns)}
 
 
 def _plain(name: str) -> str:
@@ -65,30 +70,38 @@ def _meaning(name: str) -> str | None:
     return _MEANING.get(plain) or (without_unit if without_unit in _TIMES else None)
 
 
-def columns_of(table: Table) -> dict[str, int]:
+def columns_of(table: Table, mapped: Columns | None = None) -> dict[str, int]:
     """Returns the index of each column that is used, by its name in `Record` (and `duration`).
 
+    Args:
+        table: The table.
+        mapped: The map of columns, see [`find_columns`]. It takes precedence over the usual names.
+
     Raises:
-        ValueError: The recording or the label has no column, or it isn't clear which one.
+        ValueError: The recording or the label has no column, or it isn't clear which one; or a column of the map
+            doesn't exist.
     """
-    candidates: dict[str, list[int]] = {}
+    given = find_columns(mapped or {}, table.columns, table.source)
+    own = {meaning: table.columns.index(name) for meaning, name in given.items()}
+    candidates: dict[str, list[int]] = {meaning: [index] for meaning, index in own.items()}
     for index, name in enumerate(table.columns):
-        if meaning := _meaning(name):
+        if index not in own.values() and (meaning := _meaning(name)) and meaning not in own:
             candidates.setdefault(meaning, []).append(index)
     if missing := [column for column in ("file", "label") if column not in candidates]:
         found = ", ".join(table.columns) or "no header"
         raise ValueError(
             f"{table.source}: the column {' and '.join(missing)} is missing; found {found}. Expected "
-            "file,label,speaker and, if known, start,end,partition,gender,language,text."
+            "file,label,speaker and, if known, start,end,partition,gender,language,text. Columns with other names are "
+            "given by --columns, such as file=NAME,label=NAME."
         )
     result = {meaning: _chosen(table, meaning, indices) for meaning, indices in candidates.items()}
     if "offset" in result:
         _settle_offset(table, result)
     if "end" in result or "start" not in result:
         result.pop("duration", None)  # of the whole recording
-    if "sentiment" in result and any(map(is_number, _values(table, result["sentiment"]))):
+    if "sentiment" in result and "sentiment" not in own and any(map(is_number, _values(table, result["sentiment"]))):
         del result["sentiment"]  # a rating
-    if "partition" in result and not _holds_partitions(table, result["partition"]):
+    if "partition" in result and "partition" not in own and not _holds_partitions(table, result["partition"]):
         del result["partition"]
     if "partition" not in result:
         marked = [index for index, name in enumerate(table.columns) if not _meaning(name) and _marks_rows(table, index)]

@@ -6,12 +6,13 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from ...labels import VALENCES, class_of_word, word_languages
 from ..catalog import CatalogEntry
+from ..column_map import Columns
 from ..record import Record
 from .by_name import GENDERS
 from .columns import EVALUATION, PARTITIONS, TEXTS, columns_of, is_header, is_number, unused_columns, values_of
@@ -64,7 +65,7 @@ def read_manifest(facts: CatalogEntry, root: Path, encoding: str | None = None) 
     `test.csv`.
 
     Args:
-        facts: Catalog entry of the corpus.
+        facts: Catalog entry of the corpus; its `columns` name the columns with other names.
         root: Folder with the manifest.
         encoding: Encoding of the manifest. By default UTF-8, or the encoding in which most of the files exist.
 
@@ -83,12 +84,13 @@ def read_manifest(facts: CatalogEntry, root: Path, encoding: str | None = None) 
         logger.warning(
             f"{root} holds several manifests; {', '.join(p.name for p in paths)} is read, {', '.join(others)} not."
         )
-    recordings = _Recordings(root)
+    recordings = _Recordings(root, facts.columns)
+    has_columns = partial(is_header, mapped=facts.columns)
     rows: list[tuple[str, dict[str, str]]] = []
     unused: dict[str, None] = {}
     for path, partition in paths.items():
-        for table in read_tables(path, is_header, encoding, recordings.fit):
-            columns = columns_of(table)
+        for table in read_tables(path, has_columns, encoding, recordings.fit):
+            columns = columns_of(table, facts.columns)
             unused |= dict.fromkeys(unused_columns(table, columns))
             given = {"partition": partition} if partition else {}
             rows += [(where, given | values_of(cells, columns)) for where, cells in table.rows]
@@ -167,8 +169,9 @@ def _seconds(cell: str | None, column: str, where: str) -> float | None:
 class _Recordings:
     """Finds the recordings that a manifest names, also if their names are written in another way on disk."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, mapped: Columns) -> None:
         self.root = root
+        self.mapped = mapped
 
     def find(self, name: str) -> Path:
         """Returns the file of a name; the name itself below the root if there is no such file.
@@ -185,7 +188,7 @@ class _Recordings:
 
     def fit(self, table: Table) -> float:
         """Share of the names beyond ASCII that files have, or else of the labels that are known words; else a half."""
-        columns = columns_of(table)
+        columns = columns_of(table, self.mapped)
         names = {cells[columns["file"]] for _, cells in table.rows}
         labels = {cells[columns["label"]] for _, cells in table.rows}
         right = [_exists(self.find(name)) for name in names if not name.isascii()] or [

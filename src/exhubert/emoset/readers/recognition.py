@@ -1,17 +1,19 @@
 """Compares the contents of a folder with every layout of the catalog, to tell which corpus it holds. Reads no audio."""
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...search import SUFFIXES
 from ..catalog import CatalogEntry, Layout, catalog, entry
 from ..record import Record
-from .by_name import files, utterances
+from .by_name import fields_of, files, one_container
 
 _FIT = 0.9  # share of the recordings that must fit, so that a few strange files are forgiven
 _FEWEST = 3  # one file can have any name by chance
 _MOST = 2.2  # times the size of the corpus: some copies hold the whole set twice, and none holds it more often
+_SAMPLE = 500  # recordings of a large folder; a corpus that none of them is like is ruled out
 _NEAR = 0.1  # relative distance to the size of a release at which a copy counts as whole
 # Speakers of the corpora whose readers need annotation files.
 _SPEAKERS = {
@@ -84,10 +86,12 @@ def matches(folder: Path) -> list[Match]:
     from . import reader_of
 
     paths = {path: path.relative_to(folder).as_posix() for path in recordings(folder)}
+    sample = list(paths.values())[:: len(paths) // _SAMPLE + 1]
     results = []
     for facts in catalog().values():
         if facts.paths:
-            results.append(_by_name(facts, facts.paths, paths))
+            if any(facts.paths.is_other(name) or facts.paths.match(name) for name in sample):
+                results.append(_by_name(facts, facts.paths, paths))
         elif facts.has_own_layout:
             try:
                 records = list(reader_of(facts)(facts, folder, None))
@@ -119,11 +123,11 @@ def recognise(folder: Path) -> str | None:
 
 
 def _by_name(facts: CatalogEntry, layout: Layout, paths: dict[Path, str]) -> Match:
-    known = {raw.casefold() for raw in facts.labels}
     alike, fitting = 0, 0
-    named: dict[Path, str] = {}
+    named: list[tuple[Hashable, Path]] = []
+    labels: dict[Path, str] = {}
     for path, name in paths.items():
-        if layout.others and re.search(rf"(?:^|/){layout.others}$", name, re.IGNORECASE):
+        if layout.is_other(name):
             alike += 1
             fitting += 1
             continue
@@ -131,12 +135,20 @@ def _by_name(facts: CatalogEntry, layout: Layout, paths: dict[Path, str]) -> Mat
         if match is None:
             continue
         alike += 1
-        label = match["raw_label"].replace("_", " ").casefold()
-        if label in known and layout.has_known(match):
-            fitting += 1
-            named[path] = name
-    labels = [fields["raw_label"].casefold() for _, fields in utterances(facts, named)[0]]
-    return Match(facts.id, len(paths), alike, fitting, len(labels), len(set(labels)))
+        label = facts.spelled(layout.fields(match).get("raw_label") or "")
+        is_known = label in facts.labels if facts.labels else facts.class_of(label) is not None
+        if not is_known or not layout.has_known(match):
+            continue
+        try:
+            fields = fields_of(facts, match, path)
+        except ValueError:  # a word for no partition
+            continue
+        fitting += 1
+        if fields is not None:
+            named.append((layout.utterance(match), path))
+            labels[path] = label
+    chosen = [labels[path] for path in one_container(named, layout.suffixes)]
+    return Match(facts.id, len(paths), alike, fitting, len(chosen), len(set(chosen)))
 
 
 def _by_annotation(facts: CatalogEntry, records: list[Record], paths: dict[Path, str]) -> Match:
