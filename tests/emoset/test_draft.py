@@ -188,7 +188,7 @@ def test_the_draft_of_emo_db_is_refused_until_its_labels_are_completed_and_then_
     facts = entry("german", path)
     for record in read(facts, SHARED_CORPORA / "emo_db"):
         same = known[record.path]
-        assert (record.speaker, record.raw_label, record.text) == (same.speaker, same.raw_label, same.text)
+        assert (record.speaker, record.raw_label, record.text) == (same.speaker, same.raw_label, same.file.stem[2:5])
         assert facts.class_of(record.raw_label) == entry("emo_db").class_of(same.raw_label)
     assert facts.utterances == 535 and facts.speakers == 10
 
