@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 from exhubert.cli.program import run_program
-from exhubert.evaluation.protocols import PROTOCOLS
 from exhubert.training.arms import Experiment, run_experiment
 
 
@@ -23,7 +22,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data", required=True, help="folder of a built dataset")
     parser.add_argument("--corpora", nargs="+", help="only these corpora")
     parser.add_argument("--output", type=Path, required=True, help="folder for runs and results")
-    parser.add_argument("--protocol", default="speaker_folds", choices=PROTOCOLS)
+    parser.add_argument(
+        "--protocol",
+        default="speaker_folds",
+        help="protocol of recipes/train.py, a name that `exhubert emoset protocols` lists, or a YAML file",
+    )
+    parser.add_argument(
+        "--allow_leak", action="store_true", help="use a protocol whose partitions share speakers; the table says so"
+    )
     parser.add_argument("--folds", type=int, default=5, help="number of folds of protocol speaker_folds")
     parser.add_argument("--seeds", type=int, default=3, help="number of runs of each arm on each fold")
     parser.add_argument(

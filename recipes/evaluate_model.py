@@ -12,8 +12,10 @@ from pathlib import Path
 
 from exhubert.cli.program import run_program
 from exhubert.cpu import KERNELS
+from exhubert.emoset.label_spaces import SPACES
 from exhubert.evaluation.comparison import paired_table
 from exhubert.evaluation.evaluate_model import PARTITION_CHOICES, evaluate_model, groups_of
+from exhubert.evaluation.leaks import leak_text
 from exhubert.evaluation.report import figures_table
 from exhubert.hub.card import check_card, write_card
 
@@ -30,6 +32,9 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--corpora", nargs="+", help="only these corpora")
     parser.add_argument("--languages", nargs="+", help="only these languages")
+    parser.add_argument(
+        "--labels", help=f"label space: {', '.join(SPACES)}, or your own YAML file; by default that of the model"
+    )
     parser.add_argument("--max_seconds", type=float, help="window length; by default as in training")
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--kernels", default="auto", choices=KERNELS, help="CPU kernels; results agree to 1e-5")
@@ -40,6 +45,11 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--card", action="store_true", help="also write the model card into the model's folder")
     parser.add_argument(
         "--compare", nargs="+", default=[], metavar="NAME=FOLDER", help="results of other models to compare with"
+    )
+    parser.add_argument("--protocol", help="name or YAML file, for a model without run.json, or if the file has moved")
+    parser.add_argument("--fold", type=int, default=0, help="fold of --protocol, for a model without run.json")
+    parser.add_argument(
+        "--allow_leak", action="store_true", help="use a protocol whose partitions share speakers; the results say so"
     )
     options = vars(parser.parse_args(arguments))
     card, compare = options.pop("card"), options.pop("compare")
@@ -54,7 +64,10 @@ def main(arguments: list[str]) -> None:
         print(paired_table(results.paired))
     if card:
         print(f"card: {write_card(options['model'], options['output'], TEMPLATE, comparisons)}")
-    if not results.speaker_independent:
+    leak = leak_text(results.shared_speakers)
+    if leak:
+        print(f"{leak}.")
+    if not results.speaker_independent and not leak.startswith("NOT"):
         print("Some of these corpora name no speakers, or too few: their figures are not speaker-independent.")
 
 

@@ -10,6 +10,7 @@ memory of the run. Afterwards the run's folder holds the best model, its feature
 import sys
 
 from exhubert.cli.program import run_program
+from exhubert.evaluation.leaks import leak_text
 from exhubert.records import Run
 from exhubert.training import fine_tune, parse_arguments
 
@@ -22,6 +23,8 @@ def main(arguments: list[str]) -> None:
             f"validation UAR {100 * run.validation['uar']:.1f} %; "
             f"model, trainer_state.json and run.json are in {args.output_dir}"
         )
+        if run.shared_speakers:
+            print(f"{leak_text(run.shared_speakers)}.")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ _WORDS = Path(__file__).parent / "emotion_words.yaml"
 # Letters that people type in place of others, and that Unicode doesn't decompose
 _SAME_LETTERS = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "ي": "ی", "ى": "ی", "ك": "ک", "ة": "ه"})  # noqa: RUF001
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+# What follows an emotion in labels such as `hot anger (rage)` and `sad low intensity`
+_QUALIFIER = re.compile(r"\s*(\([^()]*\)|\b(very )?(low|medium|normal|high|strong) intensity)\s*$", re.IGNORECASE)
 _ACCENTS = 10  # combining classes from here on are accents; below are marks that make another letter
 
 
@@ -84,13 +86,33 @@ def class_of_word(word: str, languages: Sequence[str] = ()) -> str | None:
     >>> class_of_word("colere", ["fr-CA"])
     'high_negative'
     """
-    key = _key(word)
+    key, class_of = _key(word), _words().class_of
     if key in SIX_CLASSES:
         return key
-    words, tags = _classes_of_words()
-    primary = dict.fromkeys(re.split("[-_]", language.strip().lower())[0] for language in languages)
-    classes = {words[tags[tag]].get(key) for tag in primary if tag in tags} - {None}
-    return classes.pop() if len(classes) == 1 else None if classes else words["en"].get(key)
+    classes = {class_of[emotion] for emotion in _emotions(key, languages)}
+    return classes.pop() if len(classes) == 1 else None
+
+
+def emotion_of_word(word: str, languages: Sequence[str] = ()) -> str | None:
+    """The emotion that a word names, in English and the same for all its forms; None for unknown and ambiguous words.
+
+    Args:
+        word: The word, as for [`class_of_word`]. What stands behind it in parentheses and an intensity don't matter. Of
+            several with slashes between them the first counts, unless they are of different classes.
+        languages: Likewise.
+
+    >>> emotion_of_word("Angry"), emotion_of_word("joy"), emotion_of_word("Freude", ["de"])
+    ('anger', 'happiness', 'happiness')
+    >>> emotion_of_word("fear/anxiety"), emotion_of_word("sad low intensity"), emotion_of_word("sad/angry")
+    ('fear', 'sadness', None)
+    """
+    parts = [word] if _emotions(_key(word), languages) else _QUALIFIER.sub("", word).split("/")
+    emotions = [_emotions(_key(part), languages) for part in parts]
+    classes = {_words().class_of[emotion] for each in emotions for emotion in each}
+    if len(emotions[0]) != 1 or len(classes) != 1:
+        return None
+    [emotion] = emotions[0]
+    return _words().synonyms.get(emotion, emotion).replace("_", " ")
 
 
 def words_with_prefix(code: str, language: str) -> list[str]:
@@ -99,25 +121,45 @@ def words_with_prefix(code: str, language: str) -> list[str]:
     >>> words_with_prefix("Wut", "de")
     ['wut', 'wutend']
     """
-    words, _ = _classes_of_words()
-    return [word for word in words[language] if word.startswith(_key(code))]
+    return [word for word in _words().by_language[language] if word.startswith(_key(code))]
 
 
 def word_languages() -> list[str]:
     """BCP-47 tags of the languages whose emotion words [`class_of_word`] knows."""
-    return list(_classes_of_words()[0])
+    return list(_words().by_language)
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Class of each emotion, emotion of each word by language, primary tag of each name of a language, and synonyms."""
+
+    class_of: dict[str, str]
+    by_language: dict[str, dict[str, str]]
+    tags: dict[str, str]
+    synonyms: dict[str, str]
+
+
+def _emotions(key: str, languages: Sequence[str]) -> set[str]:
+    """Returns the emotions that a word has in the languages, or else in English."""
+    words = _words()
+    primary = dict.fromkeys(re.split("[-_]", language.strip().lower())[0] for language in languages)
+    known = [words.tags[tag] for tag in primary if tag in words.tags]
+    emotions = {words.by_language[tag][key] for tag in known if key in words.by_language[tag]}
+    return emotions or {emotion for emotion in [words.by_language["en"].get(key)] if emotion}
 
 
 @cache
-def _classes_of_words() -> tuple[dict[str, dict[str, str]], dict[str, str]]:
-    """Returns the class of each word by language, and the primary tag of each name of a language."""
-    content, class_of = _content(), emotion_classes()
+def _words() -> _Words:
+    content = _content()
+    class_of = {emotion: facts.class_name for emotion, facts in emotion_classes().items()}
     words: dict[str, dict[str, str]] = {}
     for language, emotions in content["words"].items():
-        forms = ((form, class_of[emotion].class_name) for emotion, text in emotions.items() for form in text.split())
-        words[language] = {key: name for form, name in forms for key in (_key(form), _key(_without_umlauts(form)))}
+        forms = ((form, emotion) for emotion, text in emotions.items() for form in text.split())
+        words[language] = {
+            key: emotion for form, emotion in forms for key in (_key(form), _key(_without_umlauts(form)))
+        }
     tags = {name: tag for tag, names in content["languages"].items() for name in (tag, *names.split())}
-    return words, tags
+    return _Words(class_of, words, tags, content["synonyms"])
 
 
 @cache

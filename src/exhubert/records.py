@@ -117,6 +117,10 @@ class Run(_Record):
         invariants: Findings of the callbacks, by class name.
         gate_norms: Frobenius norm of each block's gate, by block; None for a plain HuBERT.
         versions: Versions of the libraries.
+        protocol: `name`, `source`, `keeps_apart` and `sha256` of a protocol that a file describes, or None.
+        shared_speakers: Number of speakers that two partitions of such a protocol share, such as `{"train and test":
+            10}`.
+        labels: The label space, see `exhubert.emoset.relabel.Chosen`; empty for the six classes of earlier versions.
     """
 
     file: ClassVar[str] = "run.json"
@@ -141,6 +145,9 @@ class Run(_Record):
     invariants: dict[str, dict[str, Any]] = field(default_factory=dict)
     gate_norms: dict[str, float] | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    protocol: dict[str, Any] | None = None
+    shared_speakers: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         values = super().to_dict()
@@ -159,6 +166,8 @@ class Results(_Record):
         utterances_sha256: Hash over the ids of the utterances.
         max_seconds: Length of the windows that longer utterances were cut into.
         speaker_independent: Whether all corpora name their speakers, and none of the partition's is in another one.
+        protocol: As in `Run`, with the `fold`; None for the partitions of the build and for protocols without a file.
+        shared_speakers: As in `Run`.
         temperature: Logit temperature of the model, or None.
         synthetic: Whether all utterances are synthetic speech.
         corpora: Facts of each corpus evaluated, by id.
@@ -176,6 +185,7 @@ class Results(_Record):
         baselines: `Figures` of each baseline on the `overall` utterances.
         baselines_unseen: Likewise on unseen languages.
         paired: Difference to each other model, see `exhubert.evaluation.comparison.compare`.
+        labels: The label space, and what it left out of the data, see `exhubert.emoset.relabel.Chosen`.
     """
 
     file: ClassVar[str] = "results.json"
@@ -200,9 +210,12 @@ class Results(_Record):
     calibration: Figures | None = None
     calibration_unseen: Figures | None = None
     ratings: Figures | None = None
+    protocol: dict[str, Any] | None = None
+    shared_speakers: dict[str, int] = field(default_factory=dict)
     baselines: dict[str, Figures] = field(default_factory=dict)
     baselines_unseen: dict[str, Figures] = field(default_factory=dict)
     paired: dict[str, dict[str, Any]] = field(default_factory=dict)
+    labels: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -227,6 +240,13 @@ class BuildSummary(_Record):
         divided_speakers: Speakers who are in train and in validation, by the rule for corpora of one or two speakers.
         merged_speakers: Other spellings of each speaker's name that had several.
         not_speakers: Names that aren't a person's, such as `unknown`, with the number of utterances listed.
+        rated: Number of utterances that have ratings instead of a label, from which their class comes when the dataset
+            is opened.
+        rated_without_scale: Likewise, but the scale of the ratings isn't known, so that they have no class.
+        seed: Seed of the partitions; None if unknown.
+        scheme: The label map: its `name`, and for a file its `sha256` and `map`; empty if unknown.
+        versions: Versions of the libraries that built it; empty if unknown.
+        catalog_sha256: Hash of the corpus's catalog entry, with the label map used; None if unknown.
     """
 
     file: ClassVar[str] = "summary.json"
@@ -249,6 +269,12 @@ class BuildSummary(_Record):
     divided_speakers: list[str] = field(default_factory=list)
     merged_speakers: dict[str, list[str]] = field(default_factory=dict)
     not_speakers: dict[str, int] = field(default_factory=dict)
+    rated: int = 0
+    rated_without_scale: int = 0
+    seed: int | None = None
+    scheme: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    catalog_sha256: str | None = None
 
     def independent_on(self, partition: str) -> bool:
         """Whether the speakers of a partition (or of `all`, the whole corpus) are named, and in no other partition."""
@@ -331,6 +357,15 @@ class Settings:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, dict(self.values))
+
+    def with_defaults(self, **groups: Mapping[str, Any]) -> "Settings":
+        """These settings, with the defaults of fields that their groups lack, as those of earlier versions do.
+
+        >>> Settings({"data": {"fold": 1}}).with_defaults(data={"fold": 0, "labels": "six"}).values
+        {'data': {'fold': 1, 'labels': 'six'}}
+        """
+        filled = {name: {**defaults, **self.values.get(name, {})} for name, defaults in groups.items()}
+        return Settings({**self.values, **filled})
 
     def require_same(self, now: "Settings", where: str | Path, remedy: str, ignore: Collection[str] = ()) -> None:
         """Raises if the settings given now differ from these.

@@ -39,6 +39,19 @@ def test_the_words_tell_what_the_figures_say():
     assert "unsure" in in_words(unsure, unsure.timeline())
 
 
+def test_a_head_for_other_classes_is_told_by_its_classes_without_a_plane():
+    for scores, sentence in (
+        ({"low": 0.3, "high": 0.7}, "The model hears high arousal (70%). Next is low with 30%."),
+        ({"negative": 0.1, "neutral": 0.8, "positive": 0.1}, "The model hears neutral valence (80%)."),
+        ({"anger": 0.9, "pleasant surprise": 0.1}, "The model hears “anger” (90%)."),
+    ):
+        label, windows = max(scores, key=scores.get), [Window(0.0, 1.0, False, scores)]
+        prediction = Prediction("a.wav", label, scores, None, None, 1.0, windows)
+        assert in_words(prediction, prediction.timeline()).startswith(sentence)
+        made = result_html(prediction, Recording("a.wav", np.full(BARS, 0.5), "playback.wav", {}))
+        assert "card plane" not in made and "<th>valence" not in made and f'data-label="{label}"' in made
+
+
 def test_peaks_are_the_loudest_sample_of_each_part_wherever_blocks_end():
     samples = np.random.default_rng(0).uniform(-1, 1, 160_000).astype(np.float32)
     expected = np.abs(samples).reshape(100, -1).max(axis=1)

@@ -1,6 +1,7 @@
 """`exhubert emoset ...` over a root as users have it: several corpora, one damaged, one unknown, one of their own."""
 
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -17,7 +18,7 @@ def test_build_over_a_root_ends_in_a_loadable_dataset_and_a_plain_report(root, t
     assert main(["emoset", "build", "--root", str(root), "--output", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "EMO-DB: 35 utterances" in printed and "eNTERFACE: 3 utterances" in printed
-    assert "1 recordings set aside" in printed and "dropped: {'sung': 1}" in printed
+    assert "1 recordings set aside" in printed and "no class, kept without one: sung (1)" in printed
     assert "riddle: no known layout; to use it, put a manifest.csv there" in printed
     rows = [row for part in load(tmp_path / "out").values() for row in part]
     assert {row["corpus"] for row in rows} == {"emo_db", "enterface", "my_calls"} and len(rows) == 41
@@ -51,8 +52,8 @@ def test_one_builder_takes_all_corpora_or_a_subset(root, tmp_path):
     ):
         builder = EmoSetPlusPlus(config_name=name, root=root, cache_dir=str(tmp_path / name))
         builder.download_and_prepare()
-        rows = [row for part in builder.as_dataset().values() for row in part]
-        assert Counter(row["corpus"] for row in rows) == expected
+        corpora = [corpus for part in builder.as_dataset().values() for corpus in part["corpus"]]
+        assert Counter(corpora) == expected
 
 
 def test_list_show_and_verify_say_what_is_known_and_what_is_missing(root, capsys):
@@ -99,9 +100,11 @@ def test_a_scheme_of_your_own_relabels_the_dataset_and_is_stored_with_it(root, t
     (tmp_path / "mine.yaml").write_text("emo_db:\n  L: low_neutral\n  T: null\n")
     summary = build({"emo_db": root / "EMO-DB"}, tmp_path / "out", scheme=tmp_path / "mine.yaml")["emo_db"]
     assert summary.dropped_labels == {"T": 5} and summary.label_map["L"]["basis"] == "user"
-    rejected = (tmp_path / "out/emo_db/rejected.jsonl").read_text()
-    assert "its label maps to no class: T" in rejected and str(root) not in rejected
+    assert 'raw_label": "T' not in (tmp_path / "out/emo_db/rejected.jsonl").read_text()
     rows = [row for part in load(tmp_path / "out").values() for row in part]
+    everything = [row for part in load(tmp_path / "out", keep_unlabelled=True).values() for row in part]
+    assert Counter(row["label"] is None for row in everything) == {False: len(rows), True: 5}
+    assert {row["raw_label"] for row in everything if row["label"] is None} == {"T"}
     assert {row["arousal"] + row["valence"] for row in rows if row["raw_label"] == "L"} == {"lowneutral"}
     assert build({"emo_db": root / "EMO-DB"}, tmp_path / "out")["emo_db"].dropped_labels == {}
 
@@ -199,3 +202,46 @@ def test_a_scheme_with_a_typo_is_refused_before_anything_is_built(root, tmp_path
     assert main([*command, "--scheme", str(tmp_path / "mine.yaml")]) == 1
     assert "no corpus 'emodb'" in (message := capsys.readouterr().err) and "Did you mean emo_db?" in message
     assert not (tmp_path / "out").exists()
+
+
+def test_protocols_are_listed_with_what_they_keep_apart_and_their_folds_are_shown(root, tmp_path, capsys):
+    assert main(["emoset", "protocols"]) == 0
+    listed = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert re.search(
+        r"iemocap +speaker, session +one for each session +leave-one-session-out", "\n".join(listed.values())
+    )
+    assert re.search(r"meld +nothing +1 +.*arXiv 1810.02508", listed["meld_published"])
+    assert {"held_out", "speaker_folds", "emo_db_serab"} <= set(listed)
+    assert main(["emoset", "protocols", "emo_db"]) == 0
+    assert "emo_db_audeering" in (printed := capsys.readouterr().out) and "iemocap" not in printed
+    assert main(["emoset", "protocols", "urdu"]) == 0
+    assert "No protocol for Urdu is shipped" in capsys.readouterr().out
+    assert main(["emoset", "protocols", "urdo"]) == 1
+    assert "did you mean urdu" in capsys.readouterr().err
+    build({"emo_db": root / "EMO-DB"}, tmp_path / "built")
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "name: own\nsource: own\ncorpora: any\nkeeps_apart: nothing\nfolds:\n"
+        "  - {name: by text, train: rest, validation: {speaker: '08'}, test: {raw_label: [W, L]}}\n"
+    )
+    assert main(["emoset", "protocols", str(own), "--data", str(tmp_path / "built")]) == 1
+    assert "2 utterances are in validation and in test" in capsys.readouterr().err
+    own.write_text(own.read_text().replace("[W, L]}", "[W, L], speaker: ['03', '09']}"))
+    assert main(["emoset", "protocols", str(own), "--data", str(tmp_path / "built")]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"0 +by text +24 +7 +4 +NOT speaker-independent: 2 speakers are in train and test", printed)
+
+
+def test_a_corpus_without_any_known_label_is_built_and_says_what_to_do(tmp_path, capsys):
+    root = tmp_path / "own"
+    for index in range(6):
+        write_tone(root / f"{index}.wav", frequency=100.0 + 50 * index)
+    lines = [f"{index}.wav,{('whoop', 'hmm')[index % 2]},s{index}" for index in range(6)]
+    (root / "manifest.csv").write_text("\n".join(["file,label,speaker", *lines]) + "\n")
+    assert main(["emoset", "build", "--corpus", f"own={root}", "--output", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "labels that map to no class, kept without one: hmm (3), whoop (3)" in printed
+    assert "NO utterance has one of the six classes: give the classes of these labels in a YAML file by" in printed
+    with pytest.raises(ValueError, match=r"has a class in the label space six .*The labels are: hmm \(3\)"):
+        load(tmp_path / "out")
+    assert load(tmp_path / "out", labels="native")["train"].features["label"].names == ["hmm", "whoop"]

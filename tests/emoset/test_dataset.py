@@ -1,9 +1,11 @@
 """The built dataset: opened with plain datasets, completed after an interruption, filtered."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
 
+import datasets
 import pyarrow.parquet as pq
 import pytest
 import soundfile
@@ -42,6 +44,25 @@ def test_a_second_build_keeps_what_is_there_and_notices_a_new_file(emo_db, tmp_p
     (emo_db / "wav/03a02Na.wav").unlink()
     build({"emo_db": emo_db}, out)
     assert all(path.read_bytes() == content for path, (_, content) in shards.items())
+
+
+def test_a_summary_says_how_the_corpus_was_built_and_stays_the_same(emo_db, tmp_path):
+    (tmp_path / "mine.yaml").write_text("emo_db: {L: low_neutral, T: null}\n")
+    out = tmp_path / "out"
+    summary = build({"emo_db": emo_db}, out, seed=3, scheme=tmp_path / "mine.yaml")["emo_db"]
+    assert summary.seed == 3 and summary.scheme == {
+        "name": "mine.yaml",
+        "sha256": hashlib.sha256((tmp_path / "mine.yaml").read_bytes()).hexdigest(),
+        "map": {"emo_db": {"L": "low_neutral", "T": None}},
+    }
+    assert summary.versions["datasets"] == datasets.__version__
+    assert {"exhubert", "soundfile", "soxr", "numpy"} <= set(summary.versions)
+    files = {path: path.read_bytes() for path in out.rglob("*.json")}
+    build({"emo_db": emo_db}, out, seed=3, scheme=tmp_path / "mine.yaml")
+    assert files == {path: path.read_bytes() for path in files}
+    other = build({"emo_db": emo_db}, out)["emo_db"]
+    assert other.scheme == {"name": "default"} and other.catalog_sha256 != summary.catalog_sha256
+    assert build({"emo_db": emo_db}, tmp_path / "out2")["emo_db"].catalog_sha256 == other.catalog_sha256
 
 
 def test_a_corpus_built_before_a_column_was_added_loads_beside_new_ones(emo_db, tmp_path):

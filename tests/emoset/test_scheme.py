@@ -53,7 +53,7 @@ def test_words_that_yaml_reads_as_values_are_labels(own, tmp_path):
         ),
         ("'*': {YES: low_neutral}", "none of the corpora has a label 'YES'. Did you mean Yes?"),
         ("mine: {no: lowneutral}", "mine: no: lowneutral; a class is one of low_negative"),
-        ("mine: {no: [low_neutral]}", "mine: no: a list or map; a class is one of"),
+        ("mine: {no: [low_neutral]}", "mine: no: a list or map; a class is one name"),
         ("mine: {no: low_neutral, no: low_negative}", "names no twice"),
         ("mine:", "line 1: expected corpus ids"),
         ("- mine", "line 1: expected corpus ids"),

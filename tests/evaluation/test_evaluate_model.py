@@ -7,12 +7,14 @@ import pytest
 
 from exhubert import SIX_CLASSES
 from exhubert.conversion.loading import load_classifier
-from exhubert.emoset import load
+from exhubert.emoset import build, load
 from exhubert.evaluation.evaluate_model import keep_temperature
 from exhubert.evaluation.protocols import apply_protocol, hash_of_seen
+from exhubert.evaluation.ratings import concordance
 from exhubert.inference.recordings import load_pipeline, predict
 
 from ..conftest import RUN, evaluate, opened, save, tiny_hubert, untrained
+from ..emoset.conftest import corpus, rate
 
 
 def test_paired_difference_is_that_of_the_two_results_and_is_in_the_card(evaluated):
@@ -90,3 +92,23 @@ def test_a_model_trained_in_a_fold_is_evaluated_in_that_fold(tone_dataset, tmp_p
 def test_a_language_nobody_speaks_is_named(evaluated, tone_dataset, tmp_path):
     with pytest.raises(ValueError, match="No utterance to evaluate has one of xx as its language"):
         evaluate(evaluated[0] / "model", tone_dataset, tmp_path, "--languages", "xx")
+
+
+def test_ratings_of_the_dataset_are_compared_with_the_expected_arousal_and_valence(tmp_path):
+    build({"rated": corpus(tmp_path / "a", [f"joy,s{index}," for index in range(6)])}, tmp_path / "data")
+    pairs = [(1, 1), (2, 3), (4, 5), (5, 2), (5, 4), (1, 9)]
+    rate(tmp_path / "data" / "rated", pairs, [1.0, 5.0])
+    model = untrained(tmp_path / "model", 0, RUN | {"corpora": []})
+    results = evaluate(model, tmp_path / "data", tmp_path / "results", "--partition", "all")
+    table = pd.read_csv(tmp_path / "results" / "predictions.csv")
+    assert sorted(table["arousal_rating"]) == [0, 0.25, 0.75, 1, 1], "the rating outside the scale gives no class"
+    assert sorted(table["valence_rating"]) == [-1, -0.5, 0, 0.5, 1]
+    assert results["labels"]["from_ratings"] == 5 and results["labels"]["outside_scale"] == 1
+    expected = sum(table[f"p_high_{valence}"] for valence in ("negative", "neutral", "positive"))
+    assert results["ratings"]["arousal"]["utterances"] == 5
+    assert results["ratings"]["arousal"]["ccc"] == pytest.approx(
+        concordance(table["arousal_rating"], expected), abs=1e-6
+    )
+    arousal = save(opened("pre_norm", labels=["low", "high"]), tmp_path / "arousal")
+    results = evaluate(arousal, tmp_path / "data", tmp_path / "other", "--partition", "all")
+    assert results["ratings"] is None and results["overall"]["utterances"] == 6

@@ -10,12 +10,13 @@ from urllib.parse import unquote
 import numpy as np
 
 from ..inference.prediction import SILENT, Prediction, Window, place
-from ..labels import SIX_CLASSES, arousal_valence
+from ..labels import AROUSALS, SIX_CLASSES, VALENCES, arousal_valence
 
 BARS = 1000  # maximum number of bars in the waveform
 ROWS = 1000  # maximum number of rows in the table
 POINTS = 150  # maximum number of points on the path through the plane
 _FINE_S = 0.01
+_DIMENSIONS = {frozenset(AROUSALS): "arousal", frozenset(VALENCES): "valence"}  # of heads for one alone
 _COLOURS = 8  # class colours in app.css; models with more classes reuse them
 _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 420, 330, 34, 10, 10, 34
 
@@ -131,6 +132,8 @@ def _outputs_in_words(prediction: Prediction) -> list[str]:
     if prediction.arousal:
         arousal, valence = arousal_valence(label)
         emotion = f"{arousal} arousal and {valence} valence"
+    elif dimension := _DIMENSIONS.get(frozenset(scores)):
+        emotion = f"{label} {dimension}"
     else:
         emotion = f"“{spoken(label)}”"
     sentences = [f"{certain} {emotion} ({share:.0%})."]

@@ -99,6 +99,11 @@ def add_command(top_commands) -> None:
     command.add_argument("--output", metavar="FILE.yaml", help="new file; without it, the draft is printed")
     command.add_argument("--id", metavar="NAME", help="id of the corpus (default: the folder's name)")
     command.set_defaults(run=_with_catalog(_new))
+    command = commands.add_parser("protocols", help="list the protocols that divide corpora into folds")
+    command.add_argument("protocol", nargs="?", metavar="CORPUS", help="only those for this corpus, or one YAML file")
+    command.add_argument("--data", help="folder of a built dataset: show the folds of a protocol in it")
+    command.set_defaults(run=_protocols)
+
     command = commands.add_parser("stats", help="write table, plots and card of a built dataset")
     command.add_argument("dataset")
     command.set_defaults(run=_stats)
@@ -265,8 +270,6 @@ def _build(options: argparse.Namespace) -> int:
             print(f"  likely {facts.name}: in {roots[corpus]}, {sources.reasons[Path(roots[corpus])]}")
         for note in _notes(facts):
             print(f"  {note}")
-        if facts.dropped_labels:
-            print(f"  labels that map to no class, dropped: {facts.dropped_labels}")
         if facts.rejected:
             print(f"  {facts.rejected} recordings set aside, each with its reason in rejected.jsonl")
     _print_unknown(sources)
@@ -286,6 +289,7 @@ def _notes(facts: BuildSummary) -> Iterator[str]:
     if facts.merged_speakers:
         spellings = (f"{name} (also {', '.join(others)})" for name, others in facts.merged_speakers.items())
         yield f"spellings taken for one speaker: {'; '.join(spellings)}"
+    yield from _label_notes(facts)
     total = Counter[str]()
     for part in facts.partitions.values():
         total.update(part["classes"])
@@ -295,6 +299,23 @@ def _notes(facts: BuildSummary) -> Iterator[str]:
             yield f"{name} is empty"
         elif missing:
             yield f"{name} has no {', '.join(missing)}"
+
+
+def _label_notes(facts: BuildSummary) -> Iterator[str]:
+    """Says which utterances have none of the six classes, and what to do if that is all."""
+    from ..emoset.relabel import labels_text, scale_sentence, utterances_text
+
+    if labels := {name: number for name, number in facts.dropped_labels.items() if name}:
+        yield f"labels that map to no class, kept without one: {labels_text(labels)}"
+    if scaled := facts.rated - facts.rated_without_scale:
+        yield f"class from ratings, for want of a label: {utterances_text(scaled)}"
+    if facts.rated_without_scale:
+        yield scale_sentence(facts.rated_without_scale)
+    if not any(count for part in facts.partitions.values() for count in part["classes"].values()) and labels:
+        yield (
+            "NO utterance has one of the six classes: give the classes of these labels in a YAML file by --scheme, or "
+            "open the dataset with another label space, such as labels='native'"
+        )
 
 
 def _encodings(options: Sequence[str], corpora: Iterable[str]) -> dict[str, str]:
@@ -321,6 +342,56 @@ def _new(options: argparse.Namespace) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(target, result.text)
     print(f"draft: {target}")
+    return 0
+
+
+def _protocols(options: argparse.Namespace) -> int:
+    from ..emoset.protocol import ANY_CORPUS, BUILT_IN, NOTHING
+    from ..emoset.protocol_file import read_protocol, shipped_protocols
+
+    name = options.protocol
+    if options.data:
+        return _folds(name or "held_out", options.data)
+    known = {key: read_protocol(path) for key, path in shipped_protocols().items()}
+    if name in known or (name and Path(name).suffix.lower() in (".yaml", ".yml")):
+        chosen = [known[name] if name in known else read_protocol(Path(name))]
+    else:
+        chosen = [item for item in known.values() if name is None or name in item.corpora]
+        if not chosen:
+            facts = entry(name)
+            print(f"No protocol for {facts.name} is shipped; a YAML file of your own is one, too.")
+    rows: list[tuple[str, ...]] = [("protocol", "corpora", "keeps apart", "folds", "source")]
+    for item in chosen:
+        apart = ", ".join(item.keeps_apart) or NOTHING
+        rows.append((item.name, ", ".join(item.corpora) or ANY_CORPUS, apart, item.number_of_folds, item.source))
+    if name is None or not chosen:
+        rows += [(rule, ANY_CORPUS, "speaker", "by rule", text) for rule, text in BUILT_IN.items()]
+    _print_table(rows)
+    for item in chosen:
+        if item.notes:
+            print(f"{item.name}: {item.notes}")
+    return 0
+
+
+def _folds(name: str, data: str) -> int:
+    """Prints the folds of a protocol in a built dataset, also if they share speakers."""
+    from ..emoset.dataset import load
+    from ..evaluation.leaks import leak_text, speakers_shared
+    from ..evaluation.protocols import folds, table_of
+
+    divided = BuildSummary.all_divided_speakers(data)
+    table = table_of(load(data), name)
+    rows: list[tuple[str, ...]] = [("fold", "name", "train", "validation", "test", "speakers that partitions share")]
+    found = folds(name, table, divided=divided, allow_leak=True)
+    for number, fold in enumerate(found):
+        sizes = (str(len(numbers)) for numbers in fold.partitions.values())
+        shared = speakers_shared({part: table["speaker"].iloc[own] for part, own in fold.partitions.items()})
+        rows.append((str(number), fold.name, *sizes, leak_text(shared) or "none"))
+    _print_table(rows)
+    if unnamed := int(table["speaker"].isna().sum()):
+        print(f"{unnamed} of {len(table)} utterances name no speaker.")
+    for note in dict.fromkeys(note for fold in found for note in fold.notes):
+        print(f"{note}.")
     return 0
 
 

@@ -64,9 +64,18 @@ def run(options: argparse.Namespace) -> int:
         if not clips:
             raise ValueError(f"--check found no recordings that can be used in {', '.join(options.check)}.")
     if options.data:
+        from ..configuration_exhubert import read_config
         from ..emoset.dataset import decode, load
+        from ..evaluation.evaluate_model import labels_of_model
+        from ..labels import names_by_index
 
-        data = load(options.data)
+        values = read_config(options.model)
+        names = names_by_index(values.get("id2label") or {})
+        if len(names) == 1 or values.get("problem_type") == "regression":
+            raise ValueError(
+                f"{options.model} is a regression model, which has no UAR; compare on recordings with --check."
+            )
+        data = load(options.data, labels=labels_of_model(options.model, names), classes=names) if names else {}
         if options.partition not in data:
             raise ValueError(f"{options.data} has no {options.partition} partition; it has {', '.join(data)}.")
         rows = data[options.partition]

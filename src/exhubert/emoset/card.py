@@ -12,9 +12,36 @@ from ..files import ACCENT, INK, PALE, is_own_picture, markdown_table, save_figu
 from ..labels import SIX_CLASSES
 from ..records import BuildSummary
 from ..targets import is_own_text, refuse_foreign, write_recorded
+from .label_spaces import read_space
+from .rated import COLUMNS, label_facts
+from .relabel import classes_of, labels_text, scale_sentence, utterances_text
 
 _PLOTS = ("classes.png", "languages.png", "durations.png")
-_COLUMNS = ["corpus", "label", "language", "duration"]
+_WITHOUT = "without class"
+
+
+_HEARING = [
+    "## Hearing a row",
+    "",
+    "```python",
+    "from datasets import Audio, load_dataset",
+    "",
+    'rows = load_dataset("parquet", data_files="*/*-train*.parquet", split="train")',
+    'rows[0]["audio"]["array"]  # with torchcodec installed',
+    "```",
+    "",
+    "Without torchcodec, everything but decoding works, and soundfile decodes:",
+    "",
+    "```python",
+    "import io",
+    "",
+    "import soundfile",
+    "",
+    'audio = rows.cast_column("audio", Audio(decode=False))[0]["audio"]',
+    'samples, rate = soundfile.read(io.BytesIO(audio["bytes"]))  # 16000 Hz',
+    "```",
+    "",
+]
 
 
 def write_statistics(folder: str | Path) -> Path:
@@ -30,17 +57,27 @@ def write_statistics(folder: str | Path) -> Path:
     shards = [path for corpus in summary for path in sorted((folder / corpus).glob("*.parquet"))]
     if not shards:
         raise FileNotFoundError(f"{folder} lacks the shards of {', '.join(summary)}; build it again.")
-    rows = pd.concat(pq.read_table(path, columns=_COLUMNS).to_pandas() for path in shards)
-    rows["class"] = [SIX_CLASSES[label] for label in rows["label"]]
-    counts = pd.crosstab(rows["corpus"], rows["class"]).reindex(columns=list(SIX_CLASSES), fill_value=0)
+    rows = pd.concat([_facts(path) for path in shards], ignore_index=True)
+    maps = {corpus: item.label_map for corpus, item in summary.items()}
+    names = classes_of(read_space("six"), rows, maps).fillna(_WITHOUT)
+    order = [*SIX_CLASSES, *([_WITHOUT] if (names == _WITHOUT).any() else [])]
+    counts = pd.crosstab(rows["corpus"], names.rename("class")).reindex(columns=order, fill_value=0)
+    emotions = pd.crosstab(rows["corpus"], classes_of(read_space("native"), rows, maps).rename("emotion"))
     write_recorded(folder / "statistics.csv", counts.to_csv(lineterminator="\n"))
     plots = folder / "plots"
     plot_class_table(counts, plots / _PLOTS[0], "Utterances by corpus and class")
     plot_hours(rows.groupby("language")["duration"].sum() / 3600, plots / _PLOTS[1], "Hours by language")
     plot_durations(rows["duration"], plots / _PLOTS[2], "Duration of utterances")
     card = folder / "README.md"
-    write_recorded(card, _card(summary, counts))
+    write_recorded(card, _card(summary, counts, emotions))
     return card
+
+
+def _facts(path: Path) -> pd.DataFrame:
+    """The columns of a shard that the card shows; one of an earlier version lacks some."""
+    present = pq.read_schema(path).names
+    table = pq.read_table(path, columns=[name for name in (*COLUMNS, "duration") if name in present])
+    return label_facts(table).assign(duration=table["duration"].to_pandas())
 
 
 def _check_files(folder: Path) -> None:
@@ -54,7 +91,7 @@ def _check_files(folder: Path) -> None:
         refuse_foreign("The plots of the dataset", path, card.exists() or is_own_picture(path), remedy)
 
 
-def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame) -> str:
+def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame, emotions: pd.DataFrame) -> str:
     utterances = sum(facts.utterances for facts in summary.values())
     hours = sum(facts.hours for facts in summary.values())
     head = [
@@ -89,7 +126,7 @@ def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame) -> str:
             facts.name,
             raw,
             label["emotion"],
-            f"{label['arousal']}_{label['valence']}" if label["arousal"] else "dropped",
+            f"{label['arousal']}_{label['valence']}" if label["arousal"] else "none",
             label["basis"],
             label["alternative"] or "",
         )
@@ -97,6 +134,7 @@ def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame) -> str:
         for raw, label in facts.label_map.items()
     ]
     titles = ("corpus", "licence", "redistribution", "utterances", "hours", "train/validation/test", "by", "set aside")
+    by_emotion = [(name, labels_text(row[row > 0], len(row))) for name, row in emotions.iterrows()]
     by_class = [(name, *row) for name, row in zip(counts.index, counts.to_numpy(), strict=True)]
     lines = [
         *head,
@@ -110,6 +148,16 @@ def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame) -> str:
         "",
         markdown_table(("corpus", *counts.columns), by_class),
         "",
+        *_label_notes(summary, counts),
+        "## Emotions",
+        "",
+        "The corpora's own emotions in English, with all forms and synonyms of one joined. Classes are chosen when the",
+        'dataset is opened: `exhubert.emoset.load(..., labels="native")` makes each emotion a class; `"four"`,',
+        '`"arousal"`, `"valence"` and a YAML file of your own give others. Nothing is built again for them.',
+        "",
+        markdown_table(("corpus", "emotions"), by_emotion),
+        "",
+        *_HEARING,
         "## Label maps",
         "",
         "The paper's map was not published; only the example emotion of each class was (basis `source`).",
@@ -117,6 +165,22 @@ def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame) -> str:
         markdown_table(("corpus", "raw label", "emotion", "class", "basis", "alternative"), labels),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _label_notes(summary: Mapping[str, BuildSummary], counts: pd.DataFrame) -> list[str]:
+    """Says which utterances have no class, and which have one from ratings."""
+    notes = []
+    if _WITHOUT in counts:
+        labels = {f"{facts.name} {name}": number for facts in summary.values() for name, number in _dropped(facts)}
+        notes = [f"Kept without one of the six classes: {labels_text(labels)}.", ""] if labels else []
+    rated = sum(facts.rated - facts.rated_without_scale for facts in summary.values())
+    notes += [f"Class from ratings, for want of a label: {utterances_text(rated)}.", ""] if rated else []
+    unscaled = sum(facts.rated_without_scale for facts in summary.values())
+    return notes + ([scale_sentence(unscaled), ""] if unscaled else [])
+
+
+def _dropped(facts: BuildSummary) -> list[tuple[str, int]]:
+    return [(name, number) for name, number in facts.dropped_labels.items() if name]
 
 
 def _doubt(facts: BuildSummary) -> str:

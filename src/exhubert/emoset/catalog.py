@@ -12,7 +12,15 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..labels import SIX_CLASSES, VALENCES, arousal_valence, class_name, class_of_word, emotion_classes
+from ..labels import (
+    SIX_CLASSES,
+    VALENCES,
+    arousal_valence,
+    class_name,
+    class_of_word,
+    emotion_classes,
+    emotion_of_word,
+)
 from .catalog_files import CatalogError, load_file
 from .column_map import Columns, Scale, by_field, checked_scale, unknown_fields
 from .layouts import Rule, compiled, layout_problems, suffixes_of, value_of
@@ -274,10 +282,16 @@ class CatalogEntry:
         return label.class_name
 
     def emotion_of(self, raw_label: str, language: str | None = None) -> str | None:
-        """Returns the emotion of a raw label in English, or the label itself if it isn't known; None for no label."""
+        """Returns the emotion of a raw label in English, or the label itself if it isn't known; None for no label.
+
+        All forms and synonyms of an emotion give the same word, see `exhubert.labels.emotion_of_word`.
+        """
         if raw_label in self.labels:
-            return self.labels[raw_label].emotion
-        return raw_label.strip().lower() or None
+            emotion = self.labels[raw_label].emotion
+            return emotion_of_word(emotion, self.languages) or emotion
+        return (
+            emotion_of_word(raw_label, [language] if language else self.languages) or raw_label.strip().lower() or None
+        )
 
     def spelled(self, raw_label: str) -> str:
         """Returns a raw label as the entry writes it, if it has it in another case or with spaces for `_`."""

@@ -9,12 +9,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import soundfile
 from filelock import FileLock, Timeout
@@ -27,9 +27,12 @@ from ..targets import check_target, entries, has_keys, refuse_foreign, remove_ow
 from .builder import EmoSetPlusPlus
 from .catalog import Places, use_catalog
 from .column_map import Columns, Scale
+from .label_spaces import Labels
 from .listing import FEATURES, Listing, list_corpora
 from .partition import PARTITIONS, check_leakage
-from .scheme import SCHEMES
+from .rated import COLUMNS, label_facts, rated_only
+from .relabel import Chosen, choose
+from .scheme import SCHEMES, scheme_facts
 from .shared_audio import check_shared_audio, file_hashes
 from .writing import room_required
 
@@ -37,6 +40,7 @@ HASHES = "files.json"
 _REJECTED = "rejected.jsonl"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _LOCK = ".lock"
+_LIBRARIES = ("exhubert", "datasets", "numpy", "pyarrow", "soundfile", "soxr")  # those that decide on the rows
 _CORPUS_FILES = re.compile(r"emoset_plus_plus-[\w-]+\.(parquet|arrow)|(files|summary)\.json|rejected\.jsonl")
 _WORK_FILES = re.compile(
     rf"{_CORPUS_FILES.pattern}|(train|validation|test)-\d+\.jsonl|parquet[\w.]*\.lock|dataset_info\.json|LICENSE"
@@ -209,21 +213,54 @@ def _replace(target: Path, built: Path) -> None:
 
 
 def load(
-    folder: str | Path, corpora: Sequence[str] | None = None, languages: Sequence[str] | None = None
+    folder: str | Path,
+    corpora: Sequence[str] | None = None,
+    languages: Sequence[str] | None = None,
+    labels: Labels = "six",
+    *,
+    classes: Sequence[str] | None = None,
+    keep_unlabelled: bool = False,
 ) -> datasets.DatasetDict:
     """Loads a built dataset as a `DatasetDict` of train, validation and test, without empty partitions.
+
+    The column `label` has the classes of a label space, for which nothing is built again. Utterances without a class in
+    it are left out, and a notice says how many of which labels. The column `audio` holds FLAC, which [`decode`]
+    decodes; with torchcodec, `cast_column("audio", datasets.Audio())` makes rows decode it.
+
+    Example:
+
+        load("data/emoset", labels="four")["train"].features["label"].names
+        # ['anger', 'happiness', 'neutral', 'sadness']
 
     Args:
         folder: The `output` of `build`.
         corpora: Load only these corpora.
         languages: Load only utterances in these languages (BCP-47).
+        labels: The label space: `six`, `native`, `four`, `arousal`, `valence`, `alternative`, `corpus_valence`, or your
+            own YAML file; see `exhubert.emoset.label_spaces.read_space`.
+        classes: Class names in logit order, such as those of a model; by default in the order of the space. Where the
+            data decide on the classes (`native`), utterances of other classes are left out.
+        keep_unlabelled: Keep utterances without a class; their `label` is null.
 
     Raises:
         FileNotFoundError: The folder holds no finished dataset, or lacks a requested corpus.
-        ValueError: No utterance is in the requested languages.
+        ValueError: No utterance is in the requested languages, or has a class; or the label space doesn't exist, isn't
+            valid, or has other classes.
     """
+    return load_labelled(folder, corpora, languages, labels, classes=classes, keep_unlabelled=keep_unlabelled)[0]
+
+
+def load_labelled(
+    folder: str | Path,
+    corpora: Sequence[str] | None = None,
+    languages: Sequence[str] | None = None,
+    labels: Labels = "six",
+    **options: Any,
+) -> tuple[datasets.DatasetDict, Chosen]:
+    """Loads a built dataset as [`load`] does, and also returns what the choice of the label space did to it."""
     folder = Path(folder)
-    names = sorted(BuildSummary.load_all(folder))
+    summaries = BuildSummary.load_all(folder)
+    names = sorted(summaries)
     if missing := sorted(set(corpora or ()) - set(names)):
         raise FileNotFoundError(f"{folder} holds {', '.join(names)}, but not {', '.join(missing)}; build it first.")
     files = {
@@ -236,19 +273,7 @@ def load(
     # corpora built by an earlier version may lack columns, which are then null; decoding would need torchcodec
     features = datasets.Features(FEATURES | {"audio": datasets.Audio(SAMPLING_RATE, decode=False)})
     result = datasets.load_dataset("parquet", data_files=data_files, features=features)
-    result = datasets.DatasetDict({part: _with_class(rows) for part, rows in result.items()})
-    if languages:
-        wanted = set(languages)
-        result = result.filter(lambda language: language in wanted, input_columns="language")
-        result = datasets.DatasetDict({part: rows for part, rows in result.items() if len(rows)})
-    if not result:
-        raise ValueError(f"No utterance of {folder} is in the languages {', '.join(languages or ())}.")
-    return result
-
-
-def _with_class(rows: datasets.Dataset) -> datasets.Dataset:
-    valid = pc.is_valid(rows.with_format("arrow")["label"][:]).to_numpy(zero_copy_only=False)
-    return rows if valid.all() else rows.select(np.flatnonzero(valid))
+    return choose(result, summaries, labels, languages=languages, source=folder, **options)
 
 
 def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_proc: int | None, strict: bool) -> Path:
@@ -282,7 +307,7 @@ def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_p
         raise ValueError(f"{listing.entry.name}: no recording can be used; the reasons are in {result / _REJECTED}.")
     hashes = file_hashes(listing, {line["file"] for line in rejected})
     (result / HASHES).write_text(json.dumps(hashes, indent=0), encoding="utf-8")
-    _summary(listing, result, rejected).save(result)
+    _summary(builder, listing, result, rejected).save(result)
     return result
 
 
@@ -302,13 +327,16 @@ def _built(output: Path, corpora: Iterable[str]) -> Iterator[dict[str, Any]]:
             yield from read_json(folder / HASHES)
 
 
-def _summary(listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> BuildSummary:
+def _summary(builder: EmoSetPlusPlus, listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> BuildSummary:
     partitions: dict[str, Any] = {}
     seconds, unnamed = 0.0, 0
+    rated = Counter[bool]()  # by whether their scale is known
     for part in PARTITIONS:
         rows = []
         for path in sorted(folder.glob(f"*-{part}*.parquet")):
             rows += pq.read_table(path, columns=["label", "speaker", "duration"]).to_pylist()
+            facts = label_facts(pq.read_table(path, columns=list(COLUMNS)))
+            rated.update(facts["scale_low"].notna()[rated_only(facts)])
         seconds += sum(row["duration"] for row in rows)
         unnamed += sum(row["speaker"] is None for row in rows)
         counts = Counter(SIX_CLASSES[row["label"]] for row in rows if row["label"] is not None)
@@ -338,7 +366,18 @@ def _summary(listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> 
         divided_speakers=divided,
         merged_speakers=listing.merged_speakers,
         not_speakers=listing.not_speakers,
+        rated=rated.total(),
+        rated_without_scale=rated[False],
+        seed=builder.config.seed,
+        scheme=scheme_facts(builder.config.scheme),
+        versions={name: version(name) for name in _LIBRARIES},
+        catalog_sha256=_hash_of(asdict(listing.entry)),
     )
+
+
+def _hash_of(facts: Mapping[str, Any]) -> str:
+    """SHA-256 of facts, the same on every machine."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _check_content(folders: Iterable[Path]) -> None:

@@ -47,7 +47,9 @@ def compare(table: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
     matched = matched.reindex(table["utterance_id"])
     truth, pair = table["label"].to_numpy(), (table["prediction"].to_numpy(), matched["prediction"].to_numpy())
     if (truth != matched["label"].to_numpy()).any():
-        raise ValueError("The two evaluations have different labels for some utterances; use the same build for both.")
+        raise ValueError(
+            "The two evaluations have different labels for some utterances; use the same build and label space."
+        )
     speakers = table["speaker"]
     (hits, totals), (other_hits, _) = (speaker_counts(truth, answers, speakers.fillna("unnamed")) for answers in pair)
     shares, other_shares = ((h / totals.sum(axis=0)).mean(axis=1) for h in (hits, other_hits))
@@ -87,21 +89,29 @@ def compare_all(
 
 
 def read_predictions(
-    evaluations: Mapping[str, str | Path], expected: Mapping[str, Any] | None = None
+    evaluations: Mapping[str, str | Path],
+    expected: Mapping[str, Any] | None = None,
+    classes: Sequence[str] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Predictions of finished evaluations, by the name of each.
 
     Args:
         evaluations: Folders that recipes/evaluate_model.py wrote, by name.
         expected: Values that fields of `Results` must have, such as `utterances_sha256` and `max_seconds`.
+        classes: Class names in logit order that they must have.
 
     Raises:
         FileNotFoundError: A folder holds no finished evaluation.
-        ValueError: A field of an evaluation differs from `expected`.
+        ValueError: A field of an evaluation differs from `expected`, or its classes do.
     """
     tables = {}
     for name, folder in evaluations.items():
         results = Results.load(folder)
+        if classes is not None and results.class_names != list(classes):
+            raise ValueError(
+                f"{name} ({folder}) has the classes {', '.join(results.class_names)}, but this model has "
+                f"{', '.join(classes)}; compare models of the same label space, with the classes in the same order."
+            )
         if any(getattr(results, key) != value for key, value in (expected or {}).items()):
             raise ValueError(
                 f"{name} ({folder}) was evaluated on other utterances, or with another --max_seconds, than this "
@@ -244,8 +254,11 @@ def _interval(table: pd.DataFrame) -> tuple[float, float] | None:
 
 
 def _numbered(seeds: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """All seeds in one table; the seed's index makes each `utterance_id` unique."""
-    numbered = [table.assign(utterance_id=table["utterance_id"] + f" {index}") for index, table in enumerate(seeds)]
+    """All seeds in one table; the seed's index and the fold make each `utterance_id` unique."""
+    numbered = []
+    for index, table in enumerate(seeds):
+        names = table["utterance_id"] + f" {index}"
+        numbered.append(table.assign(utterance_id=names + " " + table["fold"] if "fold" in table else names))
     return pd.concat(numbered, ignore_index=True)
 
 

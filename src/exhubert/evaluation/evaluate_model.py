@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from ..conversion.loading import feature_extractor_of, load_classifier
 from ..conversion.session import OnnxModel
 from ..cpu import keep_freed_memory, use_kernels
 from ..devices import choose_device
-from ..emoset.dataset import load
+from ..emoset.dataset import load_labelled
+from ..emoset.label_spaces import SPACES, Labels, space_of_classes
+from ..emoset.protocol_file import find_protocol
+from ..emoset.relabel import Chosen
 from ..files import read_json, write_json
 from ..labels import names_by_index
 from ..records import BuildSummary, Results, Run
@@ -22,7 +26,7 @@ from .baselines import baseline_predictions
 from .calibration import fit_temperature
 from .comparison import compare_all, read_predictions
 from .predictions import predict_rows
-from .protocols import apply_protocol, hash_of_seen
+from .protocols import apply_protocol, hash_of_seen, shared_by_partitions
 from .report import results as figures_of
 from .report import uar_text
 
@@ -41,12 +45,16 @@ def evaluate_model(
     partition: str = "test",
     corpora: Sequence[str] | None = None,
     languages: Sequence[str] | None = None,
+    labels: Labels | None = None,
     max_seconds: float | None = None,
     batch_size: int = 16,
     kernels: str = "auto",
     baselines: bool = False,
     calibrate: bool = False,
     comparisons: Mapping[str, str | Path] | None = None,
+    protocol: str | None = None,
+    fold: int = 0,
+    allow_leak: bool = False,
 ) -> Results:
     """Evaluates a classifier on one partition of a built dataset.
 
@@ -58,12 +66,18 @@ def evaluate_model(
         partition: `train`, `validation`, `test`, or `all` for corpora that the model wasn't trained on.
         corpora: Corpora to evaluate on; all if None.
         languages: Languages (BCP-47) to evaluate on; all if None.
+        labels: Label space, see `exhubert.emoset.label_spaces.read_space`; by default as in training, or for a model
+            without a record of training the one that has its classes. Utterances of other classes are left out.
         max_seconds: Length of the windows that longer utterances are cut into; by default as in training.
         batch_size: Number of utterances, and of windows, at a time.
         kernels: See [`exhubert.cpu.use_kernels`].
         baselines: Also train the baselines on the train partition, and evaluate them.
         calibrate: First fit the temperature on the validation partition, and save it in the model's `config.json`.
         comparisons: Folders with evaluations of other models on the same utterances, by name.
+        protocol: Name or YAML file of a protocol, for a model without a record of its training. A model that was
+            trained under a protocol is tested in its fold; then this says where the YAML file is now, if it has moved.
+        fold: Fold of `protocol`, from 0, for a model without a record.
+        allow_leak: Whether partitions of a protocol's file may share speakers; the results then say so.
 
     Returns:
         The results, as written to `results.json`.
@@ -83,7 +97,16 @@ def evaluate_model(
     if calibrate:
         _config_of(Path(model))
     run = _run_of(model)
-    parts = _open_data(data, corpora, run, whole=partition == "all")
+    network = load_classifier(model).to(choose_device())
+    names = names_by_index(network.config.id2label)
+    if is_regression(network.config):
+        raise ValueError(f"{model} is a regression model with the outputs {names}; only classes can be evaluated.")
+    labels = labels_of_model(model, names, run) if labels is None else labels
+    whole = partition == "all"
+    place, fold = _place_of(protocol, fold, run, whole)
+    parts, chosen, fold_name = _open_data(data, corpora, run, labels, names, place, fold, allow_leak)
+    declared = find_protocol(place) if place else None
+    shared = shared_by_partitions(parts) if declared else {}
     if partition == "all":
         parts["all"] = _never_trained_on(parts, run)
     if partition not in parts:
@@ -96,21 +119,15 @@ def evaluate_model(
         raise ValueError(f"Baselines learn from the train partition, so they can't be tested on {partition}.")
     if baselines and training is None:
         raise ValueError(f"{data} has no train partition for the baselines to learn from.")
-    network = load_classifier(model).to(choose_device())
     keep_freed_memory()
     if not isinstance(network, OnnxModel):
         use_kernels(network, kernels)
-    names = names_by_index(network.config.id2label)
-    if is_regression(network.config):
-        raise ValueError(f"{model} is a regression model with the outputs {names}; only classes can be evaluated.")
-    if names != rows.features["label"].names:
-        raise ValueError(f"{model} has the classes {names}, {data} has {rows.features['label'].names}.")
     max_seconds = max_seconds or window_seconds(network.config)
     setup: dict[str, Any] = {
         "utterances_sha256": hashlib.sha256("\n".join(sorted(rows["utterance_id"])).encode()).hexdigest(),
         "max_seconds": max_seconds,
     }
-    others = read_predictions(comparisons or {}, setup)
+    others = read_predictions(comparisons or {}, setup, names)
     extractor = feature_extractor_of(model, network.config)
     if calibrate:
         if partition == "validation" or "validation" not in parts:
@@ -128,17 +145,23 @@ def evaluate_model(
     trained_languages = trained_languages or (training if training is not None else rows)["language"]
     unseen = sorted(set(rows["language"]) - set(trained_languages))
     summaries = BuildSummary.load_all(data)
+    independent = None not in rows["speaker"] and not any(partition in pair.split(" and ") for pair in shared)
     tested = {name: summaries[name] for name in sorted(set(table["corpus"]))}
     results = Results(
         model=model,
         partition=partition,
         **setup,
-        speaker_independent=all(summary.independent_on(partition) for summary in tested.values()),
+        speaker_independent=independent
+        if declared
+        else all(summary.independent_on(partition) for summary in tested.values()),
         temperature=getattr(network.config, "logit_temperature", None),
         synthetic=all(summary.kind == "synthetic" for summary in tested.values()),
         corpora={name: {key: getattr(summary, key) for key in _CORPUS_FACTS} for name, summary in tested.items()},
+        protocol=declared.record() | {"fold": fold_name} if declared else None,
+        shared_speakers=shared,
         **figures_of(table, names, predictions, unseen),
         paired=compare_all(table, others, unseen),
+        labels=asdict(chosen),
     )
     if output:
         _write(results, table, output)
@@ -160,6 +183,7 @@ def _write(results: Results, table: pd.DataFrame, output: Path) -> None:
     table.to_csv(output / _PREDICTIONS, index=False)
     kind = "synthetic demo speech" if results.synthetic else f"{results.partition} partition"
     title = f"UAR {uar_text(results.overall)} %, {kind}"
+    title += "\nNOT speaker-independent" if results.shared_speakers and not results.speaker_independent else ""
     plot_confusion(results.overall["confusion_matrix"], results.class_names, output / "confusion.png", title)
     plot_groups(groups_of(results), output / "groups.png", title)
     if results.calibration:
@@ -183,20 +207,86 @@ def _run_of(model: str) -> Run | None:
     return Run.load(model) if (Path(model) / Run.file).is_file() else None
 
 
-def _open_data(folder: str | Path, corpora: Sequence[str] | None, run: Run | None, whole: bool) -> datasets.DatasetDict:
-    """The dataset in the model's partitions: those of its fold, or else (also if `whole`) of the build."""
+def _place_of(protocol: str | None, fold: int, run: Run | None, whole: bool) -> tuple[str | None, int]:
+    """Name or file of the protocol to test under, and the fold; None for the partitions of the build."""
     used = run.data if run else {}
-    if run is None or whole or used.get("protocol", "held_out") == "held_out":
-        return load(folder, corpora)
-    data = load(folder, used["corpora"], used["languages"])
-    divided = BuildSummary.all_divided_speakers(folder)
-    data, fold = apply_protocol(data, used["protocol"], used["fold"], used["folds"], divided=divided)
-    if hash_of_seen(data) != run.seen_sha256:
+    trained = used.get("protocol", "held_out")
+    if protocol and (whole or (run and not run.protocol)):
+        why = "--partition all tests on everything" if whole else f"the model was trained under protocol {trained}"
+        raise ValueError(f"--protocol {protocol} can't be used: {why}. Leave it out.")
+    if run is None or whole or trained == "held_out":
+        return (protocol, fold)
+    return protocol or trained, used["fold"]
+
+
+def labels_of_model(model: str | Path, names: Sequence[str], run: Run | None = None) -> Labels:
+    """The label space of a model: that of its training, or the one that has its classes.
+
+    Args:
+        model: Folder or hub id.
+        names: Class names in logit order.
+        run: The record of its training; by default that in its folder, if there is one.
+
+    Raises:
+        ValueError: No label space has these classes, and they aren't emotion words.
+    """
+    run = run or _run_of(str(model))
+    if run and run.labels and set(run.labels["classes"]) == set(names):
+        return run.labels["definition"]
+    space = space_of_classes(names)
+    if space is None:
         raise ValueError(
-            f"The model was trained in {run.fold} of protocol {used['protocol']}, on other utterances than {fold} "
+            f"{model} has the classes {', '.join(names)}, which no label space has. Give the one by which it was "
+            f"trained with `labels` (`--labels`): {', '.join(SPACES)}, or a YAML file that maps labels to them."
+        )
+    return space
+
+
+def _open_data(
+    folder: str | Path,
+    corpora: Sequence[str] | None,
+    run: Run | None,
+    labels: Labels,
+    names: Sequence[str],
+    place: str | None,
+    fold: int,
+    allow_leak: bool,
+) -> tuple[datasets.DatasetDict, Chosen, str]:
+    """The dataset in the partitions of a protocol's fold, or else of the build; its labels, and the fold's name."""
+    if place is None or run is None:
+        data, chosen = load_labelled(folder, corpora, labels=labels, classes=names)
+    else:
+        data, chosen = load_labelled(folder, run.data["corpora"], run.data["languages"], labels, classes=names)
+    if place is None:
+        return data, chosen, "held_out"
+    used = run.data if run else {}
+    if run and run.protocol:
+        _check_protocol(place, run)
+    divided = BuildSummary.all_divided_speakers(folder)
+    number = used.get("folds", 5)
+    data, name = apply_protocol(data, place, fold, number, divided=divided, allow_leak=allow_leak)
+    if run and hash_of_seen(data) != run.seen_sha256:
+        raise ValueError(
+            f"The model was trained in {run.fold} of protocol {used['protocol']}, on other utterances than {name} "
             f"in {folder} has; evaluate it on the dataset it was trained on."
         )
-    return data
+    return data, chosen, name
+
+
+def _check_protocol(place: str, run: Run) -> None:
+    """Raises `ValueError` if a protocol's file is gone, or isn't what the model was trained under."""
+    known = run.protocol or {}
+    try:
+        declared = find_protocol(place)
+    except ValueError as error:
+        raise ValueError(
+            f"The model was trained under protocol {known['name']}: {error} Give its file with --protocol."
+        ) from error
+    if declared is None or declared.sha256 != known["sha256"]:
+        raise ValueError(
+            f"{place} isn't the protocol {known['name']} that the model was trained under: the file, or a list that it "
+            "names, has changed. Restore it, or train again."
+        )
 
 
 def _never_trained_on(parts: datasets.DatasetDict, run: Run | None) -> datasets.Dataset:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
-from ..labels import arousal_valence
+from ..labels import SIX_CLASSES, arousal_valence
 
 if TYPE_CHECKING:
     import evaluate
@@ -74,7 +74,7 @@ def ser_metrics(references: ArrayLike, predictions: ArrayLike, names: Sequence[s
     for index, name in enumerate(names):
         if total := counts[index].sum():
             result[f"recall_{name}"] = float(counts[index, index] / total)
-    if all(name.count("_") == 1 and name.startswith(("low_", "high_")) for name in names):
+    if set(names) <= set(SIX_CLASSES):
         for position, dimension in enumerate(("arousal", "valence")):
             values = [arousal_valence(name)[position] for name in names]
             codes = np.array([sorted(set(values)).index(value) for value in values])

@@ -18,7 +18,8 @@ def plot_confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], path: 
     """Plots a confusion matrix, `(classes, classes)` counts with references in rows; cells are shaded by recall."""
     counts = np.asarray(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure, axes = plt.subplots(figsize=(6.6, 5.6), layout="constrained")
+    scale = max(1.0, len(names) / 8)  # the cells of many emotions keep their size
+    figure, axes = plt.subplots(figsize=(6.6 * scale, 5.6 * scale), layout="constrained")
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     labels = [name.replace("_", "\n") for name in names]
     axes.set_xticks(range(len(names)), labels, fontsize=8)

@@ -8,6 +8,7 @@ from tqdm.auto import tqdm
 
 from ..configuration_exhubert import logit_temperature, sees_padding
 from ..emoset.batches import SpeechCollator, pooled_logits
+from ..emoset.rated import ratings_of
 
 KEPT = ["utterance_id", "corpus", "language", "speaker", "gender", "duration", "label"]
 
@@ -28,7 +29,8 @@ def predict_rows(
 
     Returns:
         The columns `KEPT`, `prediction` (class index) and `p_<class>` (probabilities that sum to one, calibrated if the
-        model carries a temperature), in the order of `rows`.
+        model carries a temperature), in the order of `rows`; and `arousal_rating` (0 to 1) and `valence_rating` (-1 to
+        1) if any of the rows is rated on a known scale.
     """
     if sees_padding(model.config):
         batch_size = 1
@@ -44,6 +46,10 @@ def predict_rows(
             logits[indices] = pooled_logits(model, batch, batch_size).float().cpu().numpy()
             bar.update(len(indices))
     table = rows.select_columns(KEPT).to_pandas()
+    ratings = ratings_of(rows)
+    if ratings.notna().any(axis=None):
+        table["arousal_rating"] = ratings["arousal_rating"].to_numpy()
+        table["valence_rating"] = 2 * ratings["valence_rating"].to_numpy() - 1
     table["prediction"] = logits.argmax(axis=1)
     probabilities = torch.from_numpy(logits / logit_temperature(model.config)).softmax(dim=-1).numpy()
     for index, name in model.config.id2label.items():

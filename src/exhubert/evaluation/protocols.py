@@ -1,37 +1,37 @@
 """Evaluation protocols: divide the utterances of a dataset into partitions for training, validation and test."""
 
 import hashlib
+import logging
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import datasets
 import numpy as np
 import pandas as pd
+from datasets import ClassLabel, Value
 
 from ..emoset.deal import deal
-from ..emoset.partition import PARTITIONS, check_leakage, deal_speakers
+from ..emoset.partition import PARTITIONS, LeakageError, check_leakage, deal_speakers
+from ..emoset.protocol import BUILT_IN
+from ..emoset.protocol_file import find_protocol
 from ..emoset.record import Record
 from ..emoset.ties import Ties
+from .declared import declared_folds
+from .fold import Fold
+from .leaks import leak_text, speakers_shared
 
-PROTOCOLS = ("held_out", "speaker_folds", "leave_one_speaker_out", "leave_one_corpus_out", "cross_corpus")
+logger = logging.getLogger(__name__)
+
+PROTOCOLS = tuple(BUILT_IN)
 _VALIDATION = 0.2
 
 
-@dataclass(frozen=True)
-class Fold:
-    """One training run of a protocol.
-
-    Attributes:
-        name: Name of the tested group, or for `cross_corpus` of the corpus that is trained on.
-        partitions: Row numbers of `train`, `validation` and `test`.
-    """
-
-    name: str
-    partitions: dict[str, np.ndarray]
-
-
 def folds(
-    protocol: str, table: pd.DataFrame, number: int = 5, seed: int = 0, divided: Collection[str] = ()
+    protocol: str,
+    table: pd.DataFrame,
+    number: int = 5,
+    seed: int = 0,
+    divided: Collection[str] = (),
+    allow_leak: bool = False,
 ) -> list[Fold]:
     """Divides utterances into the folds of a protocol.
 
@@ -46,21 +46,30 @@ def folds(
       other corpora are for validation, the rest for training.
     - `cross_corpus`: each corpus is trained on once, and tested on its own test partition and on all partitions of the
       other corpora. The folds are the rows of the train-by-test matrix.
+    - Any other name: a protocol that `exhubert emoset protocols` lists, or a YAML file, see
+      `exhubert.emoset.protocol_file`.
 
     Args:
-        protocol: One of `PROTOCOLS`.
+        protocol: One of `PROTOCOLS`, the name of a shipped protocol, or a YAML file.
         table: `corpus`, `speaker`, `label`, `partition`, one row per utterance; and `gender`, `session`, `dialogue`
-            and `source_file` if known.
+            and `source_file` if known. A protocol of a file needs `utterance_id` and the columns it names.
         number: Number of folds of `speaker_folds`.
-        seed: Decides between equally good divisions.
+        seed: Decides between equally good divisions of `speaker_folds` and `leave_one_speaker_out`.
         divided: Speakers that may be in train and validation, see `BuildSummary.divided_speakers`.
+        allow_leak: Whether partitions of a protocol's file may share speakers.
 
     Raises:
         ValueError: The protocol doesn't exist, or it can't divide these utterances; the message says why.
         LeakageError: A speaker would be in two partitions.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"No protocol {protocol!r}; there are {', '.join(PROTOCOLS)}.")
+    if declared := find_protocol(protocol):
+        result = declared_folds(declared, table)
+        if (leaking := next((fold for fold in result if fold.shared), None)) and not allow_leak:
+            raise LeakageError(
+                f"Protocol {declared.name}, fold {leaking.name}: {leak_text(leaking.shared)}. To use it all the same, "
+                "give --allow_leak; the results then say so."
+            )
+        return result
     parts = table["partition"].to_numpy()
     corpora = table["corpus"].to_numpy()
     if protocol == "held_out":
@@ -99,16 +108,18 @@ def apply_protocol(
     number: int = 5,
     seed: int = 0,
     divided: Collection[str] = (),
+    allow_leak: bool = False,
 ) -> tuple[datasets.DatasetDict, str]:
     """Divides a built dataset into the partitions of one fold of a protocol.
 
     Args:
         data: From `exhubert.emoset.load`.
-        protocol: One of `PROTOCOLS`.
+        protocol: One of `PROTOCOLS`, the name of a shipped protocol, or a YAML file.
         fold: Index of the fold, from 0.
         number: Number of folds of `speaker_folds`.
         seed: Decides between equally good divisions.
         divided: Speakers that may be in train and validation, see `BuildSummary.divided_speakers`.
+        allow_leak: Whether partitions of a protocol's file may share speakers.
 
     Returns:
         The dataset with the partitions of that fold, and the fold's name.
@@ -119,9 +130,11 @@ def apply_protocol(
     if protocol == "held_out" and fold == 0:
         return data, "held_out"
     rows = datasets.concatenate_datasets(list(data.values()))
-    divisions = folds(protocol, table_of(data), number, seed, divided)
+    divisions = folds(protocol, table_of(data, protocol), number, seed, divided, allow_leak)
     if not 0 <= fold < len(divisions):
         raise ValueError(f"fold is {fold}, but protocol {protocol} has the folds 0 to {len(divisions) - 1} here.")
+    for note in divisions[fold].notes:
+        logger.warning("Protocol %s, %s: %s.", protocol, divisions[fold].name, note)
     partitions = {part: rows.select(numbers) for part, numbers in divisions[fold].partitions.items() if len(numbers)}
     return datasets.DatasetDict(partitions), divisions[fold].name
 
@@ -132,17 +145,25 @@ def hash_of_seen(data: datasets.DatasetDict) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
-def table_of(data: datasets.DatasetDict) -> pd.DataFrame:
-    """The columns that protocols need, for all rows of a built dataset, partition after partition."""
-    columns = ["corpus", "speaker", "label", "partition", "gender", "session", "dialogue", "source_file"]
-    return pd.concat(
+def table_of(data: datasets.DatasetDict, protocol: str = "held_out") -> pd.DataFrame:
+    """The columns that a protocol may need, for all rows of a built dataset, partition after partition.
+
+    For a protocol of a file these are all columns with one value a row.
+    """
+    every = find_protocol(protocol) is not None
+    wanted = ("corpus", "speaker", "label", "partition", "gender", "session", "dialogue", "source_file")
+    tables = []
+    for rows in data.values():
+        single = [name for name, kind in rows.features.items() if isinstance(kind, (Value, ClassLabel))]
         # datasets built by earlier versions have no sessions and dialogues
-        [
-            rows.select_columns([name for name in columns if name in rows.column_names]).to_pandas()
-            for rows in data.values()
-        ],
-        ignore_index=True,
-    )
+        columns = [name for name in single if every or name in wanted]
+        tables.append(rows.select_columns(columns).to_pandas())
+    return pd.concat(tables, ignore_index=True)
+
+
+def shared_by_partitions(data: datasets.DatasetDict) -> dict[str, int]:
+    """Number of speakers that partitions of a dataset share, see [`exhubert.evaluation.leaks.speakers_shared`]."""
+    return speakers_shared({part: rows["speaker"] for part, rows in data.items()})
 
 
 def _speaker_folds(table: pd.DataFrame, number: int, seed: int) -> list[Fold]:

@@ -63,14 +63,15 @@ def rating_figures(table: pd.DataFrame, names: Sequence[str]) -> dict[str, Any] 
         names: Class names in logit order.
 
     Returns:
-        For each rated dimension `ccc` (None if undefined) and `utterances`; None if no utterance is rated.
+        For each rated dimension `ccc` (None if undefined) and `utterances`; None if no utterance is rated, or for
+        classes that have no arousal and valence.
 
     Raises:
         ValueError: A rating is out of range.
     """
     columns = {dimension: f"{dimension}_rating" for dimension in _RANGES}
     rated = [dimension for dimension, column in columns.items() if column in table and table[column].notna().any()]
-    if not rated:
+    if not rated or not set(names) <= set(SIX_CLASSES):
         return None
     dimensions = expected_dimensions(table[[f"p_{name}" for name in names]], names)
     expected, figures = dict(zip(_RANGES, dimensions, strict=True)), {}

@@ -9,11 +9,15 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ..configuration_exhubert import ExHuBERTConfig
 from ..emoset.catalog import catalog
+from ..emoset.label_spaces import LabelSpace, read_space
+from ..emoset.relabel import Chosen
 from ..evaluation.comparison import paired_table, read_predictions
+from ..evaluation.leaks import leak_text
 from ..evaluation.plots import plot_gate_history, plot_gates, plot_training
 from ..evaluation.report import confidence_table, figures_table, gender_text, speaker_text, uar_text
 from ..evaluation.report import results as figures_of
 from ..files import is_own_picture, read_json
+from ..labels import SIX_CLASSES
 from ..records import Results, Run
 from ..targets import is_own_text, refuse_foreign, write_recorded
 
@@ -53,10 +57,12 @@ def write_card(
     unseen_languages = results.languages_not_trained_on
     others = {
         name: figures_of(table, results.class_names, unseen_languages=unseen_languages)
-        for name, table in read_predictions(comparisons or {}, required).items()
+        for name, table in read_predictions(comparisons or {}, required, results.class_names).items()
     }
     history = run.invariants.get("GateReportCallback", {}).get("history")
     calibrated = bool(results.calibration)
+    leak = leak_text(results.shared_speakers)
+    leaks_test = bool(leak) and not results.speaker_independent
 
     plots = model / _PLOTS
     plots.mkdir(exist_ok=True)
@@ -75,6 +81,7 @@ def write_card(
     unseen |= results.baselines_unseen
     calibrations = {name: item.get("calibration") for name, item in compared.items()}
     calibrations |= {f"{name}, unseen languages": item.get("calibration_unseen") for name, item in compared.items()}
+    space, notes = _label_space(run, results)
     trained_on = [catalog()[name].name if name in catalog() else name for name in run.corpora]
     card = ModelCard.from_template(
         _metadata(model, run, results, config),
@@ -84,9 +91,11 @@ def write_card(
         run=run,
         config=config,
         results=results,
+        leak=leak,
+        leaks_test=leaks_test,
         invariants=run.invariants,
         reference=_without_path(run.invariants.get("ZeroInitIdentityCallback", {}).get("reference", "")),
-        comparison_table=figures_table(overall, "on held-out speakers"),
+        comparison_table=figures_table(overall, "on known speakers" if leaks_test else "on held-out speakers"),
         paired_table=paired_table(results.paired),
         unseen_table=figures_table(unseen, "on unseen languages") if unseen else "",
         unseen_paired_table=paired_table(results.paired, "unseen_languages"),
@@ -100,10 +109,24 @@ def write_card(
         chance=100 * results.overall["chance_uar"],
         classes=results.class_names,
         trained_on=trained_on,
+        label_space=space.short_name,
+        label_text=" ".join([space.description, *notes]),
+        six=set(results.class_names) == set(SIX_CLASSES),
     )
     path = model / "README.md"
     write_recorded(path, str(card))
     return path
+
+
+def _label_space(run: Run, results: Results) -> tuple[LabelSpace, list[str]]:
+    """The label space, and what it did to the utterances of training, and of evaluation if those are others."""
+    labels = run.labels or results.labels
+    if not labels:  # earlier versions had the six classes alone
+        return read_space("six"), []
+    notes = Chosen.from_dict(labels).notes()
+    if results.labels and results.labels != labels:
+        notes += [f"In evaluation: {note}" for note in Chosen.from_dict(results.labels).notes()]
+    return read_space(labels["definition"]), notes
 
 
 def check_card(model: str | Path) -> None:

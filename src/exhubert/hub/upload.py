@@ -328,7 +328,7 @@ def _without_folders(value: Any) -> Any:
         return value
     if Path(value).is_absolute() or ("/" in value and Path(value).exists()):
         return Path(value).name
-    return re.sub(r"(?<!\S)(?:~|\.{1,2})?/\S*", lambda match: Path(match[0]).name, value)
+    return re.sub(r"(?<!\S)(?:~|\.{1,2})?/\S+", lambda match: Path(match[0]).name, value)
 
 
 def _eval_results(results: Results, benchmark: str, source: str) -> bytes:

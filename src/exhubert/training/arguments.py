@@ -4,7 +4,7 @@ import argparse
 import difflib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from transformers.integrations import unset_hf_deepspeed_config
 from ..cpu import KERNELS
 from ..devices import usable_accelerator
 from ..emoset.augment import AUGMENTATIONS
-from ..evaluation.protocols import PROTOCOLS
+from ..emoset.label_spaces import SPACES, read_space
+from ..emoset.protocol import BUILT_IN
+from ..emoset.protocol_file import find_protocol
 
 
 @dataclass
@@ -91,6 +93,13 @@ class DataArguments:
     data: str = field(default="", metadata={"help": "Folder of a dataset built by `exhubert emoset build`."})
     corpora: list[str] | None = field(default=None, metadata={"help": "Only these corpora."})
     languages: list[str] | None = field(default=None, metadata={"help": "Only these languages (BCP-47)."})
+    labels: str = field(
+        default="six",
+        metadata={
+            "help": f"Classes of the head: {', '.join(SPACES)}, or your own YAML file, see "
+            "exhubert.emoset.label_spaces. The dataset needn't be built again."
+        },
+    )
     max_seconds: float = field(
         default=3.0,
         metadata={
@@ -100,7 +109,14 @@ class DataArguments:
     )
     protocol: str = field(
         default="held_out",
-        metadata={"help": "How to partition the utterances, see exhubert.evaluation.protocols.", "choices": PROTOCOLS},
+        metadata={
+            "help": f"How to partition the utterances: {', '.join(BUILT_IN)}, a name that `exhubert emoset protocols` "
+            "lists, or a YAML file."
+        },
+    )
+    allow_leak: bool = field(
+        default=False,
+        metadata={"help": "Use a protocol whose partitions share speakers; the record and all results say so."},
     )
     folds: int = field(default=5, metadata={"help": "Number of folds of protocol `speaker_folds`."})
     fold: int = field(default=0, metadata={"help": "Fold of the protocol to train on, from 0."})
@@ -121,6 +137,7 @@ class DataArguments:
     )
 
     def __post_init__(self):
+        read_space(self.labels)
         for name, known in (("balance", ("label", "corpus")), ("augmentations", tuple(AUGMENTATIONS))):
             if wrong := [item for item in getattr(self, name) if item not in known]:
                 raise ValueError(f"`{name}` has {wrong[0]!r}, expected any of {', '.join(known)}.")
@@ -131,6 +148,15 @@ class DataArguments:
             )
         if self.max_seconds <= 0:
             raise ValueError(f"`max_seconds` is {self.max_seconds:g}, expected seconds above 0.")
+        find_protocol(self.protocol)  # raises ValueError before any work
+
+    def settings(self) -> dict[str, Any]:
+        """The fields that decide on a run's outcome, with the hash of a protocol's file."""
+        values = asdict(self)
+        del values["allow_leak"]
+        declared = find_protocol(self.protocol)
+        # by name, since the file may have moved
+        return values | ({"protocol": declared.name, "protocol_sha256": declared.sha256} if declared else {})
 
 
 @dataclass

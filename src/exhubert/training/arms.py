@@ -17,15 +17,19 @@ from ..conversion.loading import feature_extractor_of, load_classifier
 from ..cpu import use_kernels
 from ..devices import choose_device
 from ..emoset.dataset import load
+from ..emoset.label_spaces import read_space
+from ..emoset.protocol_file import find_protocol
 from ..evaluation.baselines import baseline_predictions
 from ..evaluation.comparison import compare_arms, cross_corpus_matrix, markdown, read_arm
+from ..evaluation.fold import Fold
+from ..evaluation.leaks import leak_text
 from ..evaluation.plots import plot_arms
 from ..evaluation.predictions import KEPT, predict_rows
 from ..evaluation.protocols import apply_protocol, folds, table_of
 from ..files import write_json, write_whole
 from ..records import BuildSummary, Settings
 from ..targets import check_target, has_keys, refuse_foreign
-from .arguments import Arguments, parse_arguments
+from .arguments import Arguments, DataArguments, parse_arguments
 from .checkpoints import check_run_folder, remove_checkpoints
 from .fine_tune import fine_tune
 
@@ -42,10 +46,11 @@ class Experiment:
         data: Folder of a built dataset.
         output: Folder for runs and results.
         corpora: Only these corpora.
-        protocol: See `exhubert.evaluation.protocols`.
+        protocol: See `exhubert.evaluation.protocols.folds`.
         folds: Number of folds of the protocol `speaker_folds`.
         seeds: Number of runs of each arm on each fold.
         fields: `FIELD=VALUE` for all arms, with the fields of recipes/train.py.
+        allow_leak: Whether partitions of a protocol's file may share speakers.
     """
 
     configs: Sequence[Path]
@@ -56,6 +61,7 @@ class Experiment:
     folds: int = 5
     seeds: int = 3
     fields: Sequence[str] = ()
+    allow_leak: bool = False
 
     def __post_init__(self):
         if wrong := [item for item in self.fields if "=" not in item]:
@@ -67,6 +73,7 @@ class Experiment:
     def arguments(self, config: Path, **fields: Any) -> Arguments:
         """The arguments of one arm; `fields` are added to those that all arms share."""
         shared = {"data": self.data, "protocol": self.protocol, "folds": self.folds} | fields
+        shared |= {"allow_leak": True} if self.allow_leak else {}
         words = [word for item in self.fields for word in f"--{item}".split("=", 1)]
         words += [word for name, value in shared.items() for word in (f"--{name}", str(value))]
         return parse_arguments([str(config), *words, *(["--corpora", *self.corpora] if self.corpora else [])])
@@ -94,12 +101,15 @@ def run_experiment(experiment: Experiment) -> str:
     # parse all arms first, so that an error in the last one doesn't show up after hours
     parsed = [experiment.arguments(config) for config in experiment.configs]
     languages = parsed[0][1].languages
-    if any((arm.languages, arm.corpora) != (languages, experiment.corpora) for _, arm, _ in parsed):
-        raise ValueError("The arms name different `corpora` or `languages`; give them all the same data.")
+    labels = parsed[0][1].labels
+    if any((arm.languages, arm.corpora, arm.labels) != (languages, experiment.corpora, labels) for _, arm, _ in parsed):
+        raise ValueError("The arms name different `corpora`, `languages` or `labels`; give them all the same data.")
     _check_output(experiment, [arm[0].model for arm in parsed])
-    data = load(experiment.data, experiment.corpora, languages)
+    data = load(experiment.data, experiment.corpora, languages, labels)
     divided = BuildSummary.all_divided_speakers(experiment.data)
-    number = len(folds(experiment.protocol, table_of(data), experiment.folds, divided=divided))
+    table = table_of(data, experiment.protocol)
+    divisions = folds(experiment.protocol, table, experiment.folds, divided=divided, allow_leak=experiment.allow_leak)
+    number = len(divisions)
     jobs = [(seed, fold) for seed in range(experiment.seeds) for fold in range(number)]
     for config in experiment.configs:
         for job in jobs:
@@ -109,7 +119,7 @@ def run_experiment(experiment: Experiment) -> str:
         if not all((experiment.folder(config, *job) / "predictions.csv").is_file() for job in jobs):
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 pool.submit(_run_arm, experiment, config, jobs).result()
-    return _report(experiment, data, number, jobs)
+    return _report(experiment, data, divisions, jobs)
 
 
 def _check_output(experiment: Experiment, models: Sequence[str]) -> None:
@@ -141,14 +151,24 @@ def _keep_settings(experiment: Experiment, config: Path, arm: Arguments) -> None
     summaries = BuildSummary.load_all(experiment.data)
     values = {
         "data": {name: summary.fingerprint for name, summary in summaries.items()},
-        "arm": [asdict(model_args), asdict(data_args) | {"data": ""}, training],
+        "arm": [asdict(model_args), _stored(data_args), training],
     }
     settings = Settings(json.loads(json.dumps(values, default=str)))
     path = experiment.output / config.stem / "settings.json"
     if path.is_file():
         remedy = "Choose another --output, or delete that folder."
-        Settings.load(path).require_same(settings, f"The arm in {path.parent}", remedy)
+        before = Settings.load(path)
+        if isinstance(before.values.get("arm"), list):  # that of an earlier version lacks fields
+            model, data, *rest = before.values["arm"]
+            filled = json.loads(json.dumps(_stored(DataArguments()))) | data
+            before = Settings({**before.values, "arm": [model, filled, *rest]})
+        before.require_same(settings, f"The arm in {path.parent}", remedy)
     settings.save(path)
+
+
+def _stored(data_args: DataArguments) -> dict[str, Any]:
+    """The arguments without the place of the data, and with the content of a file of labels."""
+    return data_args.settings() | {"data": "", "labels": read_space(data_args.labels).definition}
 
 
 def _run_arm(experiment: Experiment, config: Path, jobs: Sequence[tuple[int, int]]) -> None:
@@ -165,9 +185,11 @@ def _train_and_test(experiment: Experiment, config: Path, seed: int, fold: int) 
     remove_checkpoints(folder)  # of a run that was stopped
     model_args, data_args, args = experiment.arguments(config, output_dir=folder, fold=fold, seed=seed, **_QUIET)
     fine_tune(model_args, data_args, args)
-    data = load(data_args.data, data_args.corpora, data_args.languages)
+    data = load(data_args.data, data_args.corpora, data_args.languages, data_args.labels)
     divided = BuildSummary.all_divided_speakers(data_args.data)
-    data, _ = apply_protocol(data, data_args.protocol, fold, data_args.folds, divided=divided)
+    data, _ = apply_protocol(
+        data, data_args.protocol, fold, data_args.folds, divided=divided, allow_leak=data_args.allow_leak
+    )
     model = load_classifier(folder).to(choose_device())
     use_kernels(model)
     table = predict_rows(model, feature_extractor_of(folder, model.config), data["test"], data_args.max_seconds)
@@ -177,8 +199,12 @@ def _train_and_test(experiment: Experiment, config: Path, seed: int, fold: int) 
     write_whole(folder / "predictions.csv", table.to_csv(index=False))
 
 
-def _report(experiment: Experiment, data: datasets.DatasetDict, number: int, jobs: Sequence[tuple[int, int]]) -> str:
+def _report(
+    experiment: Experiment, data: datasets.DatasetDict, divisions: Sequence[Fold], jobs: Sequence[tuple[int, int]]
+) -> str:
     """Writes results.json, table.md and comparison.png from the files of the runs."""
+    number = len(divisions)
+    declared = find_protocol(experiment.protocol)
     classes = next(iter(data.values())).features["label"].names
     arms, cost, records = {}, {}, {}
     for config in experiment.configs:
@@ -198,18 +224,29 @@ def _report(experiment: Experiment, data: datasets.DatasetDict, number: int, job
         "arms": compare_arms(arms, classes),
         "cost": cost,
         "settings": records,
+        "shared_speakers": {fold.name: dict(fold.shared) for fold in divisions if fold.shared},
     }
+    if declared:
+        results["protocol"], results["protocol_file"] = declared.name, declared.record()
     if experiment.protocol == "cross_corpus":
         results["matrix"] = {
             name: cross_corpus_matrix(dict(list(pd.concat(tables).groupby("fold"))), classes).to_dict()
             for name, tables in arms.items()
         }
-    text = markdown(results["arms"], cost)
+    leak = leak_text(_largest(divisions))
+    text = markdown(results["arms"], cost) + (f"\n\n{leak}." if leak else "")
     write_json(experiment.output / "results.json", results)
     write_whole(experiment.output / "table.md", text + "\n")
-    title = f"{experiment.protocol.replace('_', ' ')}, {number} folds, {experiment.seeds} seeds"
+    title = f"{results['protocol'].replace('_', ' ')}, {number} folds, {experiment.seeds} seeds"
+    title += "; NOT speaker-independent" if leak.startswith("NOT") else ""
     plot_arms(results["arms"], experiment.output / "comparison.png", title)
     return text
+
+
+def _largest(divisions: Sequence[Fold]) -> dict[str, int]:
+    """The largest number of speakers that two partitions of a fold share, by the names of both."""
+    pairs = dict.fromkeys(pair for fold in divisions for pair in fold.shared)
+    return {pair: max(fold.shared.get(pair, 0) for fold in divisions) for pair in pairs}
 
 
 def _baseline_arms(experiment: Experiment, data: datasets.DatasetDict, number: int) -> dict[str, list[pd.DataFrame]]:
@@ -217,7 +254,9 @@ def _baseline_arms(experiment: Experiment, data: datasets.DatasetDict, number: i
     tables: dict[str, list[pd.DataFrame]] = {}
     divided = BuildSummary.all_divided_speakers(experiment.data)
     for fold in range(number):
-        parts, name = apply_protocol(data, experiment.protocol, fold, experiment.folds, divided=divided)
+        parts, name = apply_protocol(
+            data, experiment.protocol, fold, experiment.folds, divided=divided, allow_leak=experiment.allow_leak
+        )
         rows = parts["test"].select_columns(KEPT).to_pandas().assign(fold=name)
         for baseline, predicted in baseline_predictions(parts["train"], parts["test"]).items():
             tables.setdefault(baseline, []).append(rows.assign(prediction=predicted))

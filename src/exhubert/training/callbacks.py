@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -213,22 +214,30 @@ class DisjointSpeakersCallback(_Findings):
     Args:
         speakers: Speaker of each utterance, by partition; None for an unnamed speaker.
         divided: Speakers that may be in train and validation, by the rule for few speakers of `exhubert.emoset`.
+        allow_leak: Record speakers that are in several partitions instead.
     """
 
-    def __init__(self, speakers: Mapping[str, Sequence[str | None]], divided: Collection[str] = ()):
+    def __init__(
+        self, speakers: Mapping[str, Sequence[str | None]], divided: Collection[str] = (), allow_leak: bool = False
+    ):
         super().__init__()
-        self.speakers, self.divided = speakers, divided
+        self.speakers, self.divided, self.allow_leak = speakers, divided, allow_leak
 
     def on_train_begin(self, args, state, control, **kwargs):
         parts = [part for part, speakers in self.speakers.items() for _ in speakers]
         names = [name for speakers in self.speakers.values() for name in speakers]
-        try:
-            check_leakage(names, parts, "speakers", self.divided)
-        except LeakageError as error:
-            raise InvariantError(str(error)) from error
+        divided = set(self.divided) & set(names)
+        if self.allow_leak:
+            counts = Counter(name for speakers in self.speakers.values() for name in set(speakers) if name is not None)
+            divided |= {name for name, partitions in counts.items() if partitions > 1}
+        else:
+            try:
+                check_leakage(names, parts, "speakers", self.divided)
+            except LeakageError as error:
+                raise InvariantError(str(error)) from error
         self.findings |= {"speakers": len({name for name in names if name}), "unnamed": names.count(None)}
-        if divided := sorted(set(self.divided) & set(names)):
-            self.findings["divided"] = divided
+        if divided:
+            self.findings["divided"] = sorted(divided)
 
 
 class GateReportCallback(_Findings):

@@ -12,8 +12,10 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..cpu import keep_freed_memory, use_kernels
 from ..emoset.batches import SpeechCollator
-from ..emoset.dataset import load
-from ..evaluation.protocols import apply_protocol, hash_of_seen
+from ..emoset.dataset import load_labelled
+from ..emoset.protocol_file import find_protocol
+from ..evaluation.protocols import apply_protocol, hash_of_seen, shared_by_partitions
+from ..labels import SIX_CLASSES
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 from ..records import BuildSummary, Run, Settings
 from .arguments import DataArguments, ModelArguments, SERTrainingArguments
@@ -33,6 +35,7 @@ from .sampler import sampling_weights
 from .trainer import SERTrainer, class_weights
 
 _LIBRARIES = ("torch", "transformers", "datasets", "accelerate", "exhubert")
+_SIX = {"classes": list(SIX_CLASSES)}  # those of all runs of earlier versions
 _REPORTED = (
     "seed", "learning_rate", "gate_learning_rate", "adapted_learning_rate", "head_learning_rate", "lr_scheduler_type",
     "warmup_steps", "weight_decay", "num_train_epochs", "max_steps", "per_device_train_batch_size",
@@ -65,9 +68,13 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     set_seed(args.seed)
     keep_freed_memory()
     with args.main_process_first(desc="opening the dataset"):
-        data = load(data_args.data, data_args.corpora, data_args.languages)
+        data, chosen = load_labelled(data_args.data, data_args.corpora, data_args.languages, data_args.labels)
         divided = BuildSummary.all_divided_speakers(data_args.data)
-        data, fold = apply_protocol(data, data_args.protocol, data_args.fold, data_args.folds, divided=divided)
+        data, fold = apply_protocol(
+            data, data_args.protocol, data_args.fold, data_args.folds, divided=divided, allow_leak=data_args.allow_leak
+        )
+    declared = find_protocol(data_args.protocol)
+    shared = shared_by_partitions(data) if declared else {}
     if "train" not in data or "validation" not in data:
         raise ValueError(f"{data_args.data} has {', '.join(data)}, but training needs train and validation.")
     names = data["train"].features["label"].names
@@ -86,7 +93,11 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     )
     elapsed, gates = ElapsedTimeCallback(), None
     speakers = {part: list(rows["speaker"]) for part, rows in data.items()}
-    callbacks: list[TrainerCallback] = [elapsed, FrozenWeightsCallback(), DisjointSpeakersCallback(speakers, divided)]
+    callbacks: list[TrainerCallback] = [
+        elapsed,
+        FrozenWeightsCallback(),
+        DisjointSpeakersCallback(speakers, divided, bool(shared)),
+    ]
     if isinstance(model, ExHuBERTForSequenceClassification):
         rows = [data["train"][index] for index in range(min(4, len(data["train"])))]
         batch = SpeechCollator(extractor, data_args.max_seconds, random_crop=True)(rows)
@@ -120,11 +131,13 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         if args.should_save and not existed and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()  # created by the Trainer
         return dry_run(trainer, data)
-    (folder / Run.file).unlink(missing_ok=True)  # written last: its presence marks a finished run
     checkpoint = last_complete_checkpoint(folder, bool(args.load_best_model_at_end)) if args.resume else None
-    settings = {"model": asdict(model_args), "data": asdict(data_args), "training": _reported(args)}
+    # a file of labels may have changed, and so may the corpora that decide on native classes
+    space = {"labels": chosen.definition, "classes": names}
+    settings = {"model": asdict(model_args), "data": data_args.settings() | space, "training": _reported(args)}
     with args.main_process_first(desc="comparing the settings"):
         _keep_settings(folder / "settings.json", Settings(json.loads(json.dumps(settings, default=str))), checkpoint)
+    (folder / Run.file).unlink(missing_ok=True)  # written last: its presence marks a finished run
     if checkpoint:
         find_best_again(Path(checkpoint), folder)
     if args.resume:
@@ -155,6 +168,9 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
         invariants={type(c).__name__: c.findings for c in callbacks if hasattr(c, "findings")},
         gate_norms=_gate_norms(model),
         versions={name: version(name) for name in _LIBRARIES},
+        protocol=declared.record() if declared else None,
+        shared_speakers=shared,
+        labels=asdict(chosen),
     )
     if trainer.is_world_process_zero():
         run.save(folder)
@@ -177,8 +193,9 @@ def _keep_settings(path: Path, settings: Settings, checkpoint: str | None) -> No
     """
     if checkpoint and path.is_file():
         remedy = "Resume it with the options it began with, or start a new run in another folder."
+        before = Settings.load(path).with_defaults(data=_SIX | json.loads(json.dumps(asdict(DataArguments()))))
         # the data may have moved
-        Settings.load(path).require_same(settings, f"The run in {path.parent}", remedy, ignore=["data"])
+        before.require_same(settings, f"The run in {path.parent}", remedy, ignore=["data"])
     else:
         settings.save(path)
 

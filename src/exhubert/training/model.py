@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from transformers import HubertForSequenceClassification
+from transformers import HubertConfig, HubertForSequenceClassification
+from transformers.utils import logging
 
-from ..configuration_exhubert import explain_checkpoint, read_config
+from ..configuration_exhubert import ExHuBERTConfig, explain_checkpoint, is_regression, read_config
 from ..conversion.extension import extended_keys, hubert_of
 from ..conversion.folding import closed_gates
 from ..conversion.loading import checkpoint_kind, feature_extractor_of, load_hubert, load_weights, refuse_other
@@ -15,11 +16,14 @@ from ..labels import label_maps, names_by_index
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 from .arguments import ModelArguments
 
+logger = logging.get_logger(__name__)
+
 
 def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
     """Loads `arguments.model` for `arguments.method`, with a classification head for `labels`.
 
-    A head for the same labels is kept; any other is initialised randomly, which is logged.
+    A head for the same labels is kept; any other is initialised randomly, which is logged. As many classes with other
+    names are other labels.
 
     Args:
         arguments: Model, method, and the parts to freeze.
@@ -46,6 +50,8 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
             raise RuntimeError(
                 f"{arguments.model} is not a complete HuBERT: it lacks {', '.join(sorted(missing))}; {remedy}"
             )
+        if values.get("architectures") == [HubertForSequenceClassification.__name__]:
+            _fit_head(model, HubertConfig.from_dict(dict(values)), labels, arguments.model)
         if arguments.lora_rank:
             model = with_adapters(model, arguments.lora_rank)
         # as in our own models: the loss is a mean, which the Trainer must not treat as a sum
@@ -54,21 +60,34 @@ def load_for_training(arguments: ModelArguments, labels: Sequence[str]):
         model = ExHuBERTForSequenceClassification.from_hubert(arguments.model, labels, **arguments.config_fields)
     elif kind == "published":
         model = ExHuBERTForSequenceClassification.from_published(arguments.model, **arguments.config_fields)
+        _fit_head(model, model.config, labels, arguments.model)
     else:
         model = _load_with_new_head(ExHuBERTForSequenceClassification, arguments.model, values, fields)
+        _fit_head(model, ExHuBERTConfig.from_dict(dict(values)), labels, arguments.model)
     model.config.logit_temperature = None  # an earlier calibration doesn't hold after training
     if not arguments.zero_init:
         for gate in model.gates.values():
             gate.reset_parameters()
-    names = names_by_index(model.config.id2label)
-    if names != list(labels):
-        raise ValueError(f"{arguments.model} has the classes {names}, but the data has {list(labels)}.")
     _freeze(model, arguments)
     return model, feature_extractor_of(arguments.model, model.config)
 
 
 def _load_with_new_head(model_class, source: str, values: Mapping[str, Any], fields: Mapping[str, Any]):
     return load_weights(model_class, source, values, torch.float32, ignore_mismatched_sizes=True, **fields)
+
+
+def _fit_head(model, source: HubertConfig, labels: Sequence[str], name: str) -> None:
+    """Draws a new head if the checkpoint's is for other classes, or isn't a classifier."""
+    known = names_by_index(source.id2label)
+    if known == list(labels) and not is_regression(source):
+        return
+    if model.classifier.out_features != len(labels) or len(known) == len(labels):  # else transformers drew one
+        model.classifier = torch.nn.Linear(model.classifier.in_features, len(labels))
+        model._init_weights(model.classifier)
+    for field, value in label_maps(labels).items():
+        setattr(model.config, field, value)
+    model.config.problem_type, model.num_labels = None, len(labels)
+    logger.warning("%s has a head for %s; a new one is drawn for %s.", name, ", ".join(known), ", ".join(labels))
 
 
 def base_hubert(model: ExHuBERTForSequenceClassification):
