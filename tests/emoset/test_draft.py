@@ -186,11 +186,13 @@ def test_the_draft_of_emo_db_is_refused_until_its_labels_are_completed_and_then_
     path.write_text(text)
     known = {record.path: record for record in read("emo_db", SHARED_CORPORA / "emo_db")}
     facts = entry("german", path)
+    texts = set()
     for record in read(facts, SHARED_CORPORA / "emo_db"):
         same = known[record.path]
-        assert (record.speaker, record.raw_label, record.text) == (same.speaker, same.raw_label, same.file.stem[2:5])
+        texts.add((record.text, same.text))
+        assert (record.speaker, record.raw_label) == (same.speaker, same.raw_label)
         assert facts.class_of(record.raw_label) == entry("emo_db").class_of(same.raw_label)
-    assert facts.utterances == 535 and facts.speakers == 10
+    assert facts.utterances == 535 and facts.speakers == 10 and len(texts) == 10
 
 
 @pytest.mark.skipif(not SHARED_CORPORA.is_dir(), reason="the real corpora are not on this machine")

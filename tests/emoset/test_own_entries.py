@@ -61,6 +61,9 @@ def test_an_entry_of_ones_own_is_recognised_listed_shown_verified_and_built(shel
     assert main(["emoset", "verify", "--root", str(corpora), *option]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plays ")]
     assert "complete" in line and "24 of 24 utterances" in line
+    assert main(["emoset", "verify", "--root", str(corpora / "emo_db"), *option]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plays ")]
+    assert "absent" in line
     arguments = ["emoset", "build", "--root", str(corpora), "--output", str(tmp_path / "out"), "--num_proc", "2"]
     assert main([*arguments, *option]) == 0
     rows = [row for part in load(tmp_path / "out", ["plays"]).values() for row in part]

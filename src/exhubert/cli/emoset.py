@@ -200,7 +200,8 @@ def _verify(options: argparse.Namespace) -> int:
         if archives:
             _print_table(rows + archives)
         raise
-    corpora = {name: entry(name) for name in emoset_plus_plus()}  # others are reported if they are found
+    yours = [name for name, facts in catalog().items() if facts.file]
+    corpora = {name: entry(name) for name in (*emoset_plus_plus(), *yours)}  # others are reported if they are found
     columns, scales = parse_columns(options.columns), parse_scales(options.rating_scale)
     for item in verify(corpora, sources.found, columns, scales):
         rows.append((item.corpus, item.status, sources.certainty.get(item.corpus, "-"), item.detail))
