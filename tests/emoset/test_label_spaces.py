@@ -223,6 +223,8 @@ def test_ratings_without_a_scale_give_no_class_but_a_sentence(tmp_path):
     rate(tmp_path / "out" / "own", RATINGS, None)
     with pytest.raises(ValueError, match=r"no label \(6\).*an unknown scale: 6 utterances.*rating_scale: \[1, 5\]"):
         load(tmp_path / "out")
+    with pytest.raises(ValueError, match=r"no label \(6\)\. Without labels, only ratings .* `arousal`"):
+        load(tmp_path / "out", labels="native")
     rate(tmp_path / "out" / "own", RATINGS, [0.0, 4.0])
     _, chosen = load_labelled(tmp_path / "out", labels="valence")
     assert chosen.outside_scale == 2 and any(
