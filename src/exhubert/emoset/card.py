@@ -1,6 +1,6 @@
 """Writes the dataset card of a built dataset, with tables and plots, from the dataset's own files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -155,7 +155,7 @@ def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame, emotions: p
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _label_maps(rows: list[tuple[str, ...]]) -> list[str]:
+def _label_maps(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """The section on the maps of the catalog; empty if no corpus has one."""
     if not rows:
         return []
