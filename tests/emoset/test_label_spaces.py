@@ -58,6 +58,14 @@ def test_forms_and_synonyms_of_an_emotion_are_one_native_class_in_every_language
     assert emotions["Freude"] == emotions["hap"] == "happiness"
 
 
+def test_a_word_that_a_scheme_maps_keeps_its_emotion(tmp_path):
+    root = corpus(tmp_path / "a", [f"{word},s{index},de" for index in range(3) for word in ("Freude", "Wut")])
+    (tmp_path / "mine.yaml").write_text("own: {Freude: low_positive}")
+    build({"own": root}, tmp_path / "out", scheme=tmp_path / "mine.yaml")
+    assert labels_by_class(tmp_path / "out", labels="native") == {"anger": {"Wut"}, "happiness": {"Freude"}}
+    assert labels_by_class(tmp_path / "out") == {"high_negative": {"Wut"}, "low_positive": {"Freude"}}
+
+
 def test_four_classes_count_excitement_as_happiness_in_iemocap_alone(built, tmp_path):
     names, counts = rows_of(built, corpora=["iemocap"], labels="four")
     assert names == ["anger", "happiness", "neutral", "sadness"]

@@ -158,12 +158,9 @@ class CatalogEntry:
 
         All forms and synonyms of an emotion give the same word, see `exhubert.labels.emotion_of_word`.
         """
-        if raw_label in self.labels:
-            emotion = self.labels[raw_label].emotion
-            return emotion_of_word(emotion) or emotion
-        return (
-            emotion_of_word(raw_label, [language] if language else self.languages) or raw_label.strip().lower() or None
-        )
+        emotion = self.labels[raw_label].emotion if raw_label in self.labels else raw_label
+        own = [language] if language else self.languages
+        return emotion_of_word(emotion, own if emotion == raw_label else ()) or emotion.strip().lower() or None
 
     @property
     def has_own_layout(self) -> bool:
