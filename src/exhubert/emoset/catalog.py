@@ -331,12 +331,10 @@ class CatalogEntry:
 
         All forms and synonyms of an emotion give the same word, see `exhubert.labels.emotion_of_word`.
         """
-        if raw_label in self.labels:
-            emotion = self.labels[raw_label].emotion
-            return emotion_of_word(emotion, self.languages) or emotion
-        return (
-            emotion_of_word(raw_label, [language] if language else self.languages) or raw_label.strip().lower() or None
-        )
+        own = [language] if language else self.languages
+        if raw_label in self.labels and (emotion := self.labels[raw_label].emotion) != raw_label:
+            return emotion_of_word(emotion) or emotion_of_word(emotion, own) or emotion
+        return emotion_of_word(raw_label, own) or raw_label.strip().lower() or None
 
     def spelled(self, raw_label: str) -> str:
         """Returns a raw label as the entry writes it, if it has it in another case or with spaces for `_`."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 from filelock import FileLock, Timeout
@@ -334,13 +335,10 @@ def _built(output: Path, corpora: Iterable[str]) -> Iterator[dict[str, Any]]:
 def _summary(builder: EmoSetPlusPlus, listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> BuildSummary:
     partitions: dict[str, Any] = {}
     seconds, unnamed = 0.0, 0
-    rated = Counter[bool]()  # by whether their scale is known
     for part in PARTITIONS:
         rows = []
         for path in sorted(folder.glob(f"*-{part}*.parquet")):
             rows += pq.read_table(path, columns=["label", "speaker", "duration"]).to_pylist()
-            facts = label_facts(pq.read_table(path, columns=list(COLUMNS)))
-            rated.update(facts["scale_low"].notna()[rated_only(facts)])
         seconds += sum(row["duration"] for row in rows)
         unnamed += sum(row["speaker"] is None for row in rows)
         counts = Counter(SIX_CLASSES[row["label"]] for row in rows if row["label"] is not None)
@@ -350,6 +348,7 @@ def _summary(builder: EmoSetPlusPlus, listing: Listing, folder: Path, rejected: 
             "classes": {name: counts[name] for name in SIX_CLASSES},
             "without_class": len(rows) - counts.total(),
         }
+    rated = _rated(folder)
     counts = Counter(name for part in partitions.values() for name in part["speakers"])
     divided = sorted(name for name, number in counts.items() if number > 1)
     return BuildSummary(
@@ -378,6 +377,17 @@ def _summary(builder: EmoSetPlusPlus, listing: Listing, folder: Path, rejected: 
         catalog_sha256=_hash_of(asdict(listing.entry)),
         notes=listing.notes,
     )
+
+
+def _rated(folder: Path) -> Counter[bool]:
+    """Number of utterances that have ratings instead of a label, by whether the scale is known."""
+    result = Counter[bool]()
+    for path in sorted(folder.glob("*.parquet")):
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            for batch in file.iter_batches(columns=list(COLUMNS), use_threads=False):
+                facts = label_facts(pa.Table.from_batches([batch]))
+                result.update(facts["scale_low"].notna()[rated_only(facts)].tolist())
+    return result
 
 
 def _hash_of(facts: Mapping[str, Any]) -> str:
