@@ -777,3 +777,10 @@ def test_verify_knows_the_corpora_and_codes_of_a_dataset(classes_without_speaker
 def test_files_of_other_programs_make_no_dataset(tmp_path):
     (tmp_path / "quiver.arrow").write_bytes(b"of a game")
     assert own_form(tmp_path) is None
+
+
+def test_a_dataset_without_rows_is_a_sentence(tmp_path):
+    write(tmp_path / "d/train.parquet", speech(1))
+    pq.write_table(pq.read_table(tmp_path / "d/train.parquet").slice(0, 0), tmp_path / "d/train.parquet")
+    with pytest.raises(FileNotFoundError, match="a Hugging Face dataset in .* has no rows"):
+        list_corpus("d", tmp_path / "d")

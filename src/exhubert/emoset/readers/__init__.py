@@ -62,6 +62,8 @@ def read(corpus: str | CatalogEntry, root: str | PathLike[str], encoding: str | 
     form = own_form(root)
     results = (form.read if form else reader_of(facts))(facts, root, encoding)
     records = sorted(results, key=lambda record: (record.path, record.row or 0, record.start or 0.0))
+    if not records and form:
+        raise FileNotFoundError(f"{facts.name}: {form.name} in {root} has no rows.")
     if not records:
         raise FileNotFoundError(f"{facts.name}: nothing in {root} has the layout {facts.layout!r}; check the folder.")
     yield from records

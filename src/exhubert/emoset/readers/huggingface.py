@@ -398,7 +398,8 @@ class _Dataset:
         """Logs what a user should know of how the dataset was understood."""
         for table in self.tables:
             self.remarks |= dict.fromkeys(table.columns.remarks)
-        if not self.is_annotated:
+        annotated = any({"label", *_RATINGS} & table.columns.fields.keys() for table in self.tables)
+        if not annotated and not self.is_annotated:
             columns = ", ".join(self.tables[0].all_columns)
             self.remarks[
                 f"no column names an emotion or rates it, so that no row has a class; found {columns}. Map the column "
