@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
+from tqdm.auto import tqdm
 
 from ..audio import AudioError
 
@@ -21,6 +22,7 @@ _HELD = 2**23  # bytes of recordings that are held at a time
 _MOST_ROWS = 100
 _OPEN_FILES = 4
 _BUFFER = 2**20  # without a buffer, parquet's whole row group is read at once
+_PATIENCE = 3.0  # seconds before a progress bar appears
 _LFS = b"version https://git-lfs"
 
 
@@ -277,7 +279,7 @@ def _sizes_and_hashes(path: Path, column: str, modified: int) -> tuple[np.ndarra
     """Reads all recordings of a file once, and keeps 28 bytes for each."""
     rows = Rows(path).number
     sizes, digests = np.zeros(rows, dtype=np.int64), np.zeros((rows, 20), dtype=np.uint8)
-    for row in range(rows):
+    for row in tqdm(range(rows), f"Comparing {path.name}", delay=_PATIENCE, leave=False, disable=None):
         try:
             content = read_row(path, column, row)
         except AudioError:

@@ -274,7 +274,8 @@ def _notes(records: Sequence[Record], rule: str) -> list[str]:
         if record.speaker is not None:
             parts.setdefault(record.speaker, set()).add(record.partition)
     shared = sum(len(places) > 1 for places in parts.values())
-    return [f"the published partitions share {shared} of {len(parts)} speakers, so all rows are dealt anew by speaker"]
+    what = f"{shared} of {len(parts)} speakers" if shared else "speakers who speak together, or groups of utterances"
+    return [f"the published partitions share {what}, so all rows are dealt anew by speaker"]
 
 
 def _check_people(

@@ -772,3 +772,15 @@ def test_verify_knows_the_corpora_and_codes_of_a_dataset(classes_without_speaker
     details = {finding.corpus: finding.detail for finding in findings}
     assert "labels without a class" not in details["persian"] + details["many"]
     assert "3 corpora: My Own, crema_d, enterface" in details["many"]
+
+
+def test_files_of_other_programs_make_no_dataset(tmp_path):
+    (tmp_path / "quiver.arrow").write_bytes(b"of a game")
+    assert own_form(tmp_path) is None
+
+
+def test_a_dataset_without_rows_is_a_sentence(tmp_path):
+    write(tmp_path / "d/train.parquet", speech(1))
+    pq.write_table(pq.read_table(tmp_path / "d/train.parquet").slice(0, 0), tmp_path / "d/train.parquet")
+    with pytest.raises(FileNotFoundError, match="has a Hugging Face dataset, but no utterance is in it"):
+        list_corpus("d", tmp_path / "d")

@@ -25,7 +25,7 @@ _SHARD = re.compile(
     r"(?:^|[-_.])(?:part|shard|data|dataset)?[-_.]?\d+(?:-of-\d+)?(?:-[0-9a-f]{8,})?$|^(?:data|dataset)$"
 )
 _DEPTH, _MOST_ENTRIES = 3, 20_000  # of folders in which datasets are looked for
-_STATE, _DICT, _INFO, _INFOS = "state.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json"
+STATE, _DICT, _INFO, _INFOS = "state.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json"
 _FOLDERS = ("data", "default")  # whose names say nothing
 
 
@@ -97,7 +97,7 @@ def _is_table(name: str) -> bool:
 
 def holds_parts(root: Path) -> bool:
     """Whether a folder itself is a dataset, of which the folders below it are only splits or configurations."""
-    if any((root / name).is_file() for name in (_STATE, _DICT, _INFOS)) or _card(root):
+    if any((root / name).is_file() for name in (STATE, _DICT, _INFOS)) or _card(root):
         return True
     if any(_is_table(path.name) for path in root.iterdir() if path.is_file()):
         return True
@@ -151,7 +151,7 @@ def _tables(root: Path) -> Iterator[Path]:
 
 def _saved(root: Path) -> Iterator[DataFile]:
     """Yields the files of the datasets that `save_to_disk` wrote below a folder."""
-    for path in files_in(root, _STATE):
+    for path in files_in(root, STATE):
         state = _json(path)
         if not isinstance(state.get("_data_files"), list):
             continue

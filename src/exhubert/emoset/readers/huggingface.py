@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from ...labels import VALENCES
-from ..audio_rows import Rows, find_beside
+from ..audio_rows import PARQUET, Rows, find_beside
 from ..catalog import CatalogEntry, catalog
 from ..corpus_names import corpus_of_name
 from ..record import Record, Vote
@@ -22,6 +22,7 @@ from .by_name import GENDERS
 from .columns import TEXTS, UNKNOWN, is_number
 from .dataset_columns import Columns, find_columns
 from .dataset_files import (
+    STATE,
     DataFile,
     card_language,
     data_files,
@@ -60,7 +61,8 @@ def is_dataset(root: Path) -> bool:
         schema = Rows(table).schema
         return find_columns(schema, features_of(schema), {}, str(table)) is not None
     except ValueError:
-        return True  # reading it tells what is wrong
+        # reading it tells what is wrong; other programs have files that end in .arrow, too
+        return table.suffix.lower() in PARQUET or (table.parent / STATE).is_file()
 
 
 def read_dataset(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
@@ -396,7 +398,8 @@ class _Dataset:
         """Logs what a user should know of how the dataset was understood."""
         for table in self.tables:
             self.remarks |= dict.fromkeys(table.columns.remarks)
-        if not self.is_annotated:
+        annotated = any({"label", *_RATINGS} & table.columns.fields.keys() for table in self.tables)
+        if not annotated and not self.is_annotated:
             columns = ", ".join(self.tables[0].all_columns)
             self.remarks[
                 f"no column names an emotion or rates it, so that no row has a class; found {columns}. Map the column "
