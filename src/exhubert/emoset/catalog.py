@@ -111,6 +111,9 @@ class CatalogEntry:
         notes: Oddities worth knowing.
         columns: For corpora whose facts are in tables: the column of the table, by the name of the field in `Record`
             that it fills, such as `{label: emo, speaker: who}`. Other columns are found by their usual names.
+        votes: For corpora whose tables have columns for single listeners: the names of these columns by the field of
+            `Vote` that they fill, with `{rater}` for the listener, such as `{arousal: "a{rater}_A"}`; or
+            `{count: "votes_{label}"}` for the number of listeners who chose a label.
         rating_scale: Lowest and highest value of its ratings of arousal, valence and dominance; None if unknown.
         by_annotated_valence: Use the valence that the corpus annotates, if any, instead of the map's.
     """
@@ -136,6 +139,7 @@ class CatalogEntry:
     labels: Mapping[str, LabelMap] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     columns: Mapping[str, str] = field(default_factory=dict)
+    votes: Mapping[str, str] = field(default_factory=dict)
     rating_scale: tuple[float, float] | None = None
     by_annotated_valence: bool = False
 

@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..audio import AudioError, read_audio
 from .overlaps import divided_overlaps
 from .partition import check_leakage
@@ -35,7 +37,7 @@ def without_duplicates(utterances: list[Utterance]) -> tuple[list[Utterance], li
 
 def _without_copies(utterances: list[Utterance]) -> tuple[list[Utterance], list[Rejection]]:
     duplicates, rejected = set(), []
-    for group in identical(utterances, (_span, *FILE_KEYS)):
+    for group in identical(_with_equal_spans(utterances), (_span, *FILE_KEYS)):
         first, *others = sorted(group, key=lambda item: item.class_name is None)
         for item in others:
             if (first.record.speaker, first.record.partition) != (item.record.speaker, item.record.partition):
@@ -96,6 +98,13 @@ def _group_by(items: list[Utterance], key: Callable[[Utterance], Any]) -> list[l
 
 def _span(item: Utterance) -> tuple:
     return _size(item), item.record.start, item.record.end, item.record.channel
+
+
+def _with_equal_spans(utterances: list[Utterance]) -> list[Utterance]:
+    """Returns the utterances that may have the same span as another one, by its hash, which takes little memory."""
+    hashes = np.fromiter((hash(_span(item)) for item in utterances), np.int64, len(utterances))
+    _, numbers, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    return [utterances[index] for index in np.flatnonzero(counts[numbers] > 1).tolist()]
 
 
 def _size(item: Utterance) -> int | str:
