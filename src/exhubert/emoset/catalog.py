@@ -15,6 +15,9 @@ from .scheme import ALL_CORPORA, read_scheme
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if PyYAML has it
 _FOLDER = Path(__file__).parent / "catalog"
+_LISTENER, _LABEL = "{rater}", "{label}"
+# what the name of a column must hold, for each field of a vote
+VOTES_HOLD = {"label": _LISTENER, "arousal": _LISTENER, "valence": _LISTENER, "dominance": _LISTENER, "count": _LABEL}
 KINDS = ("acted", "induced", "natural", "mixed", "synthetic", "unknown")
 
 
@@ -250,6 +253,7 @@ def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
     for item in fields(facts):
         if getattr(facts, item.name) in ("", None) and item.name not in ("paths", "rating_scale"):
             messages.append(f"{item.name} is empty; say unknown")
+    messages += vote_problems(facts.votes)
     for raw, label in facts.labels.items():
         if label.basis not in ("source", "judgement"):
             messages.append(f"{raw}: basis is {label.basis!r}")
@@ -260,3 +264,17 @@ def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
         if label.alternative is not None and label.alternative not in SIX_CLASSES:
             messages.append(f"{raw}: alternative {label.alternative!r} is no class")
     return messages
+
+
+def vote_problems(patterns: Mapping[str, str]) -> list[str]:
+    """Returns the problems of `CatalogEntry.votes`, one sentence each; empty if it is valid."""
+    problems = []
+    for name, pattern in patterns.items():
+        holds = VOTES_HOLD.get(name)
+        if holds is None:
+            problems.append(f"votes has {name!r}, expected some of {', '.join(VOTES_HOLD)}")
+        elif not isinstance(pattern, str) or pattern.count(holds) != 1 or pattern == holds:
+            problems.append(
+                f"votes: {name} is {pattern!r}, expected a name of columns with {holds}, such as a{holds}_A"
+            )
+    return problems

@@ -37,7 +37,8 @@ def without_duplicates(utterances: list[Utterance]) -> tuple[list[Utterance], li
 
 def _without_copies(utterances: list[Utterance]) -> tuple[list[Utterance], list[Rejection]]:
     duplicates, rejected = set(), []
-    for group in identical(_with_equal_spans(utterances), (_span, *FILE_KEYS)):
+    doubtful = _with_equals(_with_equals(utterances, _span), _sample)
+    for group in identical(doubtful, (_span, *FILE_KEYS)):
         first, *others = sorted(group, key=lambda item: item.class_name is None)
         for item in others:
             if (first.record.speaker, first.record.partition) != (item.record.speaker, item.record.partition):
@@ -100,9 +101,9 @@ def _span(item: Utterance) -> tuple:
     return _size(item), item.record.start, item.record.end, item.record.channel
 
 
-def _with_equal_spans(utterances: list[Utterance]) -> list[Utterance]:
-    """Returns the utterances that may have the same span as another one, by its hash, which takes little memory."""
-    hashes = np.fromiter((hash(_span(item)) for item in utterances), np.int64, len(utterances))
+def _with_equals(utterances: list[Utterance], key: Callable[[Utterance], Any]) -> list[Utterance]:
+    """Returns the utterances whose key others may have too: those of equal hashes, which take little memory."""
+    hashes = np.fromiter((hash(key(item)) for item in utterances), np.int64, len(utterances))
     _, numbers, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     return [utterances[index] for index in np.flatnonzero(counts[numbers] > 1).tolist()]
 
@@ -112,12 +113,12 @@ def _size(item: Utterance) -> int | str:
 
 
 def _sample(item: Utterance) -> bytes | str:
-    """Returns bytes from the middle of the file."""
+    """Returns a hash of bytes from the middle of the file."""
     if not item.size:
         return item.source_file
     with item.record.file.open("rb", buffering=0) as stream:
         stream.seek(item.size // 2)
-        return stream.read(_SAMPLE)
+        return hashlib.sha1(stream.read(_SAMPLE)).digest()
 
 
 def content_hash(item: Utterance) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -48,23 +47,21 @@ def check_shared_audio(listings: Mapping[str, Listing], built: Iterable[Mapping[
         )
 
 
-def file_hashes(listing: Listing, unusable: Container[str] = ()) -> list[dict[str, Any]]:
-    """Returns the size and the hash of the file of each utterance, by which `check_shared_audio` knows them again.
+def file_hashes(listing: Listing, unusable: Container[str] = ()) -> Iterator[dict[str, Any]]:
+    """Yields the size and the hash of the file of each utterance, by which `check_shared_audio` knows them again.
 
     Args:
         listing: The corpus.
         unusable: Source files to leave out.
     """
-    hashes: dict[Path, str] = {}
-    rows = []
+    hashes: dict[str, str] = {}
     for item in listing.utterances:
         if item.size and item.source_file not in unusable:
             record = item.record
-            hashes[record.file] = hashes.get(record.file) or content_hash(item)
+            hashes[record.path] = hashes.get(record.path) or content_hash(item)
             row = {"utterance_id": item.utterance_id, "partition": item.partition, "size": item.size}
-            row |= {"sha1": hashes[record.file], "start": record.start, "end": record.end, "channel": record.channel}
-            rows.append(row)
-    return rows
+            row |= {"sha1": hashes[record.path], "start": record.start, "end": record.end, "channel": record.channel}
+            yield row
 
 
 @dataclass(frozen=True)
@@ -86,10 +83,12 @@ class _Shared:
 
 def _shared(listings: Mapping[str, Listing]) -> Iterator[_Shared]:
     """Yields the utterances of two corpora that share audio, because their files are equal and their parts overlap."""
+    if len(listings) < 2:
+        return
     by_file = _by_file(listings)
     files = [items[0] for items in by_file.values()]
-    for group in identical(files, FILE_KEYS) if len(listings) > 1 else []:
-        items = [item for file in group for item in by_file[file.record.file]]
+    for group in identical(files, FILE_KEYS):
+        items = [item for file in group for item in by_file[file.record.path]]
         if len({_corpus(item) for item in items}) > 1:
             for first, item in combinations(items, 2):
                 if _corpus(first) != _corpus(item) and overlap(part_of(first.record), part_of(item.record)):
@@ -102,6 +101,8 @@ def _built_before(listings: Mapping[str, Listing], built: Iterable[Mapping[str, 
     known: dict[tuple[int, str], list[Mapping[str, Any]]] = {}
     for row in built:
         known.setdefault((row["size"], row["sha1"]), []).append(row)
+    if not known:
+        return
     sizes = {size for size, _ in known}
     for items in _by_file(listings).values():
         size = items[0].size
@@ -113,12 +114,12 @@ def _built_before(listings: Mapping[str, Listing], built: Iterable[Mapping[str, 
                     yield _Shared((row["utterance_id"], item.utterance_id), (row["partition"], item.partition))
 
 
-def _by_file(listings: Mapping[str, Listing]) -> dict[Path, list[Utterance]]:
-    result: dict[Path, list[Utterance]] = {}
+def _by_file(listings: Mapping[str, Listing]) -> dict[str, list[Utterance]]:
+    result: dict[str, list[Utterance]] = {}
     for listing in listings.values():
         for item in listing.utterances:
             if item.size:
-                result.setdefault(item.record.file, []).append(item)
+                result.setdefault(item.record.path, []).append(item)
     return result
 
 

@@ -80,10 +80,9 @@ def _candidates(columns: Sequence[str], chosen: Chosen) -> dict[str, list[int]]:
         meaning = taken.get(name) or _meaning(name)
         if meaning and (name in taken or meaning not in chosen):
             result.setdefault(meaning, []).append(index)
-    if "file" not in result:  # `speech_file_name`, as the audio folders of `datasets` have it
-        if named := [index for index, name in enumerate(columns) if _plain(name).endswith("filename")]:
-            result["file"] = named
-    return result
+    # `speech_file_name`, as the audio folders of `datasets` have it
+    named = [index for index, name in enumerate(columns) if _plain(name).endswith("filename")]
+    return result if "file" in result or not named else result | {"file": named}
 
 
 def columns_of(table: Table, chosen: Chosen = MappingProxyType({}), needs_label: bool = True) -> dict[str, int]:
@@ -126,9 +125,7 @@ def columns_of(table: Table, chosen: Chosen = MappingProxyType({}), needs_label:
         del result["partition"]
     if "partition" not in result:
         others = set(range(len(table.columns))) - set(result.values())
-        marked = [
-            index for index in sorted(others) if not _meaning(table.columns[index]) and _marks_rows(table, index)
-        ]
+        marked = [index for index in sorted(others) if not _meaning(table.columns[index]) and _marks_rows(table, index)]
         if len(marked) == 1:
             result["partition"] = marked[0]
     return result

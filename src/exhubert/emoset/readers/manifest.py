@@ -39,7 +39,7 @@ _CHANNELS = {"left": "0", "l": "0", "a": "0", "right": "1", "r": "1", "b": "1"} 
 # audformat and pandas write `0 days 00:00:01.250000`, subtitles `00:00:01,250`
 _CLOCK = re.compile(r"(?:(\d+) days?)?(?:(?:^| )(\d{1,2}):([0-5]\d):([0-5]\d(?:\.\d+)?))?")
 _UNUSUAL = re.compile(r"^$|^/|//|/$|(?:^|/)\.\.?(?:/|$)")  # what `Path` or `normpath` would change
-_REMEMBERED = 2**16  # different cells of a column
+_REMEMBERED = 2**14  # different cells of a column
 _FIELDS = {"path": "file", "raw_label": "label"}  # the columns of fields that have another name
 _FIELDS_OF = {column: field for field, column in _FIELDS.items()}
 _NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl", "manifest.xlsx", "manifest.json", "manifest.txt")
@@ -200,7 +200,7 @@ class _Part:
 
     def _converter(self, column: str, partitions: Mapping[str, str]) -> Callable[[str], Any]:
         """Returns the function that turns a cell of a column into a value; None for unknown ones."""
-        convert: Callable[[str], Any] = {
+        converters: dict[str, Callable[[str], Any]] = {
             "file": self.recordings.find,
             "partition": partial(_partition, partitions=partitions),
             "channel": _channel,
@@ -208,13 +208,14 @@ class _Part:
             "sentiment": lambda cell: cell.lower() if cell.lower() in VALENCES else cell,
             **{name: partial(_seconds, column=name) for name in ("start", "end", "duration")},
             **{name: partial(_number, column=name) for name in RATINGS},
-        }.get(column, str)
+        }
+        convert = converters.get(column, str)
         return lambda cell: convert(cell) if known(column, cell) else None
 
 
 def _partition(cell: str, partitions: Mapping[str, str]) -> str:
     word = partition_word(cell)
-    if word not in partitions:
+    if word is None or word not in partitions:
         doubt = " (here it may mean validation or test)" if word in EVALUATION else ""
         raise ValueError(f"partition is {cell!r}{doubt}, expected train, validation or test, or nothing.")
     return partitions[word]
@@ -295,7 +296,7 @@ class _Recordings:
 
 def _exists(path: str) -> bool:
     try:
-        return stat.S_ISREG(os.stat(path).st_mode)
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 (a path takes longer than the call)
     except (OSError, ValueError):  # too long for a name, or with a NUL
         return False
 

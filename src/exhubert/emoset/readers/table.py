@@ -173,7 +173,7 @@ def _parquet(path: Path) -> Table:
 
     def rows() -> Iterator[Row]:
         number = 0
-        for batch in pq.ParquetFile(path).iter_batches(_ROWS_AT_ONCE):
+        for batch in pq.ParquetFile(path, pre_buffer=False).iter_batches(_ROWS_AT_ONCE):
             for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 number += 1
                 if any(cells := list(map(_cell, values))):

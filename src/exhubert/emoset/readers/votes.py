@@ -3,23 +3,9 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from ..catalog import VOTES_HOLD, vote_problems
 from ..record import Vote
 from .columns import is_number, known
-
-_LISTENER, _LABEL = "{rater}", "{label}"
-# what the name of a column must hold, for each field of a vote
-_HOLDS = {"label": _LISTENER, "arousal": _LISTENER, "valence": _LISTENER, "dominance": _LISTENER, "count": _LABEL}
-
-
-def vote_problems(patterns: Mapping[str, str]) -> list[str]:
-    """Returns what is wrong with the patterns of a catalog entry, one sentence each; empty if they are valid."""
-    problems = []
-    for field, pattern in patterns.items():
-        if field not in _HOLDS:
-            problems.append(f"votes has {field!r}, expected some of {', '.join(_HOLDS)}")
-        elif not isinstance(pattern, str) or pattern.count(_HOLDS[field]) != 1 or pattern == _HOLDS[field]:
-            problems.append(f"votes: {field} is {pattern!r}, expected a name with {_HOLDS[field]}, such as a{{rater}}_A")
-    return problems
 
 
 class VoteColumns:
@@ -44,7 +30,7 @@ class VoteColumns:
         self._of: dict[str, dict[str, int]] = {}  # the column of each field, by the rater, or by the label of counts
         self._has_counts = "count" in patterns
         for field, pattern in patterns.items():
-            before, after = map(re.escape, pattern.split(_HOLDS[field]))
+            before, after = map(re.escape, pattern.split(VOTES_HOLD[field]))
             fitting = {
                 match[1]: index
                 for index, name in enumerate(columns)
@@ -66,13 +52,15 @@ class VoteColumns:
     def _votes(self, cells: Sequence[str]) -> Iterator[Vote]:
         for name, fields in self._of.items():
             kind, _, key = name.partition(" ")
-            texts = {field: cells[index] for field, index in fields.items() if known(field, cells[index])}
-            values = {field: text if field == "label" else _number(field, key, text) for field, text in texts.items()}
+            values = {field: cells[index] for field, index in fields.items() if known(field, cells[index])}
+            label = values.pop("label", None)
+            numbers = {field: _number(field, key, text) for field, text in values.items()}
             if kind == "count":
-                if values.get("count"):
-                    yield Vote(label=key, count=int(values["count"]))
-            elif values:
-                yield Vote(rater=key, **values)
+                if numbers.get("count"):
+                    yield Vote(label=key, count=int(numbers["count"]))
+            elif numbers or label is not None:
+                ratings = (numbers.get("arousal"), numbers.get("valence"), numbers.get("dominance"))
+                yield Vote(key, label, *ratings)
 
 
 def _number(field: str, key: str, text: str) -> float:
