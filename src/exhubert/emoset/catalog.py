@@ -149,12 +149,12 @@ class CatalogEntry:
     def class_of(self, raw_label: str, annotated_valence: str | None = None, language: str | None = None) -> str | None:
         """Returns the class of a raw label, or None if it maps to no class and is dropped.
 
-        A corpus whose reader is `manifest` may also use class names and emotion words, in English or in the language
-        of the utterance (or the corpus, by default).
+        A corpus whose reader is `manifest` or `by_folder` may also use class names and emotion words, in English or in
+        the language of the utterance (or the corpus, by default).
         """
         if raw_label not in self.labels:
             languages = [language] if language else self.languages
-            return class_of_word(raw_label, languages) if self.reader == "manifest" else None
+            return class_of_word(raw_label, languages) if self.reader in ("manifest", "by_folder") else None
         label = self.labels[raw_label]
         if self.by_annotated_valence and annotated_valence in VALENCES and label.arousal:
             return class_name(label.arousal, annotated_valence)

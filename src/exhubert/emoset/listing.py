@@ -20,7 +20,7 @@ from ..labels import SIX_CLASSES
 from .catalog import CatalogEntry, UnknownCorpusError, catalog, entry, with_scheme
 from .duplicates import without_duplicates
 from .partition import FEW_SPEAKERS, check_leakage, partition
-from .readers import own_form, read
+from .readers import has_emotion_folders, own_form, read
 from .record import Record, Utterance, source_file, stem, utterance_id
 from .scheme import ALL_CORPORA, SCHEMES, Scheme, check_corpora, check_labels, read_scheme
 from .speakers import people_of, speaker_key, unify_speakers
@@ -125,6 +125,8 @@ def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
     try:
         return entry(corpus)
     except UnknownCorpusError as error:
+        if has_emotion_folders(root):
+            return replace(entry("manifest"), id=corpus, name=corpus, reader="by_folder")
         lack = (
             "holds no manifest (manifest.csv with the columns file,label,speaker)" if root.is_dir() else "is no folder"
         )

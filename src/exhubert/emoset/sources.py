@@ -9,8 +9,9 @@ from pathlib import Path
 import yaml
 
 from .catalog import catalog, entry
-from .readers import Match, matches, own_form
+from .readers import Match, has_emotion_folders, matches, own_form
 from .readers.by_name import NOT_SPEECH
+from .readers.columns import PARTITIONS
 from .readers.recognition import recordings
 
 ROOT_VARIABLE = "EXHUBERT_CORPORA"
@@ -110,6 +111,8 @@ def _from_file(path: Path) -> Sources:
 def _from_folder(root: Path) -> Sources:
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     folders = [path for path in folders if not NOT_SPEECH.fullmatch(path.name) or own_form(path)]
+    if any(path.name.lower() in PARTITIONS for path in folders) and (own_form(root) or has_emotion_folders(root)):
+        folders = [path for path in folders if path.name.lower() not in PARTITIONS]  # parts of one corpus
     # a link beside its target is no second folder
     folders = list({path.resolve(): path for path in reversed(folders)}.values())
     claims = {folder: _identify(folder) for folder in reversed(folders)}
@@ -163,7 +166,7 @@ class _Claim:
 def _identify(folder: Path) -> _Claim:
     named = _named(folder)
     if form := own_form(folder):
-        corpus = named or re.sub(r"[^A-Za-z0-9_-]+", "_", folder.name or folder.resolve().name).strip("_-")
+        corpus = named or _id_of(folder)
         return _Claim(corpus, "manifest", f"it has {form.name}" if corpus else f"has {form.name}, but {_NAMELESS}")
     if named and not entry(named).has_own_layout:  # such names are everyday words: demo, ad, abc
         named = None
@@ -175,7 +178,14 @@ def _identify(folder: Path) -> _Claim:
     own = next((match for match in results if match.corpus == named), None)
     if own and not fitting and own.share >= _NAMED_FIT and own.utterances:
         return _Claim(own.corpus, "likely", f"{own}, and the folder has its name")
+    if not results and not named and has_emotion_folders(folder):
+        return _Claim(_id_of(folder), "likely", "its folders are named by emotions")
     return _Claim("", "", _doubt(folder, named, results))
+
+
+def _id_of(folder: Path) -> str:
+    """Returns the id of a corpus that is named after its folder; empty if the name has no letter."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", folder.name or folder.resolve().name).strip("_-")
 
 
 def _doubt(folder: Path, named: str | None, results: Sequence[Match]) -> str:

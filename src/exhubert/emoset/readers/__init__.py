@@ -15,6 +15,7 @@ from .by_annotation import (
     read_shemo,
     read_smartkom,
 )
+from .by_folder import has_emotion_folders, read_by_folder
 from .by_name import read_by_name
 from .manifest import read_manifest
 from .own import Reader, own_form
@@ -22,6 +23,7 @@ from .recognition import Match, matches, recognise
 from .text import check_encoding
 
 _READERS: dict[str, Reader] = {
+    "by_folder": read_by_folder,
     "by_name": read_by_name,
     "emofilm": read_emofilm,
     "esd": read_esd,
@@ -67,4 +69,4 @@ def read(corpus: str | CatalogEntry, root: str | PathLike[str], encoding: str | 
     yield from records
 
 
-__all__ = ["READERS", "Match", "Reader", "matches", "own_form", "read", "reader_of", "recognise"]
+__all__ = ["READERS", "Match", "Reader", "has_emotion_folders", "matches", "own_form", "read", "reader_of", "recognise"]

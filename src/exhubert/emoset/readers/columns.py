@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from .table import Table
@@ -55,10 +55,10 @@ _UNKNOWN = {"file": ("",), "label": ("",), "text": ("", "nan", "NaN", "NaT", "#N
 Chosen = Mapping[str, str]  # the column to use for a field, as in `CatalogEntry.columns`
 
 
-def is_header(columns: Sequence[str], chosen: Chosen = MappingProxyType({})) -> bool:
-    """Whether names of columns include one for the recording, and one for its label or a rating of its emotion."""
+def is_header(columns: Sequence[str], chosen: Chosen = MappingProxyType({}), needed: Iterable[str] = ()) -> bool:
+    """Whether names of columns include one for the recording, one for its label or a rating, and others needed."""
     meanings = set(_candidates(columns, chosen))
-    return "file" in meanings and not meanings.isdisjoint(("label", *RATINGS))
+    return meanings.issuperset(("file", *needed)) and not meanings.isdisjoint(("label", *RATINGS))
 
 
 def _plain(name: str) -> str:

@@ -12,6 +12,9 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from ...labels import VALENCES, class_of_word, word_languages
 from ..catalog import CatalogEntry
 from ..record import Record
@@ -42,6 +45,7 @@ _UNUSUAL = re.compile(r"^$|^/|//|/$|(?:^|/)\.\.?(?:/|$)")  # what `Path` or `nor
 _REMEMBERED = 2**14  # different cells of a column
 _FIELDS = {"path": "file", "raw_label": "label"}  # the columns of fields that have another name
 _FIELDS_OF = {column: field for field, column in _FIELDS.items()}
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl", "manifest.xlsx", "manifest.json", "manifest.txt")
 # a table for each partition: EmoNet's train.csv, val.csv and test.csv, Common Voice's dev.tsv
 _OF_PARTITIONS = {f"{word}{suffix}": part for word, part in PARTITIONS.items() for suffix in (".csv", ".tsv")}
@@ -54,8 +58,51 @@ def find_manifest(root: Path) -> dict[Path, str | None]:
         path = files.get(name)
         if path and (path.suffix.lower() not in (".json", ".txt") or _is_manifest(path)):
             return {path: None}
-    tables = {files[name]: partition for name, partition in _OF_PARTITIONS.items() if name in files}
-    return {table: partition for table, partition in tables.items() if _is_manifest(table)}
+    tables: dict[Path, str | None] = {files[name]: part for name, part in _OF_PARTITIONS.items() if name in files}
+    tables = {table: partition for table, partition in tables.items() if _is_manifest(table)}
+    return tables or _audio_folder(root) or _other_tables(root)
+
+
+def _audio_folder(root: Path) -> dict[Path, str | None]:
+    """Returns the metadata of an audio folder of `datasets`: one table, or one in each folder of a partition."""
+    if metadata := _metadata(root):
+        return {metadata: None}
+    folders = [path for place in (root, root / "data") if place.is_dir() for path in sorted(place.iterdir())]
+    found: dict[Path, str | None] = {}
+    for folder in folders:
+        partition = PARTITIONS.get(folder.name.lower())
+        if partition and (metadata := _metadata(folder)):
+            found[metadata] = partition
+    return found
+
+
+def _metadata(folder: Path) -> Path | None:
+    paths = (folder / name for name in _METADATA)
+    return next((path for path in paths if path.is_file() and _is_manifest(path)), None)
+
+
+def _other_tables(root: Path) -> dict[Path, str | None]:
+    """Returns tables named after a partition besides other words, or else the only table that lists recordings."""
+    paths = sorted(root.iterdir()) if root.is_dir() else []
+    tables = [path for path in paths if path.suffix.lower() in (".csv", ".tsv", ".jsonl") and path.is_file()]
+    parts = {path: PARTITIONS.get(partition_word(path.stem) or "") for path in tables}
+    named = {path: part for path, part in parts.items() if part and _is_manifest(path)}
+    if len(set(named.values())) > 1:
+        return dict(named)
+    # publishers' tables rarely name the speakers beside recordings at their place
+    lists = [path for path in tables if _is_manifest(path, "speaker") and _names_recordings(path)]
+    return {lists[0]: None} if len(lists) == 1 else {}
+
+
+def _names_recordings(path: Path) -> bool:
+    """Whether the first recording that a table names exists."""
+    try:
+        (table,) = read_tables(path, is_header)
+        index = columns_of(table)["file"]
+        cells = next((cells for _, cells in table.rows), None)
+    except ValueError:
+        return False
+    return cells is not None and _exists(_Recordings(path.parent).find(cells[index]))
 
 
 def _files_by_lower_name(root: Path) -> dict[str, Path]:
@@ -64,24 +111,31 @@ def _files_by_lower_name(root: Path) -> dict[str, Path]:
     return {path.name.lower(): path for path in paths if path.name.lower() in names and path.is_file()}
 
 
-def _is_manifest(table: Path) -> bool:
+def _is_manifest(table: Path, *needed: str) -> bool:
     """Whether a table with a common name, such as train.csv, has columns for the recording and its label."""
+    if table.suffix.lower() == ".parquet":
+        try:
+            return is_header(pq.read_schema(table).names, needed=needed)
+        except (pa.ArrowException, OSError):
+            return False
     with table.open("rb") as stream:
         # names of columns are ASCII, so that NUL bytes, quotes and a byte order mark are all that encodings add
         start = stream.read(4096).replace(b"\0", b"").decode("latin-1")
-    if table.suffix.lower() == ".json":
-        return is_header(re.findall(r'"([^"]+)"\s*:', start))
-    return is_header(re.split(r"[,;\t|]", start.lstrip().partition("\n")[0]))
+    if table.suffix.lower() in (".json", ".jsonl"):
+        return is_header(re.findall(r'"([^"]+)"\s*:', start), needed=needed)
+    return is_header(re.split(r"[,;\t|]", start.lstrip().partition("\n")[0]), needed=needed)
 
 
 def read_manifest(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads `manifest.csv`, `.tsv`, `.txt`, `.jsonl`, `.json` or `.xlsx` with the columns `file,label[,speaker,...]`.
 
-    Columns may have other common names in any case, such as `path` and `emotion`; columns that aren't used are logged.
+    Columns may have other common names in any case, such as `path` and `emotion`; columns that aren't used are logged
+    and kept in `Record.other`.
     `file` is relative to the manifest; `start`, `end` and `duration` are seconds, or times such as `00:00:01.25`;
     `channel` is counted from 0, or is `left` or `right`; the other columns are those of `Record`. Empty cells mean
     unknown. Without a manifest, one table for each partition is read, such as `train.csv`, `dev.csv` and
-    `test.csv`.
+    `test.csv`, or the `metadata.csv`, `.jsonl` or `.parquet` of an audio folder of `datasets`, at the top or in its
+    folders `train`, `test` and so on; or the only table with columns for the recording, its label and its speaker.
 
     Args:
         facts: Catalog entry of the corpus.
@@ -95,8 +149,8 @@ def read_manifest(facts: CatalogEntry, root: Path, encoding: str | None = None) 
     paths = find_manifest(root)
     if not paths:
         raise FileNotFoundError(
-            f"{root} holds no manifest: expected {', '.join(_NAMES)}, or train.csv, val.csv and test.csv, with columns "
-            "file,label and, if known, speaker."
+            f"{root} holds no manifest: expected {', '.join((*_NAMES, *_METADATA))}, or train.csv, val.csv and "
+            "test.csv, with columns file,label and, if known, speaker."
         )
     others = [path.name for name, path in _files_by_lower_name(root).items() if name in _NAMES and path not in paths]
     if others:
@@ -161,6 +215,12 @@ class _Part:
         unused = unused_columns(table, self.columns)
         self.others = {name: index for name, index in unused.items() if index not in self.votes.indices}
 
+        # as in the audio folders of `datasets`, whose partitions are folders
+        self.by_folder = not partition and "partition" not in self.columns and Path(table.source).name in _METADATA
+        if self.by_folder:
+            found = {_partition_of_folder(name) for name in table.values[self.columns["file"]]}
+            self.by_folder = None not in found and len(found) > 1
+
     def partition_words(self) -> set[str | None]:
         index = self.columns.get("partition")
         return {partition_word(text) for text in self.table.values[index]} if index is not None else set()
@@ -174,6 +234,8 @@ class _Part:
         for where, cells in self.table.rows:
             try:
                 values = {name: function(cells[index]) for name, index, function in plan}
+                if self.by_folder:
+                    values["partition"] = _partition_of_folder(cells[self.columns["file"]])
                 if self.votes.indices:
                     values["votes"] = self.votes.votes(cells)
                 yield self._record(values, others(*(cells[index] for index in positions)) if others else None)
@@ -211,6 +273,12 @@ class _Part:
         }
         convert = converters.get(column, str)
         return lambda cell: convert(cell) if known(column, cell) else None
+
+
+def _partition_of_folder(name: str) -> str | None:
+    """Returns the partition after which one of the folders of a recording is named."""
+    folders = name.replace("\\", "/").lower().split("/")[:-1]
+    return next((PARTITIONS[folder] for folder in folders if folder in PARTITIONS), None)
 
 
 def _partition(cell: str, partitions: Mapping[str, str]) -> str:
