@@ -68,6 +68,9 @@ class Ties:
             label is not None and people != (label,) for label, people in zip(self._labels, self._people, strict=True)
         ]
         self._ties = self._links()
+        # files last, so that the place of the corpus doesn't decide what comes before them
+        named = any(record.speaker or record.group for record in records)
+        self._last = "\uffff" if named else ""  # which doubles the length of a text
         self._names = [self._name(index) for index in range(len(records))]
 
     def _all_people(self) -> list[tuple[str, ...]]:
@@ -123,8 +126,7 @@ class Ties:
     def _name(self, index: int) -> str:
         """Names an utterance from its content, so that the order of records doesn't matter."""
         record, scope = self.records[index], self.scopes[index]
-        # files last, so that the place of the corpus doesn't decide what comes before them
-        name = record.speaker or record.group or f"\uffff{record.recording}#{record.start}#{record.channel}"
+        name = record.speaker or record.group or f"{self._last}{record.recording}#{record.start}#{record.channel}"
         return f"{scope}/{name}" if scope else name
 
     def connecting(self, kinds: Sequence[str]) -> set[str]:
