@@ -3,9 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ _logger = datasets.logging.get_logger(__name__)
 # In seconds: 25 ms is one HuBERT frame; a recording over half an hour was probably never cut.
 SHORTEST, LONGEST = 0.025, 1800.0
 _SILENCE = 1e-4  # far below what prediction calls silent, so that quiet recordings stay in a dataset
-_ROWS_AT_ONCE = 100
+_MOST_ROWS, _MOST_BYTES = 1000, 8_000_000  # of a row group
 
 
 @dataclass
@@ -83,6 +82,7 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
 
     VERSION = datasets.Version("1.0.0")
     BUILDER_CONFIG_CLASS = EmoSetPlusPlusConfig
+    DEFAULT_WRITER_BATCH_SIZE = _MOST_ROWS  # so that `_batches` alone divides the rows
 
     def __init__(
         self,
@@ -146,21 +146,20 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
             yield from super()._prepare_split_single(*args, **kwargs)
 
     def _generate_tables(self, utterances: list[Utterance]) -> Iterator[tuple[Key, pa.Table]]:
-        rejected = []
-        remaining = iter(utterances)
-        for number in range(-(-len(utterances) // _ROWS_AT_ONCE)):
-            rows = []
-            for item in islice(remaining, _ROWS_AT_ONCE):
-                try:
-                    rows.append(self._row(item))
-                except (AudioError, OSError) as error:
-                    rejected.append(rejection(self._listing_of(item).root, item.record, str(error)))
-            if rows:
-                yield Key(0, number), pa.Table.from_pylist(rows, schema=FEATURES.arrow_schema)
+        rejected: list[dict[str, str]] = []
+        for number, rows in enumerate(_batches(self._rows(utterances, rejected))):
+            yield Key(0, number), pa.Table.from_pylist(rows, schema=FEATURES.arrow_schema)
         if rejected and self.config.rejected_dir:
             path = Path(self.config.rejected_dir) / f"{utterances[0].partition}-{os.getpid()}.jsonl"
             with path.open("a", encoding="utf-8") as stream:
                 stream.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in rejected)
+
+    def _rows(self, utterances: list[Utterance], rejected: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
+        for item in utterances:
+            try:
+                yield self._row(item)
+            except (AudioError, OSError) as error:
+                rejected.append(rejection(self._listing_of(item).root, item.record, str(error)))
 
     def _row(self, item: Utterance) -> dict[str, Any]:
         record = item.record
@@ -203,6 +202,20 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
             "votes": [asdict(vote) for vote in record.votes],
             "other": record.other,
         }
+
+
+def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Groups rows until they are many or large. Many small groups would take memory, as parquet describes each."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += len(row["audio"]["bytes"])
+        if len(batch) == _MOST_ROWS or size > _MOST_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def check_usable(samples: np.ndarray, rate: int, name: str) -> None:

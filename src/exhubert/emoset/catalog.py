@@ -33,6 +33,10 @@ _FOLDER = Path(__file__).parent / "catalog"
 CATALOG_VARIABLE = "EXHUBERT_CATALOG"
 NO_CORPORA = ("demo", "manifest")  # entries of the catalog that aren't recordings of people
 EMOSET = "emoset++"  # stands for the 37 corpora wherever corpora are named
+_LISTENER, _LABEL = "{rater}", "{label}"
+# what the name of a column must hold, for each field of a vote
+VOTES_HOLD = {"label": _LISTENER, "arousal": _LISTENER, "valence": _LISTENER, "dominance": _LISTENER, "count": _LABEL}
+_WORD_READERS = ("manifest", "by_folder")  # of corpora whose labels may be emotion words
 KINDS = ("acted", "induced", "natural", "mixed", "synthetic", "unknown")
 
 
@@ -277,6 +281,9 @@ class CatalogEntry:
         table: The table that annotates its recordings, for the reader `by_table`.
         columns: For corpora whose facts are in tables: the column of the table, by the name of the field in `Record`
             that it fills, such as `{label: emo, speaker: who}`. Other columns are found by their usual names.
+        votes: For corpora whose tables have columns for single listeners: the names of these columns by the field of
+            `Vote` that they fill, with `{rater}` for the listener, such as `{arousal: "a{rater}_A"}`; or
+            `{count: "votes_{label}"}` for the number of listeners who chose a label.
         rating_scale: Lowest and highest value of its ratings of arousal, valence and dominance; None if unknown.
         by_annotated_valence: Use the valence that the corpus annotates, if any, instead of the map's.
         file: The YAML file of an entry of your own; empty for those that come with the package.
@@ -308,6 +315,7 @@ class CatalogEntry:
     sources: Mapping[str, str] = field(default_factory=dict)
     table: AnnotationTable | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    votes: Mapping[str, str] = field(default_factory=dict)
     rating_scale: tuple[float, float] | None = None
     by_annotated_valence: bool = False
     file: str = field(default="", repr=False, compare=False)  # no part of the facts, which are hashed
@@ -315,12 +323,12 @@ class CatalogEntry:
     def class_of(self, raw_label: str, annotated_valence: str | None = None, language: str | None = None) -> str | None:
         """Returns the class of a raw label, or None if it maps to no class and is dropped.
 
-        A corpus whose reader is `manifest`, or whose labels aren't listed, may also use class names and emotion words,
-        in English or in the language of the utterance (or the corpus, by default).
+        A corpus whose reader is `manifest` or `by_folder`, or whose labels aren't listed, may also use class names and
+        emotion words, in English or in the language of the utterance (or the corpus, by default).
         """
         if raw_label not in self.labels:
             languages = [language] if language else self.languages
-            return class_of_word(raw_label, languages) if self.reader == "manifest" or not self.labels else None
+            return class_of_word(raw_label, languages) if self.reader in _WORD_READERS or not self.labels else None
         label = self.labels[raw_label]
         if self.by_annotated_valence and annotated_valence in VALENCES and label.arousal:
             return class_name(label.arousal, annotated_valence)
@@ -567,6 +575,7 @@ def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
     messages += [f"paths: {fault}" for fault in facts.paths.problems()] if facts.paths else []
     if facts.reader == "by_name" and not facts.paths:
         messages.append("reader is by_name, which needs paths")
+    messages += vote_problems(facts.votes)
     for raw, label in facts.labels.items():
         if label.basis not in ("source", "judgement", "user"):
             messages.append(f"{raw}: basis is {label.basis!r}")
@@ -586,3 +595,17 @@ def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
         ):
             messages.append(f"{raw}: {label.emotion} differs from the common map; say why")
     return messages
+
+
+def vote_problems(patterns: Mapping[str, str]) -> list[str]:
+    """Returns the problems of `CatalogEntry.votes`, one sentence each; empty if it is valid."""
+    problems = []
+    for name, pattern in patterns.items():
+        holds = VOTES_HOLD.get(name)
+        if holds is None:
+            problems.append(f"votes has {name!r}, expected some of {', '.join(VOTES_HOLD)}")
+        elif not isinstance(pattern, str) or pattern.count(holds) != 1 or pattern == holds:
+            problems.append(
+                f"votes: {name} is {pattern!r}, expected a name of columns with {holds}, such as a{holds}_A"
+            )
+    return problems

@@ -19,7 +19,7 @@ _ALIASES = {
     "activation": "arousal",
     "transcript": "text",
 }
-_NO_COLUMNS = ("path", "raw_label", "row", "name", "votes", "rating_scale", "other")
+_NO_COLUMNS = ("path", "raw_label", "row", "column", "name", "votes", "rating_scale", "other")
 FIELDS = (
     "file",
     "label",

@@ -6,16 +6,19 @@ import json
 import re
 import shutil
 import tempfile
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import soundfile
 from filelock import FileLock, Timeout
@@ -109,7 +112,8 @@ def build(
     with use_catalog(catalog):
         listings = list_corpora(roots, seed, scheme, encoding=encoding, columns=columns, rating_scale=rating_scale)
     # a manifest may name recordings outside of its folder, and a source may hold several corpora
-    check_output(output, {item.record.file for listing in listings.values() for item in listing.utterances}, listings)
+    paths = (item.record.path for listing in listings.values() for item in listing.utterances)
+    check_output(output, (path for path, _ in groupby(paths)), listings)  # they are in order
     check_shared_audio(listings, _built(output, listings))
     # datasets only keeps locks in its cache, since the shards are written to the output
     with tempfile.TemporaryDirectory(prefix="exhubert-", ignore_cleanup_errors=True) as cache:
@@ -310,10 +314,18 @@ def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_p
         )
     if not list(result.glob("*.parquet")):
         raise ValueError(f"{listing.entry.name}: no recording can be used; the reasons are in {result / _REJECTED}.")
-    hashes = file_hashes(listing, {line["file"] for line in rejected})
-    (result / HASHES).write_text(json.dumps(hashes, indent=0), encoding="utf-8")
+    _write_rows(result / HASHES, file_hashes(listing, {line["file"] for line in rejected}))
     _summary(builder, listing, result, rejected).save(result)
     return result
+
+
+def _write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Writes a JSON list of rows one by one, since all of them together take more memory than anything else."""
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write("[")
+        for number, row in enumerate(rows):
+            stream.write(f"{',' if number else ''}\n{json.dumps(row, indent=0)}")
+        stream.write("\n]")
 
 
 def _others(output: Path, corpora: Iterable[str]) -> list[Path]:
@@ -336,17 +348,22 @@ def _summary(builder: EmoSetPlusPlus, listing: Listing, folder: Path, rejected: 
     partitions: dict[str, Any] = {}
     seconds, unnamed = 0.0, 0
     for part in PARTITIONS:
-        rows = []
-        for path in sorted(folder.glob(f"*-{part}*.parquet")):
-            rows += pq.read_table(path, columns=["label", "speaker", "duration"]).to_pylist()
-        seconds += sum(row["duration"] for row in rows)
-        unnamed += sum(row["speaker"] is None for row in rows)
-        counts = Counter(SIX_CLASSES[row["label"]] for row in rows if row["label"] is not None)
+        rows = [
+            pq.read_table(path, columns=["label", "speaker", "duration"])
+            for path in sorted(folder.glob(f"*-{part}*.parquet"))
+        ]
+        speakers, classes, utterances = set(), Counter[int | None](), 0
+        for table in rows:
+            seconds += pc.sum(table["duration"]).as_py() or 0.0
+            unnamed += table["speaker"].null_count
+            utterances += table.num_rows
+            speakers.update(pc.unique(table["speaker"].drop_null()).to_pylist())
+            classes.update({row["values"]: row["counts"] for row in pc.value_counts(table["label"]).to_pylist()})
         partitions[part] = {
-            "utterances": len(rows),
-            "speakers": sorted({row["speaker"] for row in rows if row["speaker"]}),
-            "classes": {name: counts[name] for name in SIX_CLASSES},
-            "without_class": len(rows) - counts.total(),
+            "utterances": utterances,
+            "speakers": sorted(speakers),
+            "classes": {name: classes[number] for number, name in enumerate(SIX_CLASSES)},
+            "without_class": classes[None],
         }
     rated = _rated(folder)
     counts = Counter(name for part in partitions.values() for name in part["speakers"])
@@ -397,16 +414,35 @@ def _hash_of(facts: Mapping[str, Any]) -> str:
 
 def _check_content(folders: Iterable[Path]) -> None:
     """Raises `LeakageError` if the same audio is in two partitions, within a corpus or across corpora."""
-    keys, parts = [], []
-    for path in sorted(path for folder in folders for path in folder.glob("*.parquet")):
-        for batch in pq.ParquetFile(path).iter_batches(64, columns=["audio", "utterance_id", "partition"]):
-            for row in batch.to_pylist():
-                keys.append((hashlib.sha1(row["audio"]["bytes"]).hexdigest(), row["utterance_id"]))
-                parts.append(row["partition"])
-    names: dict[str, list[str]] = {}
-    for digest, name in keys:
-        names.setdefault(digest, []).append(name)
-    check_leakage([" = ".join(names[digest][:2]) for digest, _ in keys], parts, "recordings with the same audio")
+    paths = sorted(path for folder in folders for path in folder.glob("*.parquet"))
+    hashes, places = array("q"), array("b")  # a few bytes for each row; whole hashes only of those that may be equal
+    for content, part in _cells(paths, "audio", "partition"):
+        hashes.append(int.from_bytes(_hash(content)[:8], signed=True))
+        places.append(PARTITIONS.index(part))
+    keys, parts = np.frombuffer(hashes, np.int64), np.frombuffer(places, np.int8)
+    pairs = np.unique(np.stack([keys, parts.astype(np.int64)]), axis=1)[0]
+    several = pairs[1:][pairs[1:] == pairs[:-1]]
+    doubtful = set(np.flatnonzero(np.isin(keys, several)).tolist())
+    if not doubtful:
+        return
+    names: dict[bytes, list[tuple[str, str]]] = {}
+    for row, (content, name, part) in enumerate(_cells(paths, "audio", "utterance_id", "partition")):
+        if row in doubtful:
+            names.setdefault(_hash(content), []).append((name, part))
+    shown = [(" = ".join(name for name, _ in own[:2]), part) for own in names.values() for _, part in own]
+    check_leakage([name for name, _ in shown], [part for _, part in shown], "recordings with the same audio")
+
+
+def _cells(paths: Iterable[Path], *columns: str) -> Iterator[tuple]:
+    for path in paths:
+        # buffers would keep the whole file, and threads a part of it each
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            for batch in file.iter_batches(64, columns=columns, use_threads=False):
+                yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def _hash(audio: Mapping[str, Any]) -> bytes:
+    return hashlib.sha1(audio["bytes"]).digest()
 
 
 def decode(audio: Mapping[str, Any]) -> np.ndarray:

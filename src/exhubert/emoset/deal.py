@@ -51,9 +51,11 @@ def deal(
     index, names = pd.factorize(np.asarray(units, dtype=object), sort=True)
     if len(names) < len(shares):
         raise ValueError(f"{len(shares)} piles need at least as many units, found {len(names)}.")
-    per_class = _counts(index, len(names), pd.Series(list(classes)).astype(str).to_numpy())
+    size = len(names)
+    del names  # of a million units, if each is one utterance
+    per_class = _counts(index, size, pd.Series(list(classes)).astype(str).to_numpy())
     known = np.array([gender is not None for gender in genders or [None] * len(index)])
-    per_gender = _counts(index[known], len(names), np.array([g for g in genders or () if g is not None], dtype=object))
+    per_gender = _counts(index[known], size, np.array([g for g in genders or () if g is not None], dtype=object))
     search = _Search(per_class, per_gender, shares, np.random.default_rng(seed))
     return search.best()[index].tolist()
 
@@ -78,7 +80,8 @@ class _Search:
         numerators = [int(part * whole) for part in parts]
         self.rng = rng
         self.sizes = per_class.sum(axis=1)
-        self.added = np.concatenate([per_class, per_gender], axis=1).astype(np.int64) * whole  # (units, columns)
+        self.added = np.concatenate([per_class, per_gender], axis=1)  # (units, columns)
+        self.added *= whole
         totals = [*per_class.sum(axis=0).tolist(), *per_gender.sum(axis=0).tolist()]
         divisors = [whole * total for total in totals]
         divisors[per_class.shape[1] :] = [divisor * _GENDER for divisor in divisors[per_class.shape[1] :]]
@@ -129,7 +132,7 @@ class _Search:
         number = min(_RANDOM_DEALS, max(_RANDOM_CHOICES // units, 2))
         orders = np.argsort(-self.sizes * self.rng.uniform(0.3, 1.7, (number, units)), axis=1, kind="stable")
         gaps = np.repeat(self.start[None], number, axis=0)
-        choices = np.zeros((number, units), dtype=np.int64)
+        choices = np.zeros((number, units), dtype=np.int16)
         deals = np.arange(number)
         for unit in orders.T:
             added = self.added[unit][:, None, :]

@@ -15,7 +15,7 @@ from .layouts import compiled
 from .name_parts import Names, Part, divide
 from .own_entries import UNFINISHED
 from .readers import own_form
-from .readers.manifest import find_manifest
+from .readers.manifest import find_tables
 from .readers.recognition import recognise, recordings
 from .readers.table import read_tables
 
@@ -207,7 +207,7 @@ def _of_table(root: Path, corpus: str, remarks: list[str]) -> Draft:
 def _columns(root: Path) -> dict[str, str]:
     """Guesses which columns of a manifest without usual names are the recording, its label and its speaker."""
     result = dict.fromkeys(("file", "label", "speaker"), UNFINISHED)
-    for path in find_manifest(root):
+    for path in find_tables(root):
         for table in read_tables(path, lambda names: len(names) > 1):
             for name, *cells in zip(table.columns, *(cells for _, cells in table.rows), strict=True):
                 values = {cell for cell in cells if cell}

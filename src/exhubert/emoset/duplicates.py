@@ -1,7 +1,10 @@
 """Finds utterances of a corpus that repeat others, by comparing files and parts of recordings."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from ..audio import AudioError
 from .overlaps import divided_overlaps
@@ -41,7 +44,8 @@ def without_duplicates(
 
 def _without_copies(utterances: list[Utterance], chosen_partitions: bool) -> tuple[list[Utterance], list[Rejection]]:
     duplicates, rejected = set(), []
-    for group in identical(utterances, (_span, *FILE_KEYS)):
+    doubtful = _with_equals(_with_equals(utterances, _span), _sample)
+    for group in identical(doubtful, (_span, *FILE_KEYS)):
         first, *others = sorted(group, key=lambda item: item.class_name is None)
         for item in others:
             facts, others_facts = ((one.record.speaker, one.record.partition) for one in (first, item))
@@ -105,12 +109,23 @@ def _span(item: Utterance) -> tuple:
     return _size(item), item.record.start, item.record.end, item.record.channel
 
 
+def _with_equals(utterances: list[Utterance], key: Callable[[Utterance], Any]) -> list[Utterance]:
+    """Returns the utterances whose key others may have too: those of equal hashes, which take little memory."""
+    hashes = np.fromiter((hash(key(item)) for item in utterances), np.int64, len(utterances))
+    _, numbers, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    return [utterances[index] for index in np.flatnonzero(counts[numbers] > 1).tolist()]
+
+
 def _size(item: Utterance) -> int | str:
     return item.size or item.source_file
 
 
 def _sample(item: Utterance) -> bytes | str:
-    return middle_of(item.record, item.size) if item.size else item.source_file
+    """Returns a hash of bytes from the middle of the file."""
+    if not item.size:
+        return item.source_file
+    middle = middle_of(item.record, item.size)
+    return middle if isinstance(middle, str) else hashlib.sha1(middle).digest()
 
 
 def content_hash(item: Utterance) -> str:

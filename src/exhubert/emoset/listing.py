@@ -1,14 +1,18 @@
 """Lists the utterances of a corpus without decoding audio: class, partition and id, with duplicates set aside."""
 
+import contextlib
+import gc
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
-from pathlib import Path, PurePosixPath
+from functools import cache, cached_property, lru_cache, partial
+from itertools import pairwise
+from pathlib import Path
 
 import datasets
+import numpy as np
 
 from ..audio_windows import SAMPLING_RATE
 from ..labels import SIX_CLASSES
@@ -18,9 +22,9 @@ from .corpus_names import slug
 from .duplicates import without_duplicates
 from .hub_dataset import local_folder
 from .partition import FEW_SPEAKERS, check_leakage, partition
-from .readers import own_form, read, told_corpus
-from .record import Record, Utterance
-from .recording import size_and_change
+from .readers import has_emotion_folders, own_form, read, told_corpus
+from .record import Record, Utterance, source_file, stem, utterance_id
+from .recording import file_size_and_change, size_and_change
 from .scheme import ALL_CORPORA, SCHEMES, Scheme, check_corpora, check_labels, read_scheme
 from .speakers import people_of, speaker_key, unify_speakers
 
@@ -129,6 +133,8 @@ def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
     try:
         return entry(corpus)
     except UnknownCorpusError as error:
+        if has_emotion_folders(root):
+            return replace(entry("manifest"), id=corpus, name=corpus, reader="by_folder")
         lack = (
             "holds no manifest (manifest.csv with the columns file,label,speaker)" if root.is_dir() else "is no folder"
         )
@@ -229,13 +235,14 @@ def _list(known: CatalogEntry, root: Path, found: list[Record], seed: int, schem
     """Lists the records of one corpus."""
     facts = with_scheme(known, scheme)
     records, merged, nobody = unify_speakers(found)
-    check_labels(Path(scheme), _own_scheme(scheme), known.id, [*known.labels, *(item.raw_label for item in records)])
-    classes = [facts.class_of(record.raw_label, record.sentiment, record.language) for record in records]
+    labels = {*known.labels, *(item.raw_label for item in records)}
+    check_labels(Path(scheme), _own_scheme(scheme), known.id, labels)
+    class_of = cache(facts.class_of)
+    classes = [class_of(record.raw_label, record.sentiment, record.language) for record in records]
     dropped = Counter(
         record.raw_label for record, name in zip(records, classes, strict=True) if name is None and record.raw_label
     )
-    pairs = list(zip(records, classes, strict=True))
-    balanced = [name or record.raw_label for record, name in pairs]
+    balanced = [name or record.raw_label for record, name in zip(records, classes, strict=True)]
     form = own_form(root)
     chosen_partitions = form is not None and form.chosen_partitions
     parts, rule = partition(records, balanced, seed, trust_official=chosen_partitions)
@@ -245,18 +252,13 @@ def _list(known: CatalogEntry, root: Path, found: list[Record], seed: int, schem
         for record, part in zip(records, parts, strict=True)
         if part is None
     ]
-    pairs = [pair for pair, part in zip(pairs, parts, strict=True) if part is not None]
-    chosen = [part for part in parts if part is not None]
-    files = [source_file(root, record) for record, _ in pairs]
-    ids = _utterance_ids(facts.id, files, [record for record, _ in pairs])
-    utterances = [
-        Utterance(record, file, *size_and_change(record), name, label, part)
-        for (record, label), file, name, part in zip(pairs, files, ids, chosen, strict=True)
-    ]
+    notes = [] if form is None or chosen_partitions else _notes(records, rule)
+    chosen = [(record, name, part) for record, name, part in zip(records, classes, parts, strict=True) if part]
+    del records, classes, balanced, parts  # of a million utterances
+    utterances = _utterances(facts.id, root, chosen)
     utterances, repeated = without_duplicates(utterances, chosen_partitions=form is None or chosen_partitions)
     rejected += [rejection(root, record, reason) for record, reason in repeated]
     listed = dict(sorted(dropped.items()))
-    notes = [] if form is None or chosen_partitions else _notes(records, rule)
     return Listing(facts, root, utterances, rejected, listed, rule, merged, nobody, notes)
 
 
@@ -297,13 +299,14 @@ def _check_people(
     names = {speaker_key(record.speaker): record.speaker for record in records if record.speaker is not None}
     others: dict[str, dict[str, None]] = {name: dict.fromkeys(merged.get(name, ())) for name in names.values()}
     people = people_of([record.speaker for record in records], [record.dialogue for record in records])
-    rows = []
-    for record, persons, part in zip(records, people, parts, strict=True):
-        for name in dict.fromkeys([record.speaker, *(names.get(person) for person in persons)]):
+    rows: dict[tuple[str, str | None], None] = {}
+    spoken = zip((record.speaker for record in records), people, parts, strict=True)
+    for speaker, persons, part in dict.fromkeys(spoken):
+        for name in dict.fromkeys([speaker, *(names.get(person) for person in persons)]):
             if name is not None:
-                rows.append((name, part))
-                if record.speaker is not None and record.speaker != name:
-                    others[name][record.speaker] = None
+                rows[name, part] = None
+                if speaker is not None and speaker != name:
+                    others[name][speaker] = None
     shown = {name: f"{name}, also written {', '.join(more)}," if more else name for name, more in others.items()}
     keys = [shown[name] for name, _ in rows]
     check_leakage(keys, [part for _, part in rows], what, set(keys) if few else ())
@@ -343,18 +346,19 @@ def list_corpora(
         if corpus not in roots and facts.has_own_layout:  # nothing else than its labels can be on disk
             check_labels(Path(scheme), own_scheme, corpus, facts.labels)
     listings: dict[str, Listing] = {}
-    for corpus, root in roots.items():
-        parts = list_source(
-            corpus, root, seed, scheme, encodings.get(corpus), columns_of.get(corpus), scales.get(corpus)
-        )
-        if twice := sorted(listings.keys() & parts.keys()):
-            raise ValueError(
-                f"{twice[0]} is both in {listings[twice[0]].root} and in {parts[twice[0]].root}. Build one of them, "
-                "or each into a folder of its own."
+    with _collection_paused():
+        for corpus, root in roots.items():
+            parts = list_source(
+                corpus, root, seed, scheme, encodings.get(corpus), columns_of.get(corpus), scales.get(corpus)
             )
-        listings |= parts
+            if twice := sorted(listings.keys() & parts.keys()):
+                raise ValueError(
+                    f"{twice[0]} is both in {listings[twice[0]].root} and in {parts[twice[0]].root}. Build one of "
+                    "them, or each into a folder of its own."
+                )
+            listings |= parts
     check_corpora(Path(scheme), own_scheme, [*catalog(), *listings])
-    labels = [label for corpus, listing in listings.items() for label in _raw_labels(corpus, listing)]
+    labels = {label for corpus, listing in listings.items() for label in _raw_labels(corpus, listing)}
     check_labels(Path(scheme), own_scheme, ALL_CORPORA, labels)
     return listings
 
@@ -383,46 +387,58 @@ def settings_of_tables(
     return maps, by_corpus(rating_scale, roots, own, "A scale of ratings")
 
 
+@contextlib.contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Keeps the garbage collector from looking for cycles in millions of records, which have none."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _own_scheme(scheme: str | Path) -> Scheme:
     return {} if scheme in SCHEMES else read_scheme(Path(scheme))
 
 
-def _raw_labels(corpus: str, listing: Listing) -> list[str]:
+def _raw_labels(corpus: str, listing: Listing) -> set[str]:
     """Returns the raw labels on disk and in the catalog, without those that only a scheme names."""
-    used = [item.record.raw_label for item in listing.utterances] + [line["raw_label"] for line in listing.rejected]
-    return used + list(entry(corpus).labels if corpus in catalog() else ())
+    used = {item.record.raw_label for item in listing.utterances} | {line["raw_label"] for line in listing.rejected}
+    return used.union(entry(corpus).labels if corpus in catalog() else ())
 
 
 def rejection(root: Path, record: Record, reason: str) -> dict[str, str]:
     """Returns a line of `rejected.jsonl`; its paths are relative, so that they are the same on every machine."""
     reason = reason.replace(f"{root}{os.sep}", "")
-    return {"file": source_file(root, record), "raw_label": record.raw_label, "reason": reason}
+    return {"file": source_file(root.as_posix(), record), "raw_label": record.raw_label, "reason": reason}
 
 
-def source_file(root: Path, record: Record) -> str:
-    """Returns the path of a recording relative to the root, even if a manifest names a file outside of it.
-
-    A recording in a table has the path of the table, followed by its own name or, if it has none, its row.
-    """
-    path, prefix = record.file.as_posix(), f"{root.as_posix()}/"
-    inside = path.startswith(prefix) and ".." not in path
-    relative = path.removeprefix(prefix) if inside else Path(os.path.relpath(path, root)).as_posix()
-    return relative if record.row is None else f"{relative}/{record.name or record.row}"
-
-
-def _utterance_ids(corpus: str, files: list[str], records: list[Record]) -> list[str]:
-    """Ids that are the same on every machine: corpus, path, part and channel; the suffix only if two files need it."""
-    parts = [
-        (f"#{record.start or 0:.3f}-{record.end or 0:.3f}" if record.start is not None or record.end else "")
-        + (f"#channel{record.channel}" if record.channel is not None else "")
-        for record in records
-    ]
-    stems = [file.removesuffix(PurePosixPath(file).suffix) for file in files]
-    short_ids = [f"{corpus}/{stem}{part}" for stem, part in zip(stems, parts, strict=True)]
-    files_by_id: dict[str, set[str]] = {}
-    for name, file in zip(short_ids, files, strict=True):
-        files_by_id.setdefault(name, set()).add(file)
+def _utterances(corpus: str, root: Path, chosen: Sequence[tuple[Record, str | None, str]]) -> list[Utterance]:
+    """Makes utterances of records with their class and partition."""
+    folder = root.as_posix()
+    of_file = lru_cache(2**16)(file_size_and_change)
+    status = partial(size_and_change, of_file=of_file)
+    doubled = _with_equal_ids(corpus, folder, [record for record, _, _ in chosen])
     return [
-        name if len(files_by_id[name]) == 1 else f"{corpus}/{file}{part}"
-        for name, file, part in zip(short_ids, files, parts, strict=True)
+        Utterance(record, corpus, folder, *status(record), name, part, index in doubled)
+        for index, (record, name, part) in enumerate(chosen)
     ]
+
+
+def _with_equal_ids(corpus: str, root: str, records: Sequence[Record]) -> set[int]:
+    """Returns the indices of records whose ids need the suffix of the file, because two files have the same id."""
+    # hashes first, because few of a million files have the same name but for the suffix
+    hashes = np.fromiter((hash(stem(source_file(root, record))) for record in records), np.int64, len(records))
+    new_file = np.array([True, *(one.path != other.path or one.row != other.row for one, other in pairwise(records))])
+    _, first, counts = np.unique(hashes[new_file[: len(records)]], return_index=True, return_counts=True)
+    several = set(hashes[new_file[: len(records)]][first[counts > 1]].tolist())
+    files: dict[str, set[str]] = {}
+    indices: dict[str, list[int]] = {}
+    for index in np.flatnonzero(np.isin(hashes, list(several))).tolist() if several else ():
+        file = source_file(root, records[index])
+        name = utterance_id(corpus, file, records[index])
+        files.setdefault(name, set()).add(file)
+        indices.setdefault(name, []).append(index)
+    return {index for name, own in files.items() if len(own) > 1 for index in indices[name]}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from .record import Record
 
+_DIVIDED = ""  # no name of a partition
 Part = tuple[float | None, float | None, int | None]  # start and end in seconds, channel
 
 
@@ -37,13 +38,17 @@ def divided_overlaps(records: Sequence[Record], partitions: Sequence[str]) -> li
     Returns:
         Indices of the longer and the shorter utterance of each pair.
     """
-    by_file: dict[str, list[int]] = {}
-    for index, record in enumerate(records):
-        by_file.setdefault(record.recording, []).append(index)
+    places: dict[str, str] = {}
+    for record, part in zip(records, partitions, strict=True):
+        recording = record.recording
+        if places.setdefault(recording, part) != part:
+            places[recording] = _DIVIDED
+    by_file: dict[str, list[int]] = {name: [] for name, place in places.items() if place == _DIVIDED}
+    for index, record in enumerate(records) if by_file else ():
+        if record.recording in by_file:
+            by_file[record.recording].append(index)
     pairs = []
     for indices in by_file.values():
-        if len({partitions[index] for index in indices}) < 2:
-            continue
         indices.sort(key=lambda index: records[index].start or 0.0)
         for position, first in enumerate(indices):
             for second in indices[position + 1 :]:

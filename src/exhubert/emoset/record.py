@@ -1,8 +1,10 @@
 """The facts of one utterance that are known before any audio is read."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -112,22 +114,67 @@ def other_facts(facts: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """A record with its id, class and partition, all known before its audio is read.
+    """A record with its class and partition, known before its audio is read.
 
     Attributes:
         record: The record from the reader.
-        source_file: Path of the recording relative to the corpus's folder.
+        corpus: Id of the corpus.
+        root: The corpus's folder, with `/` between its parts.
         size: Size of the recording in bytes; None if there is no such file.
         modified: Time of the last change of its file, in ns; None likewise.
-        utterance_id: Id that is the same on every machine.
         class_name: One of the six classes; None if its label maps to no class.
         partition: `train`, `validation` or `test`.
+        with_suffix: Whether the id keeps the suffix of the file, because another file has the same name without it.
     """
 
     record: Record
-    source_file: str
+    corpus: str
+    root: str
     size: int | None
     modified: int | None
-    utterance_id: str
     class_name: str | None
     partition: str
+    with_suffix: bool = False
+
+    @property
+    def source_file(self) -> str:
+        """Path of the recording relative to the corpus's folder, even if it is outside of it.
+
+        A recording in a table has the path of the table, followed by its own name or, if it has none, its row.
+        """
+        return source_file(self.root, self.record)
+
+    @property
+    def utterance_id(self) -> str:
+        """Id that is the same on every machine: corpus, path, part and channel."""
+        return utterance_id(self.corpus, self.source_file, self.record, self.with_suffix)
+
+
+def source_file(root: str, record: Record) -> str:
+    """Returns the path of a recording relative to a folder; see [`Utterance.source_file`]."""
+    path, prefix = record.path, f"{root}/"
+    inside = path.startswith(prefix) and ".." not in path
+    relative = path[len(prefix) :] if inside else _relative(path, root)
+    return relative if record.row is None else f"{relative}/{record.name or record.row}"
+
+
+@lru_cache(2**16)
+def _relative(path: str, root: str) -> str:
+    return Path(os.path.relpath(path, root)).as_posix()
+
+
+def utterance_id(corpus: str, file: str, record: Record, with_suffix: bool = False) -> str:
+    """Returns the id of an utterance; see [`Utterance.utterance_id`]."""
+    part = f"#{record.start or 0:.3f}-{record.end or 0:.3f}" if record.start is not None or record.end else ""
+    channel = f"#channel{record.channel}" if record.channel is not None else ""
+    return f"{corpus}/{file if with_suffix else stem(file)}{part}{channel}"
+
+
+def stem(file: str) -> str:
+    """Returns a path without the suffix of its last part.
+
+    >>> stem("a.b/c.d.wav"), stem("a.b/.wav")
+    ('a.b/c.d', 'a.b/.wav')
+    """
+    dot = file.rfind(".")
+    return file[:dot] if dot > file.rfind("/") + 1 and dot < len(file) - 1 else file

@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,17 +50,31 @@ def read_record(record: Record) -> tuple[np.ndarray, int]:
     return read_audio(audio_source(record), record.start, record.end, record.channel)
 
 
-def size_and_change(record: Record) -> tuple[int | None, int | None]:
-    """Returns the size of a recording in bytes, None without one, and the time of its file's last change in ns."""
+def size_and_change(
+    record: Record, of_file: Callable[[str], tuple[int | None, int | None]] | None = None
+) -> tuple[int | None, int | None]:
+    """Returns the size of a recording in bytes, None without one, and the time of its file's last change in ns.
+
+    Args:
+        record: The record.
+        of_file: [`file_size_and_change`], or a function that remembers what it returned.
+    """
+    size, modified = (of_file or file_size_and_change)(record.path)
+    if record.row is None or size is None:
+        return size, modified
     try:
-        status = record.file.stat()
-        if not stat.S_ISREG(status.st_mode):
-            return None, None
-        if record.row is None:
-            return status.st_size, status.st_mtime_ns
-        return size_of_row(record.file, _column(record), record.row), status.st_mtime_ns
+        return size_of_row(record.file, _column(record), record.row), modified
     except (OSError, ValueError):
         return None, None
+
+
+def file_size_and_change(path: str) -> tuple[int | None, int | None]:
+    """Returns the size of a file in bytes and the time of its last change in ns; None if there is no such file."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 (a path takes longer than the call)
+    except (OSError, ValueError):
+        return None, None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (None, None)
 
 
 def middle_of(record: Record, size: int) -> bytes | str:

@@ -48,28 +48,22 @@ def check_shared_audio(listings: Mapping[str, Listing], built: Iterable[Mapping[
         )
 
 
-def file_hashes(listing: Listing, unusable: Container[str] = ()) -> list[dict[str, Any]]:
-    """Returns the size and the hash of the file of each utterance, by which `check_shared_audio` knows them again.
+def file_hashes(listing: Listing, unusable: Container[str] = ()) -> Iterator[dict[str, Any]]:
+    """Yields the size and the hash of the file of each utterance, by which `check_shared_audio` knows them again.
 
     Args:
         listing: The corpus.
         unusable: Source files to leave out.
     """
     hashes: dict[str, str] = {}
-    rows = []
     for item in listing.utterances:
         if item.size and item.source_file not in unusable:
             record = item.record
-            hashes[record.recording] = hashes.get(record.recording) or content_hash(item)
+            name = record.recording
+            hashes[name] = hashes.get(name) or content_hash(item)
             row = {"utterance_id": item.utterance_id, "partition": item.partition, "size": item.size}
-            row |= {
-                "sha1": hashes[record.recording],
-                "start": record.start,
-                "end": record.end,
-                "channel": record.channel,
-            }
-            rows.append(row)
-    return rows
+            row |= {"sha1": hashes[name], "start": record.start, "end": record.end, "channel": record.channel}
+            yield row
 
 
 @dataclass(frozen=True)
@@ -91,9 +85,11 @@ class _Shared:
 
 def _shared(listings: Mapping[str, Listing]) -> Iterator[_Shared]:
     """Yields the utterances of two corpora that share audio, because their files are equal and their parts overlap."""
+    if len(listings) < 2:
+        return
     by_file = _by_file(listings)
     files = [items[0] for items in by_file.values()]
-    for group in identical(files, FILE_KEYS) if len(listings) > 1 else []:
+    for group in identical(files, FILE_KEYS):
         items = [item for file in group for item in by_file[file.record.recording]]
         if len({_corpus(item) for item in items}) > 1:
             for first, item in combinations(items, 2):
@@ -107,6 +103,8 @@ def _built_before(listings: Mapping[str, Listing], built: Iterable[Mapping[str, 
     known: dict[tuple[int, str], list[Mapping[str, Any]]] = {}
     for row in built:
         known.setdefault((row["size"], row["sha1"]), []).append(row)
+    if not known:
+        return
     sizes = {size for size, _ in known}
     for items in _by_file(listings).values():
         size = items[0].size

@@ -10,8 +10,9 @@ import yaml
 from .catalog import EMOSET, Places, catalog, emoset_plus_plus, entry, use_catalog
 from .corpus_names import corpus_of_name, slug
 from .hub_dataset import HUB, local_folder
-from .readers import Match, matches, own_form, told_corpus
+from .readers import Match, has_emotion_folders, matches, own_form, told_corpus
 from .readers.by_name import NOT_SPEECH
+from .readers.columns import PARTITIONS
 from .readers.recognition import recordings
 
 ROOT_VARIABLE = "EXHUBERT_CORPORA"
@@ -138,6 +139,9 @@ def _from_folder(root: Path) -> Sources:
             return Sources({claim.corpus: root}, [], {claim.corpus: claim.certainty}, {root: claim.reason})
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     folders = [path for path in folders if not NOT_SPEECH.fullmatch(path.name) or own_form(path)]
+    of_partitions = [path for path in folders if path.name.lower() in (*PARTITIONS, "data")]
+    if of_partitions and (own_form(root) or has_emotion_folders(root)):  # of one corpus
+        folders = [path for path in folders if path not in of_partitions]
     # a link beside its target is no second folder
     folders = list({path.resolve(): path for path in reversed(folders)}.values())
     claims = {folder: _identify(folder) for folder in reversed(folders)}
@@ -204,6 +208,8 @@ def _identify(folder: Path) -> _Claim:
     own = next((match for match in results if match.corpus == named), None)
     if own and not fitting and own.share >= _NAMED_FIT and own.utterances:
         return _Claim(own.corpus, "likely", f"{own}, and the folder has its name")
+    if not results and not named and has_emotion_folders(folder):
+        return _Claim(slug(folder.name or folder.resolve().name), "likely", "its folders are named by emotions")
     return _Claim("", "", _doubt(folder, named, results))
 
 

@@ -1,5 +1,6 @@
 """Tells which utterances must or should be in the same partition: those of a speaker, a dialogue, a recording."""
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -50,12 +51,14 @@ class Ties:
     def __init__(self, records: Sequence[Record], scopes: Sequence[str] | None = None):
         self.records = records
         self.scopes = list(scopes) if scopes is not None else [""] * len(records)
-        files = Counter((scope, record.recording) for scope, record in zip(self.scopes, records, strict=True))
+        files: dict[str, Counter[str]] = {scope: Counter() for scope in self.scopes}
+        for scope, record in zip(self.scopes, records, strict=True):
+            files[scope][record.recording] += 1
         self.keys: dict[str, list[str | None]] = {
             "session": [record.session for record in records],
             "dialogue": [record.dialogue for record in records],
             "recording": [
-                record.recording if files[scope, record.recording] > 1 else None
+                record.recording if files[scope][record.recording] > 1 else None
                 for scope, record in zip(self.scopes, records, strict=True)
             ],
         }
@@ -65,6 +68,9 @@ class Ties:
             label is not None and people != (label,) for label, people in zip(self._labels, self._people, strict=True)
         ]
         self._ties = self._links()
+        # files last, so that the place of the corpus doesn't decide what comes before them
+        named = any(record.speaker or record.group for record in records)
+        self._last = "\uffff" if named else ""  # which doubles the length of a text
         self._names = [self._name(index) for index in range(len(records))]
 
     def _all_people(self) -> list[tuple[str, ...]]:
@@ -98,27 +104,29 @@ class Ties:
 
     def _links(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """For each kind, utterances (indices) and what they share (numbers), pair by pair."""
-        numbers: dict[tuple[str, str, str], int] = {}
+        numbers: dict[tuple[str, str], dict[str, int]] = {}  # of what is shared, by scope and kind
+        count = 0
         result = {}
         shared = {"label": self._labels, "group": [record.group for record in self.records], **self.keys}
-        values: dict[str, list[tuple[str, ...]]] = {"person": self._people}
-        values |= {kind: [(key,) if key is not None else () for key in keys] for kind, keys in shared.items()}
-        for kind, keys in values.items():
+        for kind in ("person", *shared):
             space = "person" if kind == "label" else kind
-            pairs = [
-                (index, numbers.setdefault((scope, space, key), len(numbers)))
-                for index, (scope, own) in enumerate(zip(self.scopes, keys, strict=True))
-                for key in own
-            ]
-            rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-            result[kind] = (rows, columns)
+            rows, columns = array("q"), array("q")
+            for index, scope in enumerate(self.scopes):
+                own = self._people[index] if kind == "person" else (shared[kind][index],)
+                for key in own:
+                    if key is not None:
+                        of_key = numbers.setdefault((scope, space), {})
+                        number = of_key.setdefault(key, count)
+                        count += number == count
+                        rows.append(index)
+                        columns.append(number)
+            result[kind] = (np.frombuffer(rows, np.int64), np.frombuffer(columns, np.int64))
         return result
 
     def _name(self, index: int) -> str:
         """Names an utterance from its content, so that the order of records doesn't matter."""
         record, scope = self.records[index], self.scopes[index]
-        # files last, so that the place of the corpus doesn't decide what comes before them
-        name = record.speaker or record.group or f"\uffff{record.recording}#{record.start}#{record.channel}"
+        name = record.speaker or record.group or f"{self._last}{record.recording}#{record.start}#{record.channel}"
         return f"{scope}/{name}" if scope else name
 
     def connecting(self, kinds: Sequence[str]) -> set[str]:

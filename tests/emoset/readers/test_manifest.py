@@ -75,9 +75,10 @@ def test_the_recording_and_the_label_have_other_names_too(tmp_path, name, label)
 def test_columns_that_are_not_used_are_listed_once_with_what_may_have_been_meant(tmp_path, caplog):
     rows = "".join(f"{number}.wav,joy,3.5,2,1,x,\n" for number in range(3))
     found = records(tmp_path, f"file,label,valence,arousal,fold,speeker,empty\n{rows}")
-    assert [record.sentiment for record in found] == [None] * 3, "a rating is no class"
+    assert [(record.sentiment, record.valence, record.arousal) for record in found] == [(None, 3.5, 2.0)] * 3
+    assert [json.loads(record.other) for record in found] == [{"fold": "1", "speeker": "x"}] * 3
     (message,) = [item.getMessage() for item in caplog.records]
-    assert message.endswith("aren't used: valence, arousal, fold, speeker (did you mean speaker?).")
+    assert message.endswith("kept in the column `other` of the dataset: fold, speeker (did you mean speaker?).")
 
 
 @pytest.mark.parametrize(
@@ -105,14 +106,14 @@ def test_what_could_mean_two_things_is_asked_for_with_the_line(tmp_path, content
 
 def test_a_column_with_exactly_the_name_is_preferred_and_one_without_values_ignored(tmp_path, caplog):
     (record,) = records(tmp_path / "exact", "file,path,label\na.wav,/data/b.wav,joy\n")
-    assert record.file.name == "a.wav" and "aren't used: path" in caplog.text
+    assert record.file.name == "a.wav" and "other` of the dataset: path" in caplog.text
     (record,) = records(tmp_path / "empty", "file,label,emotion\na.wav,,joy\n")
     assert record.raw_label == "joy"
 
 
 def test_a_set_that_is_no_partition_is_listed_and_one_that_is_must_be_so_in_all_rows(tmp_path, caplog):
     found = records(tmp_path, "file,label,set\na.wav,joy,A\nb.wav,joy,B\n")
-    assert [record.partition for record in found] == [None, None] and "aren't used: set" in caplog.text
+    assert [record.partition for record in found] == [None, None] and "other` of the dataset: set" in caplog.text
     with pytest.raises(ValueError, match="line 3: partition is 'B'"):
         records(tmp_path, "file,label,set\na.wav,joy,train\nb.wav,joy,B\n")
 
@@ -318,4 +319,4 @@ def test_a_table_for_each_partition_may_have_any_name_of_one(tmp_path, names):
 def test_a_column_of_nothing_but_partitions_is_one_whatever_its_name(tmp_path, name, caplog):
     found = records(tmp_path, f"file,label,{name},note\na.wav,joy,Train,train\nb.wav,joy,test,late\nc.wav,joy,dev,\n")
     assert [record.partition for record in found] == ["train", "test", "validation"]
-    assert "these columns aren't used: note." in caplog.text
+    assert "other` of the dataset: note." in caplog.text

@@ -19,6 +19,7 @@ from .by_annotation import (
     read_shemo,
     read_smartkom,
 )
+from .by_folder import has_emotion_folders, read_by_folder
 from .by_name import read_by_name
 from .crema_d import read_crema_d
 from .iemocap import read_iemocap
@@ -28,6 +29,7 @@ from .recognition import Match, matches, recognise
 from .text import check_encoding
 
 _READERS: dict[str, Reader] = {
+    "by_folder": read_by_folder,
     "by_name": read_by_name,
     "by_table": read_by_table,
     "crema_d": read_crema_d,
@@ -87,4 +89,15 @@ def read(
     yield from records
 
 
-__all__ = ["READERS", "Match", "Reader", "matches", "own_form", "read", "reader_of", "recognise", "told_corpus"]
+__all__ = [
+    "READERS",
+    "Match",
+    "Reader",
+    "has_emotion_folders",
+    "matches",
+    "own_form",
+    "read",
+    "reader_of",
+    "recognise",
+    "told_corpus",
+]

@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from ..column_map import Columns, find_columns
 from .table import Table
@@ -27,17 +28,21 @@ _COLUMNS = {
     "session": "session sessionid",
     "dialogue": "dialogue dialogueid dialog dialogid conversation conversationid",
     "channel": "channel channelid audiochannel",
-    "intensity": "intensity emotionintensity",
+    "intensity": "intensity emotionintensity emotionalintensity",
     "take": "take takeid repetition",
-    "sentiment": "sentiment valence",
+    "sentiment": "sentiment",
+    "arousal": "arousal activation emoact arousalrating arousalmean",
+    "valence": "valence emoval valencerating valencemean",
+    "dominance": "dominance emodom dominancerating dominancemean",
+    "age": "age speakerage",
+    "corpus": "corpus dataset database",
     "group": "group groupid",
 }
 _MEANING = {name: column for column, names in _COLUMNS.items() for name in names.split()}
 _TIMES = ("start", "end", "offset", "duration")
 _TIME_UNIT = re.compile(r"(?:in)?(?:s|sec|secs|second|seconds)$")
+RATINGS = ("arousal", "valence", "dominance")
 TEXTS = ("gender", "language", "text", "session", "dialogue", "intensity", "take", "sentiment", "group")
-# what `_record` takes
-COLUMNS_READ = ("file", "label", "speaker", "start", "end", "duration", "channel", "partition", *TEXTS)
 # Words for partitions, without `eval`: it means validation beside a test partition, and test beside a validation one.
 PARTITIONS = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
@@ -49,14 +54,16 @@ EVALUATION = ("eval", "evaluation")
 UNKNOWN = ("", "nan", "NaN", "NaT", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "none")
 _UNKNOWN = {"file": ("",), "label": ("",), "text": ("", "nan", "NaN", "NaT", "#N/A", "<NA>")}
 
+NO_COLUMNS: Columns = MappingProxyType({})
 
-def is_header(columns: Sequence[str], mapped: Columns | None = None) -> bool:
-    """Whether names of columns include one for the recording and one for its label, by their names or by a map."""
+
+def is_header(columns: Sequence[str], mapped: Columns = NO_COLUMNS, needed: Iterable[str] = ()) -> bool:
+    """Whether columns include one for the recording, one for its label or a rating, and others, by names or a map."""
     try:
-        known = find_columns(mapped or {}, columns, "")
+        meanings = set(_candidates(columns, find_columns(mapped, columns, "")))
     except ValueError:
         return False
-    return {"file", "label"} <= {*known, *map(_meaning, columns)}
+    return meanings.issuperset(("file", *needed)) and not meanings.isdisjoint(("label", *RATINGS))
 
 
 def _plain(name: str) -> str:
@@ -79,24 +86,36 @@ def meaning_of(name: str) -> str | None:
     return _meaning(name)
 
 
-def columns_of(table: Table, mapped: Columns | None = None) -> dict[str, int]:
+def _candidates(columns: Sequence[str], chosen: Mapping[str, str]) -> dict[str, list[int]]:
+    """Returns the indices of the columns for each meaning; a chosen column has no other one."""
+    taken = {column: meaning for meaning, column in chosen.items()}
+    result: dict[str, list[int]] = {}
+    for index, name in enumerate(columns):
+        meaning = taken.get(name) or _meaning(name)
+        if meaning and (name in taken or meaning not in chosen):
+            result.setdefault(meaning, []).append(index)
+    # `speech_file_name`, as the audio folders of `datasets` have it
+    named = [index for index, name in enumerate(columns) if _plain(name).endswith("filename")]
+    return result if "file" in result or not named else result | {"file": named}
+
+
+def columns_of(table: Table, mapped: Columns = NO_COLUMNS, needs_label: bool = True) -> dict[str, int]:
     """Returns the index of each column that is used, by its name in `Record` (and `duration`).
 
     Args:
         table: The table.
         mapped: The map of columns, see [`find_columns`]. It takes precedence over the usual names.
+        needs_label: Whether each row needs a label or a rating.
 
     Raises:
         ValueError: The recording or the label has no column, or it isn't clear which one; or a column of the map
             doesn't exist.
     """
-    given = find_columns(mapped or {}, table.columns, table.source)
-    own = {meaning: table.columns.index(name) for meaning, name in given.items()}
-    candidates: dict[str, list[int]] = {meaning: [index] for meaning, index in own.items()}
-    for index, name in enumerate(table.columns):
-        if index not in own.values() and (meaning := _meaning(name)) and meaning not in own:
-            candidates.setdefault(meaning, []).append(index)
-    if missing := [column for column in ("file", "label") if column not in candidates]:
+    chosen = find_columns(mapped, table.columns, table.source)
+    candidates = _candidates(table.columns, chosen)
+    rated = any(any(map(is_number, _values(table, index))) for name in RATINGS for index in candidates.get(name, ()))
+    needed = ["file", "label"] if needs_label and not rated else ["file"]
+    if missing := [column for column in needed if column not in candidates]:
         found = ", ".join(table.columns) or "no header"
         raise ValueError(
             f"{table.source}: the column {' and '.join(missing)} is missing; found {found}. Expected "
@@ -108,15 +127,29 @@ def columns_of(table: Table, mapped: Columns | None = None) -> dict[str, int]:
         _settle_offset(table, result)
     if "end" in result or "start" not in result:
         result.pop("duration", None)  # of the whole recording
-    if "sentiment" in result and "sentiment" not in own and any(map(is_number, _values(table, result["sentiment"]))):
-        del result["sentiment"]  # a rating
-    if "partition" in result and "partition" not in own and not _holds_partitions(table, result["partition"]):
+    _settle_ratings(table, result, chosen)
+    if "corpus" in result and "corpus" not in chosen and len(_values(table, result["corpus"])) < 2:
+        del result["corpus"]
+    if "partition" in result and "partition" not in chosen and not _holds_partitions(table, result["partition"]):
         del result["partition"]
     if "partition" not in result:
-        marked = [index for index, name in enumerate(table.columns) if not _meaning(name) and _marks_rows(table, index)]
+        others = set(range(len(table.columns))) - set(result.values())
+        marked = [index for index in sorted(others) if not _meaning(table.columns[index]) and _marks_rows(table, index)]
         if len(marked) == 1:
             result["partition"] = marked[0]
-    return {meaning: index for meaning, index in result.items() if meaning in COLUMNS_READ}
+    return result
+
+
+def _settle_ratings(table: Table, result: dict[str, int], chosen: Collection[str]) -> None:
+    """A rating is a number; valence in words, such as `positive`, is the sentiment."""
+    for name in ("sentiment", *RATINGS):
+        if name not in result or name in chosen:
+            continue
+        has_numbers = any(map(is_number, _values(table, result[name])))
+        if name == "valence" and not has_numbers:
+            result.setdefault("sentiment", result[name])
+        if has_numbers == (name == "sentiment"):
+            del result[name]
 
 
 def _chosen(table: Table, meaning: str, indices: list[int]) -> int:
@@ -142,8 +175,8 @@ def _settle_offset(table: Table, result: dict[str, int]) -> None:
 
 def _holds_partitions(table: Table, index: int) -> bool:
     """Whether a column is for partitions: a `set` may also be one of recordings, such as A and B."""
-    words = {value.lower() for value in _values(table, index)}
-    return "set" not in _plain(table.columns[index]) or bool(words & {*PARTITIONS, *EVALUATION})
+    words = _values(table, index)
+    return "set" not in _plain(table.columns[index]) or any(partition_word(word) for word in words)
 
 
 def _marks_rows(table: Table, index: int) -> bool:
@@ -155,21 +188,33 @@ def _marks_rows(table: Table, index: int) -> bool:
 
 
 def _values(table: Table, index: int) -> set[str]:
-    return {cells[index] for _, cells in table.rows} - {*UNKNOWN}
+    return table.values[index] - {*UNKNOWN}
 
 
-def values_of(cells: Sequence[str], columns: Mapping[str, int]) -> dict[str, str]:
-    """Returns the known values of a row, by column."""
-    values = {name: cells[index] for name, index in columns.items()}
-    return {name: value for name, value in values.items() if value not in _UNKNOWN.get(name, UNKNOWN)}
+def known(column: str, cell: str) -> bool:
+    """Whether a cell holds a value, not a word for an unknown one."""
+    return cell not in _UNKNOWN.get(column, UNKNOWN)
 
 
-def unused_columns(table: Table, columns: Mapping[str, int]) -> list[str]:
-    """Returns the names of the columns that have values but aren't used, with the name that may have been meant."""
+def partition_word(text: str) -> str | None:
+    """Returns the word for a partition in a text, such as `test` in `Test set 2`; None for no word or several.
+
+    >>> [partition_word(text) for text in ("TRAIN", "Test2", "dev-clean", "holdout")]
+    ['train', 'test', 'dev', None]
+    """
+    words = {*re.findall("[a-z]+", text.lower())} & {*PARTITIONS, *EVALUATION}
+    return words.pop() if len(words) == 1 else None
+
+
+def unused_columns(table: Table, columns: Mapping[str, int]) -> dict[str, int]:
+    """Returns the index of the columns that have values but no meaning, or another column with the same meaning."""
     others = set(range(len(table.columns))) - set(columns.values())
-    names = [table.columns[index] for index in sorted(others) if _values(table, index)]
-    free = [name for name, meaning in _MEANING.items() if meaning not in columns]
-    return [f"{name}{_suggestion(name, free)}" if name else "one without a name" for name in names]
+    return {table.columns[index] or f"column {index + 1}": index for index in sorted(others) if _values(table, index)}
+
+
+def with_suggestion(name: str, columns: Mapping[str, int]) -> str:
+    """Returns the name of a column that isn't used, followed by the name that may have been meant."""
+    return f"{name}{_suggestion(name, [other for other, meaning in _MEANING.items() if meaning not in columns])}"
 
 
 def _suggestion(name: str, free: Sequence[str]) -> str:
@@ -178,9 +223,9 @@ def _suggestion(name: str, free: Sequence[str]) -> str:
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell is a number, with a decimal point."""
+    """Whether a cell is a number, with a decimal point or comma."""
     try:
-        float(cell)
+        float(cell.replace(",", ".", 1))
     except ValueError:
         return False
     return True

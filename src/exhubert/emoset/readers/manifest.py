@@ -1,28 +1,51 @@
 """Reader for your own corpora: a manifest is a table of recordings with their labels and speakers."""
 
+import json
 import logging
 import math
 import os
 import re
+import stat
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ...labels import VALENCES, class_of_word, word_languages
 from ..catalog import CatalogEntry
 from ..column_map import Columns
 from ..record import Record
 from .by_name import GENDERS
-from .columns import EVALUATION, PARTITIONS, TEXTS, columns_of, is_header, is_number, unused_columns, values_of
+from .columns import (
+    EVALUATION,
+    PARTITIONS,
+    RATINGS,
+    UNKNOWN,
+    columns_of,
+    is_header,
+    is_number,
+    known,
+    partition_word,
+    unused_columns,
+    with_suggestion,
+)
 from .table import Table, read_tables
+from .votes import VoteColumns
 
 logger = logging.getLogger(__name__)
 
 _CHANNELS = {"left": "0", "l": "0", "a": "0", "right": "1", "r": "1", "b": "1"}  # A and B are the sides of a call
 # audformat and pandas write `0 days 00:00:01.250000`, subtitles `00:00:01,250`
 _CLOCK = re.compile(r"(?:(\d+) days?)?(?:(?:^| )(\d{1,2}):([0-5]\d):([0-5]\d(?:\.\d+)?))?")
+_UNUSUAL = re.compile(r"^$|^/|//|/$|(?:^|/)\.\.?(?:/|$)")  # what `Path` or `normpath` would change
+_REMEMBERED = 2**14  # different cells of a column
+_FIELDS = {"path": "file", "raw_label": "label"}  # the columns of fields that have another name
+_FIELDS_OF = {column: field for field, column in _FIELDS.items()}
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl", "manifest.xlsx", "manifest.json", "manifest.txt")
 # a table for each partition: EmoNet's train.csv, val.csv and test.csv, Common Voice's dev.tsv
 _OF_PARTITIONS = {f"{word}{suffix}": part for word, part in PARTITIONS.items() for suffix in (".csv", ".tsv")}
@@ -35,8 +58,58 @@ def find_manifest(root: Path) -> dict[Path, str | None]:
         path = files.get(name)
         if path and (path.suffix.lower() not in (".json", ".txt") or _is_manifest(path)):
             return {path: None}
-    tables = {files[name]: partition for name, partition in _OF_PARTITIONS.items() if name in files}
-    return {table: partition for table, partition in tables.items() if _is_manifest(table)}
+    tables: dict[Path, str | None] = {files[name]: part for name, part in _OF_PARTITIONS.items() if name in files}
+    tables = {table: partition for table, partition in tables.items() if _is_manifest(table)}
+    return tables or _audio_folder(root)
+
+
+def find_tables(root: Path) -> dict[Path, str | None]:
+    """Returns the manifest tables of a folder as [`find_manifest`], or else tables with names of their own.
+
+    These are named after a partition besides other words, or are the only one that lists recordings.
+    """
+    return find_manifest(root) or _other_tables(root)
+
+
+def _audio_folder(root: Path) -> dict[Path, str | None]:
+    """Returns the metadata of an audio folder of `datasets`: one table, or one in each folder of a partition."""
+    if metadata := _metadata(root):
+        return {metadata: None}
+    folders = [path for place in (root, root / "data") if place.is_dir() for path in sorted(place.iterdir())]
+    found: dict[Path, str | None] = {}
+    for folder in folders:
+        partition = PARTITIONS.get(folder.name.lower())
+        if partition and (metadata := _metadata(folder)):
+            found[metadata] = partition
+    return found
+
+
+def _metadata(folder: Path) -> Path | None:
+    paths = (folder / name for name in _METADATA)
+    return next((path for path in paths if path.is_file() and _is_manifest(path)), None)
+
+
+def _other_tables(root: Path) -> dict[Path, str | None]:
+    paths = sorted(root.iterdir()) if root.is_dir() else []
+    tables = [path for path in paths if path.suffix.lower() in (".csv", ".tsv", ".jsonl") and path.is_file()]
+    parts = {path: PARTITIONS.get(partition_word(path.stem) or "") for path in tables}
+    named = {path: part for path, part in parts.items() if part and _is_manifest(path)}
+    if len(set(named.values())) > 1:
+        return dict(named)
+    # publishers' tables rarely name the speakers beside recordings at their place
+    lists = [path for path in tables if _is_manifest(path, "speaker") and _names_recordings(path)]
+    return {lists[0]: None} if len(lists) == 1 else {}
+
+
+def _names_recordings(path: Path) -> bool:
+    """Whether the first recording that a table names exists."""
+    try:
+        (table,) = read_tables(path, is_header)
+        index = columns_of(table)["file"]
+        cells = next((cells for _, cells in table.rows), None)
+    except ValueError:
+        return False
+    return cells is not None and _exists(_Recordings(path.parent).find(cells[index]))
 
 
 def _files_by_lower_name(root: Path) -> dict[str, Path]:
@@ -45,24 +118,31 @@ def _files_by_lower_name(root: Path) -> dict[str, Path]:
     return {path.name.lower(): path for path in paths if path.name.lower() in names and path.is_file()}
 
 
-def _is_manifest(table: Path) -> bool:
+def _is_manifest(table: Path, *needed: str) -> bool:
     """Whether a table with a common name, such as train.csv, has columns for the recording and its label."""
+    if table.suffix.lower() == ".parquet":
+        try:
+            return is_header(pq.read_schema(table).names, needed=needed)
+        except (pa.ArrowException, OSError):
+            return False
     with table.open("rb") as stream:
         # names of columns are ASCII, so that NUL bytes, quotes and a byte order mark are all that encodings add
         start = stream.read(4096).replace(b"\0", b"").decode("latin-1")
-    if table.suffix.lower() == ".json":
-        return is_header(re.findall(r'"([^"]+)"\s*:', start))
-    return is_header(re.split(r"[,;\t|]", start.lstrip().partition("\n")[0]))
+    if table.suffix.lower() in (".json", ".jsonl"):
+        return is_header(re.findall(r'"([^"]+)"\s*:', start), needed=needed)
+    return is_header(re.split(r"[,;\t|]", start.lstrip().partition("\n")[0]), needed=needed)
 
 
 def read_manifest(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads `manifest.csv`, `.tsv`, `.txt`, `.jsonl`, `.json` or `.xlsx` with the columns `file,label[,speaker,...]`.
 
-    Columns may have other common names in any case, such as `path` and `emotion`; columns that aren't used are logged.
+    Columns may have other common names in any case, such as `path` and `emotion`; columns that aren't used are logged
+    and kept in `Record.other`.
     `file` is relative to the manifest; `start`, `end` and `duration` are seconds, or times such as `00:00:01.25`;
     `channel` is counted from 0, or is `left` or `right`; the other columns are those of `Record`. Empty cells mean
     unknown. Without a manifest, one table for each partition is read, such as `train.csv`, `dev.csv` and
-    `test.csv`.
+    `test.csv`, or the `metadata.csv`, `.jsonl` or `.parquet` of an audio folder of `datasets`, at the top or in its
+    folders `train`, `test` and so on; or the only table with columns for the recording, its label and its speaker.
 
     Args:
         facts: Catalog entry of the corpus; its `columns` name the columns with other names.
@@ -73,87 +153,161 @@ def read_manifest(facts: CatalogEntry, root: Path, encoding: str | None = None) 
         FileNotFoundError: The folder has no manifest.
         ValueError: A column is missing or ambiguous, or a cell is invalid; the message names the line.
     """
-    paths = find_manifest(root)
+    paths = find_tables(root)
     if not paths:
         raise FileNotFoundError(
-            f"{root} holds no manifest: expected {', '.join(_NAMES)}, or train.csv, val.csv and test.csv, with columns "
-            "file,label and, if known, speaker."
+            f"{root} holds no manifest: expected {', '.join((*_NAMES, *_METADATA))}, or train.csv, val.csv and "
+            "test.csv, with columns file,label and, if known, speaker."
         )
     others = [path.name for name, path in _files_by_lower_name(root).items() if name in _NAMES and path not in paths]
     if others:
         logger.warning(
             f"{root} holds several manifests; {', '.join(p.name for p in paths)} is read, {', '.join(others)} not."
         )
-    recordings = _Recordings(root, facts.columns)
-    has_columns = partial(is_header, mapped=facts.columns)
-    rows: list[tuple[str, dict[str, str]]] = []
-    unused: dict[str, None] = {}
+    parts = []
     for path, partition in paths.items():
-        for table in read_tables(path, has_columns, encoding, recordings.fit):
-            columns = columns_of(table, facts.columns)
-            unused |= dict.fromkeys(unused_columns(table, columns))
-            given = {"partition": partition} if partition else {}
-            rows += [(where, given | values_of(cells, columns)) for where, cells in table.rows]
+        recordings = _Recordings(path.parent)
+        header = partial(is_header, mapped=facts.columns)
+        fit = partial(recordings.fit, mapped=facts.columns)
+        for table in read_tables(path, header, encoding, fit):
+            parts.append(_Part(table, facts, recordings, partition))
+    unused = dict.fromkeys(with_suggestion(name, part.columns) for part in parts for name in part.others)
     if unused:
-        logger.warning(f"{', '.join(map(str, paths))}: these columns aren't used: {', '.join(unused)}.")
-    partitions = PARTITIONS | _evaluation(cells.get("partition", "").lower() for _, cells in rows)
-    records = [_record(recordings, cells, partitions, where) for where, cells in rows]
-    channels = {record.channel for record in records}
+        logger.warning(
+            f"{', '.join(map(str, paths))}: these columns aren't used, but kept in the column `other` of the dataset: "
+            f"{', '.join(unused)}."
+        )
+    words = {word for part in parts for word in part.partition_words()}
+    channels: set[int | None] = set()
+    for part in parts:
+        for record in part.records(PARTITIONS | _evaluation(words)):
+            channels.add(record.channel)
+            yield record
     if {1, 2} <= channels and 0 not in channels:
         names = ", ".join(map(str, paths))
         raise ValueError(
             f"{names}: the channels are 1 and 2, never 0, but are counted from 0. Write 0 and 1, or left and right."
         )
-    yield from records
 
 
-def _evaluation(words: Iterable[str]) -> dict[str, str]:
+def _evaluation(words: Iterable[str | None]) -> dict[str, str]:
     """Returns what `eval` means beside the other words for partitions; empty if nothing tells."""
-    others = {PARTITIONS.get(word) for word in words}
+    others = {PARTITIONS.get(word) for word in words if word}
     rest = {"validation", "test"} - others
     return dict.fromkeys(EVALUATION, rest.pop()) if len(rest) == 1 else {}
 
 
-def _record(recordings: "_Recordings", cells: Mapping[str, str], partitions: Mapping[str, str], where: str) -> Record:
-    if "file" not in cells or "label" not in cells:
-        raise ValueError(f"{where}: file and label must not be empty.")
-    partition = cells.get("partition")
-    if partition and partition.lower() not in partitions:
-        doubt = " (here it may mean validation or test)" if partition.lower() in EVALUATION else ""
-        raise ValueError(f"{where}: partition is {partition!r}{doubt}, expected train, validation or test, or nothing.")
-    start = _seconds(cells.get("start"), "start", where)
-    end = _seconds(cells.get("end"), "end", where)
-    duration = _seconds(cells.get("duration"), "duration", where)
-    if start is not None and duration is not None:
-        end = start + duration
-    texts: dict[str, Any] = {name: cells.get(name) for name in TEXTS}
-    for name, words in (("gender", GENDERS), ("sentiment", dict(zip(VALENCES, VALENCES, strict=True)))):
-        texts[name] = words.get((texts[name] or "").lower(), texts[name])
-    return Record(
-        path=str(recordings.find(cells["file"])),
-        raw_label=cells["label"],
-        speaker=cells.get("speaker"),
-        start=start,
-        end=end,
-        channel=_channel(cells.get("channel"), where),
-        partition=partitions[partition.lower()] if partition else None,
-        **texts,
-    )
+class _Part:
+    """One table of a manifest.
+
+    Args:
+        table: The table.
+        facts: Catalog entry of the corpus.
+        recordings: The files that it names.
+        partition: The partition of all of its rows; None if a column tells, or nothing.
+
+    Attributes:
+        columns: The columns that have a meaning.
+        others: The columns that have none.
+    """
+
+    def __init__(self, table: Table, facts: CatalogEntry, recordings: "_Recordings", partition: str | None):
+        self.table, self.facts, self.recordings, self.partition = table, facts, recordings, partition
+        self.votes = VoteColumns(facts.votes, table.columns, table.source)
+        self.columns = columns_of(table, facts.columns, needs_label=not facts.votes)
+        unused = unused_columns(table, self.columns)
+        self.others = {name: index for name, index in unused.items() if index not in self.votes.indices}
+
+        # as in the audio folders of `datasets`, whose partitions are folders
+        self.by_folder = not partition and "partition" not in self.columns and Path(table.source).name in _METADATA
+        if self.by_folder:
+            found = {_partition_of_folder(name) for name in table.values[self.columns["file"]]}
+            self.by_folder = None not in found and len(found) > 1
+
+    def partition_words(self) -> set[str | None]:
+        index = self.columns.get("partition")
+        return {partition_word(text) for text in self.table.values[index]} if index is not None else set()
+
+    def records(self, partitions: Mapping[str, str]) -> Iterator[Record]:
+        """Yields the rows; equal cells become the same object, so that a million rows fit into memory."""
+        convert = {name: lru_cache(_REMEMBERED)(self._converter(name, partitions)) for name in self.columns}
+        plan = [(_FIELDS_OF.get(name, name), index, convert[name]) for name, index in self.columns.items()]
+        others = lru_cache(_REMEMBERED)(self._other) if self.others else None
+        positions = list(self.others.values())
+        for where, cells in self.table.rows:
+            try:
+                values = {name: function(cells[index]) for name, index, function in plan}
+                if self.by_folder:
+                    values["partition"] = _partition_of_folder(cells[self.columns["file"]])
+                if self.votes.indices:
+                    values["votes"] = self.votes.votes(cells)
+                yield self._record(values, others(*(cells[index] for index in positions)) if others else None)
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from error
+
+    def _record(self, values: dict[str, Any], other: str | None) -> Record:
+        rated = any(values.get(name) is not None for name in RATINGS)
+        if values["path"] is None or not (values.get("raw_label") or rated or values.get("votes")):
+            raise ValueError("file and label must not be empty.")
+        values["raw_label"] = values.get("raw_label") or ""
+        duration = values.pop("duration", None)
+        if duration is not None and values["start"] is not None:
+            values["end"] = values["start"] + duration
+        if self.partition:
+            values["partition"] = self.partition
+        if rated or any(vote.label is None for vote in values.get("votes", ())):
+            values["rating_scale"] = self.facts.rating_scale
+        return Record(other=other, **values)
+
+    def _other(self, *cells: str) -> str | None:
+        values = {name: cell for name, cell in zip(self.others, cells, strict=True) if cell not in UNKNOWN}
+        return json.dumps(values, ensure_ascii=False) if values else None
+
+    def _converter(self, column: str, partitions: Mapping[str, str]) -> Callable[[str], Any]:
+        """Returns the function that turns a cell of a column into a value; None for unknown ones."""
+        converters: dict[str, Callable[[str], Any]] = {
+            "file": self.recordings.find,
+            "partition": partial(_partition, partitions=partitions),
+            "channel": _channel,
+            "gender": lambda cell: GENDERS.get(cell.lower(), cell),
+            "sentiment": lambda cell: cell.lower() if cell.lower() in VALENCES else cell,
+            **{name: partial(_seconds, column=name) for name in ("start", "end", "duration")},
+            **{name: partial(_number, column=name) for name in RATINGS},
+        }
+        convert = converters.get(column, str)
+        return lambda cell: convert(cell) if known(column, cell) else None
 
 
-def _channel(cell: str | None, where: str) -> int | None:
-    if cell is None:
-        return None
+def _partition_of_folder(name: str) -> str | None:
+    """Returns the partition after which one of the folders of a recording is named."""
+    folders = name.replace("\\", "/").lower().split("/")[:-1]
+    return next((PARTITIONS[folder] for folder in folders if folder in PARTITIONS), None)
+
+
+def _partition(cell: str, partitions: Mapping[str, str]) -> str:
+    word = partition_word(cell)
+    if word is None or word not in partitions:
+        doubt = " (here it may mean validation or test)" if word in EVALUATION else ""
+        raise ValueError(f"partition is {cell!r}{doubt}, expected train, validation or test, or nothing.")
+    return partitions[word]
+
+
+def _number(cell: str, column: str) -> float:
+    number = cell.replace(",", ".", 1)
+    if not is_number(number) or not math.isfinite(float(number)):
+        raise ValueError(f"{column} is {cell!r}, expected a number.")
+    return float(number)
+
+
+def _channel(cell: str) -> int:
     number = _CHANNELS.get(cell.lower(), cell)
     # spreadsheets and pandas write whole numbers as 1.0
     if not re.fullmatch(r"[0-9]+(\.0+)?", number):
-        raise ValueError(f"{where}: channel is {cell!r}, expected its number, counted from 0, or left or right.")
+        raise ValueError(f"channel is {cell!r}, expected its number, counted from 0, or left or right.")
     return int(number.partition(".")[0])
 
 
-def _seconds(cell: str | None, column: str, where: str) -> float | None:
-    if cell is None:
-        return None
+def _seconds(cell: str, column: str) -> float:
     number = cell.replace(",", ".", 1)
     if is_number(number):
         seconds = float(number)
@@ -162,35 +316,39 @@ def _seconds(cell: str | None, column: str, where: str) -> float | None:
         days, hours, minutes, rest = (float(part or 0) for part in match.groups()) if match else [math.nan] * 4
         seconds = ((days * 24 + hours) * 60 + minutes) * 60 + rest
     if not math.isfinite(seconds) or seconds < 0:
-        raise ValueError(f"{where}: {column} is {cell!r}, expected seconds such as 1.25, or 00:00:01.25.")
+        raise ValueError(f"{column} is {cell!r}, expected seconds such as 1.25, or 00:00:01.25.")
     return seconds
 
 
 class _Recordings:
     """Finds the recordings that a manifest names, also if their names are written in another way on disk."""
 
-    def __init__(self, root: Path, mapped: Columns) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.mapped = mapped
+        self._prefix = str(root / "x")[:-1]
 
-    def find(self, name: str) -> Path:
-        """Returns the file of a name; the name itself below the root if there is no such file.
+    def find(self, name: str) -> str:
+        """Returns the path of the file of a name; the name itself below the root if there is no such file.
 
         The name may have backslashes, another Unicode form (macOS decomposes accents), or another case if only one
         file has it.
         """
-        if _exists(path := self.root / name):
+        if _exists(path := self._path(name)):
             return path
         name = name.replace("\\", "/")
         similar = self._by_form.get(_form(name).casefold(), [])
         same = [path for path in similar if _form(path) == _form(name)]
-        return self.root / (same[0] if same else similar[0] if len(similar) == 1 else name)
+        return self._path(same[0] if same else similar[0] if len(similar) == 1 else name)
 
-    def fit(self, table: Table) -> float:
+    def _path(self, name: str) -> str:
+        """Joins a name to the root, as `Path` would, which takes ten times as long."""
+        return str(self.root / name) if os.sep != "/" or _UNUSUAL.search(name) else f"{self._prefix}{name}"
+
+    def fit(self, table: Table, mapped: Columns) -> float:
         """Share of the names beyond ASCII that files have, or else of the labels that are known words; else a half."""
-        columns = columns_of(table, self.mapped)
-        names = {cells[columns["file"]] for _, cells in table.rows}
-        labels = {cells[columns["label"]] for _, cells in table.rows}
+        columns = columns_of(table, mapped, needs_label=False)
+        names = table.values[columns["file"]]
+        labels = table.values[columns["label"]] if "label" in columns else ()
         right = [_exists(self.find(name)) for name in names if not name.isascii()] or [
             class_of_word(label, word_languages()) is not None for label in labels if not label.isascii()
         ]
@@ -207,12 +365,12 @@ class _Recordings:
         return result
 
 
-def _exists(path: Path) -> bool:
+def _exists(path: str) -> bool:
     try:
-        return path.is_file()
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 (a path takes longer than the call)
     except (OSError, ValueError):  # too long for a name, or with a NUL
         return False
 
 
 def _form(path: str) -> str:
-    return unicodedata.normalize("NFC", os.path.normpath(path))
+    return unicodedata.normalize("NFC", os.path.normpath(path) if _UNUSUAL.search(path) else path)

@@ -12,7 +12,7 @@ from .audformat_db import facts_of_database, find_database
 from .audformat_records import read_audformat
 from .emobox import find_emobox, read_emobox
 from .kaldi import find_kaldi, read_kaldi
-from .manifest import find_manifest, read_manifest
+from .manifest import find_manifest, find_tables, read_manifest
 
 # Lists the utterances of a corpus from its catalog entry, its folder and the encoding of its files.
 Reader = Callable[[CatalogEntry, Path, str | None], Iterator[Record]]
@@ -65,6 +65,8 @@ OWN_FORMS = (
     OwnForm("Kaldi's wav.scp", lambda root: bool(find_kaldi(root)), read_kaldi, chosen_partitions=False, whole=True),
     OwnForm("a list of EmoBox", lambda root: bool(find_emobox(root)), read_emobox, whole=True),
     OwnForm("a Hugging Face dataset", _is_dataset, _read_dataset, chosen_partitions=False),
+    # last, since other forms have tables, too
+    OwnForm("a table of recordings", lambda root: bool(find_tables(root)), read_manifest),
 )
 
 

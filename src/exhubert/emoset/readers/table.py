@@ -7,13 +7,23 @@ import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from .text import read_text
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .text import encoding_of
 
 _DELIMITERS = (",", ";", "\t", "|")
 _EXCEL_DELIMITER = re.compile(r'"?sep=(.)"? *', re.IGNORECASE)  # the first line may name the delimiter for Excel
+_ROWS_AT_ONCE = 4096
+_MOST_VALUES = 10_000
+
+
+Row = tuple[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -24,71 +34,109 @@ class Table:
         source: Path of the file, with the sheet of a spreadsheet.
         columns: Names of the columns; empty if there is no header.
         rows: Name of the row for messages, such as `manifest.csv, line 2`, and one cell for each column. Rows without
-            any value are left out.
+            any value are left out. Large files are read again each time, row by row.
     """
 
     source: str
     columns: list[str]
-    rows: list[tuple[str, list[str]]]
+    rows: Iterable[Row]
+
+    @cached_property
+    def values(self) -> list[set[str]]:
+        """The different cells of each column, as they stand; of more than ten thousand, the first ones."""
+        result: list[set[str]] = [set() for _ in self.columns]
+        rows = iter(self.rows)
+        while part := list(islice(rows, _ROWS_AT_ONCE)):
+            for values, column in zip(result, zip(*(cells for _, cells in part), strict=True), strict=True):
+                if len(values) < _MOST_VALUES:
+                    values.update(column)
+        return result
 
 
 Header = Callable[[Sequence[str]], bool]
+Lines = Callable[[], Iterable[str]]  # of a text, each time from the first one on
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows that are read again each time they are iterated over."""
+
+    read: Callable[[], Iterator[Row]]
+
+    def __iter__(self) -> Iterator[Row]:
+        return self.read()
 
 
 def read_tables(
     path: Path, is_header: Header, encoding: str | None = None, fit: Callable[[Table], float] | None = None
 ) -> list[Table]:
-    """Reads a table from `.csv`, `.tsv`, `.txt`, `.jsonl`, `.json` (a list of objects) or `.xlsx`.
+    """Reads a table from `.csv`, `.tsv`, `.txt`, `.jsonl`, `.json` (a list of objects), `.parquet` or `.xlsx`.
 
     Args:
         path: The file.
         is_header: Whether column names are the ones expected; it decides on the delimiter, and on sheets to read.
         encoding: Encoding of the file, if known.
-        fit: Share of what is right in a table, to find the encoding; see `exhubert.emoset.readers.text.decode_text`.
+        fit: Share of what is right in a table, to find the encoding; see `exhubert.emoset.readers.text.encoding_of`.
 
     Returns:
         One table; of a spreadsheet, all sheets with such column names, or the first sheet if there is none.
 
     Raises:
-        ValueError: A row or the encoding is broken, or openpyxl isn't installed; the message names the line.
+        ValueError: A row or the encoding is broken, or openpyxl isn't installed; the message names the line. For a row,
+            it may be raised only when the row is read.
     """
     kind = path.suffix.lower()
     if kind == ".xlsx":
         return _sheets(path, is_header)
+    if kind == ".parquet":
+        return [_parquet(path)]
     parse = _json if kind in (".json", ".jsonl") else _delimited
 
     def fit_of_text(text: str) -> float:
         try:
-            return fit(parse(path, text, is_header)) if fit else 0.5
+            return fit(parse(path, lambda: io.StringIO(text, newline=""), is_header)) if fit else 0.5
         except ValueError:
             return 0.0
 
-    return [parse(path, read_text(path, encoding, fit=fit_of_text if fit else None), is_header)]
+    name, start = encoding_of(path.read_bytes(), path, encoding, fit=fit_of_text if fit else None)
+    return [parse(path, lambda: _lines(path, name, start), is_header)]
 
 
-def _delimited(path: Path, text: str, is_header: Header) -> Table:
-    first = re.match(r"[^\r\n]*", text)
-    forced = _EXCEL_DELIMITER.fullmatch(first[0]) if first else None
+def _lines(path: Path, encoding: str, start: int) -> Iterator[str]:
+    with path.open("rb") as stream:
+        stream.seek(start)
+        yield from io.TextIOWrapper(stream, encoding, newline="")
+
+
+def _delimited(path: Path, lines: Lines, is_header: Header) -> Table:
+    first = next(iter(lines()), "").rstrip("\r\n")
+    forced = _EXCEL_DELIMITER.fullmatch(first)
     headers = {}
     for delimiter in [forced[1]] if forced else _DELIMITERS:
         try:
-            headers[delimiter] = _header(_rows(path, text, delimiter), is_header)
+            headers[delimiter] = _header(_cells(path, lines(), delimiter), is_header)
         except ValueError:  # quotes don't match at this delimiter
             headers[delimiter] = 0, []
     delimiter = max(headers, key=lambda name: (is_header(headers[name][1]), len(headers[name][1])))
     start, columns = headers[delimiter]
-    rows = []
-    for number, cells in _rows(path, text, delimiter):
-        is_comment = cells[0].startswith("#") and not any(cells[1:])
+    return Table(str(path), columns, _Rows(lambda: _below(path, lines(), delimiter, start, columns)))
+
+
+def _below(path: Path, lines: Iterable[str], delimiter: str, start: int, columns: list[str]) -> Iterator[Row]:
+    """Yields the rows below the header, which is in line `start`."""
+    width = len(columns)
+    for number, cells in _cells(path, lines, delimiter):
+        is_comment = cells[0][:1] == "#" and not any(cells[1:])
         if number <= start or cells == columns or is_comment:
             continue
-        if any(cells[len(columns) :]):
-            raise ValueError(
-                f"{path}, line {number}: {len(cells)} cells, but {len(columns)} columns ({', '.join(columns)}). Put "
-                f"cells that contain {delimiter!r} in double quotes."
-            )
-        rows.append((f"{path}, line {number}", [*cells, *[""] * len(columns)][: len(columns)]))
-    return Table(str(path), columns, rows)
+        if len(cells) != width:
+            if any(cells[width:]):
+                raise ValueError(
+                    f"{path}, line {number}: {len(cells)} cells, but {width} columns ({', '.join(columns)}). Put "
+                    f"cells that contain {delimiter!r} in double quotes."
+                )
+            cells = [*cells, *[""] * width][:width]
+        yield f"{path}, line {number}", cells
 
 
 def _header(rows: Iterable[tuple[int, list[str]]], is_header: Header) -> tuple[int, list[str]]:
@@ -99,14 +147,15 @@ def _header(rows: Iterable[tuple[int, list[str]]], is_header: Header) -> tuple[i
     return 0, []
 
 
-def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _cells(path: Path, lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yields the cells of each row that isn't empty, with the number of its first line."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     number = 1
     try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield number, [cell.strip() for cell in cells]
+        for texts in reader:
+            cells = list(map(str.strip, texts))
+            if any(cells):
+                yield number, cells
             number = reader.line_num + 1
     except csv.Error as error:
         raise ValueError(
@@ -115,27 +164,58 @@ def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str
         ) from error
 
 
-def _json(path: Path, text: str, is_header: Header) -> Table:
-    rows = []
-    for where, row in _objects(path, text):
+def _parquet(path: Path) -> Table:
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} isn't a parquet file that pyarrow reads ({error}).") from error
+    columns = file.schema_arrow.names
+
+    def rows() -> Iterator[Row]:
+        number = 0
+        for batch in pq.ParquetFile(path, pre_buffer=False).iter_batches(_ROWS_AT_ONCE):
+            for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                number += 1
+                if any(cells := list(map(_cell, values))):
+                    yield f"{path}, row {number}", cells
+
+    return Table(str(path), columns, _Rows(rows))
+
+
+def _json(path: Path, lines: Lines, is_header: Header) -> Table:
+    names: dict[str, None] = {}
+    for _, row in _json_rows(path, lines()):
+        names |= dict.fromkeys(row)
+    columns = list(names)
+
+    def rows() -> Iterator[Row]:
+        for where, row in _json_rows(path, lines()):
+            yield where, [_cell(row.get(name)) for name in columns]
+
+    return Table(str(path), columns, _Rows(rows))
+
+
+def _json_rows(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for where, row in _objects(path, lines):
         if not isinstance(row, dict):
             raise ValueError(f"{where}: expected a JSON object, found {type(row).__name__}.")
         if row and all(isinstance(value, dict) for value in row.values()):
             raise ValueError(
                 f'{where}: the object holds columns, not a row; pandas writes rows with to_json(..., orient="records").'
             )
-        rows.append((where, {name.strip(): _cell(value) for name, value in row.items()}))
-    columns = list(dict.fromkeys(name for _, row in rows for name in row))
-    return Table(str(path), columns, [(where, [row.get(name, "") for name in columns]) for where, row in rows])
+        yield where, {name.strip(): value for name, value in row.items()}
 
 
-def _objects(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+def _objects(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, Any]]:
     where = str(path)
     try:
-        if path.suffix.lower() == ".json" and text.lstrip().startswith("["):
-            yield from ((f"{path}, row {number}", value) for number, value in enumerate(json.loads(text), start=1))
-            return
-        for number, line in enumerate(text.split("\n"), start=1):
+        if path.suffix.lower() == ".json":
+            text = "".join(lines)
+            if text.lstrip().startswith("["):
+                yield from ((f"{path}, row {number}", value) for number, value in enumerate(json.loads(text), start=1))
+                return
+            lines = text.split("\n")
+        for number, line in enumerate(lines, start=1):
             where = f"{path}, line {number}"
             if line.strip():
                 yield where, json.loads(line)

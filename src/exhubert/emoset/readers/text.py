@@ -2,6 +2,7 @@
 
 import codecs
 import difflib
+import io
 import logging
 import re
 import unicodedata
@@ -71,7 +72,20 @@ def decode_text(
     fit: Callable[[str], float] | None = None,
     errors: str = "strict",
 ) -> str:
-    """Decodes a text by its byte order mark, in the given encoding, as UTF-8, or in the encoding that fits best.
+    """Decodes a text in the encoding that [`encoding_of`] finds; for the arguments and errors see there."""
+    name, start = encoding_of(content, source, encoding, fit=fit, errors=errors)
+    return content[start:].decode(name, errors)
+
+
+def encoding_of(
+    content: bytes,
+    source: str | Path,
+    encoding: str | None = None,
+    *,
+    fit: Callable[[str], float] | None = None,
+    errors: str = "strict",
+) -> tuple[str, int]:
+    """Finds the encoding of a text: by its byte order mark, the given one, UTF-8, or the one that fits best.
 
     The choice of another encoding than UTF-8 is logged: as a warning, or as information if `errors` is `replace`.
 
@@ -83,6 +97,9 @@ def decode_text(
             tells. The encoding with the largest share is chosen.
         errors: What to do with stray bytes in a text that is UTF-8 otherwise: `strict`, or `replace` by U+FFFD.
 
+    Returns:
+        The encoding, and the number of bytes of the byte order mark, which it doesn't decode.
+
     Raises:
         ValueError: A byte doesn't fit the encoding, or only a part of the text is UTF-8; the message names the line.
     """
@@ -90,7 +107,8 @@ def decode_text(
     content = content.removeprefix(mark)
     known = _MARKS.get(mark) or encoding or ("ascii" if content.isascii() and b"\0" not in content else None)
     if known:
-        return _decode(content, source, check_encoding(known), errors)
+        _decode(content, source, check_encoding(known), errors)
+        return known, len(mark)
     sample = _sample(content)
     best, largest = "", -1.0
     for name in _candidates(content, source):
@@ -103,14 +121,14 @@ def decode_text(
         _refuse_mixture(content, source, best)
     text = _decode(content, source, best, errors)
     if best != "utf-8":
-        example = next((cell.strip() for cell in re.split(r'[,;\t\r\n"]+', text) if not cell.isascii()), "")
+        example = next((cell[0].strip() for cell in re.finditer(r'[^,;\t\r\n"]+', text) if not cell[0].isascii()), "")
         shown = f", in which a name or word in it is {example[:40]!r}" if example else ""
         _log_once(
             logging.WARNING if errors == "strict" else logging.INFO,
             f"{source} is read as {best}{shown}. If that is wrong, give its encoding (--encoding), or save it as "
             "UTF-8.",
         )
-    return text
+    return best, len(mark)
 
 
 @cache
@@ -159,7 +177,8 @@ def _candidates(content: bytes, source: str | Path) -> Iterator[str]:
     if _is_utf8(content):
         yield "utf-8"
     # the names and words alone, since a detector takes a table with many ASCII cells for Latin
-    cells = b"\n".join(dict.fromkeys(cell for cell in _SEPARATOR.split(content) if not cell.isascii()))
+    lines = (line for line in io.BytesIO(content) if not line.isascii())
+    cells = b"\n".join(dict.fromkeys(cell for line in lines for cell in _SEPARATOR.split(line) if not cell.isascii()))
     guesses = chardet.detect_all(cells, ignore_threshold=True, include_encodings=_ENCODINGS)
     shares = {codecs.lookup(guess["encoding"]).name: guess["confidence"] for guess in guesses if guess["encoding"]}
     names = list(dict.fromkeys([*shares, *(codecs.lookup(name).name for name in _ENCODINGS)]))

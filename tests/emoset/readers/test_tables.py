@@ -1,0 +1,213 @@
+"""Tables and folders in which other libraries keep speech: nkululeko, audio folders of datasets, listeners' votes."""
+
+import json
+import tracemalloc
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from exhubert.emoset.catalog import entry, problems
+from exhubert.emoset.listing import list_corpora, list_corpus
+from exhubert.emoset.readers import READERS, read
+from exhubert.emoset.record import Vote
+from exhubert.emoset.sources import find_corpora
+
+from ..conftest import touch
+
+
+def write(root, name, *lines, files=()):
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text("".join(f"{line}\n" for line in lines))
+    touch(root, *files)
+    return root
+
+
+def facts_of(records, *names):
+    return [tuple(getattr(record, name) for name in names) for record in records]
+
+
+NKULULEKO = (
+    "file,start,end,speaker,gender,emotion,split,database",
+    "wav/a.wav,0 days,0 days 00:00:01.250000,s1,female,anger,Train Set,emodb",
+    "wav/a.wav,0 days 00:00:02,0 days 00:00:03,s1,female,happy,train_1,emodb",
+    "wav/b.wav,0 days,,s2,male,sad,Test2,polish",
+)
+
+
+def test_a_table_of_nkululeko_is_found_by_its_columns_whatever_its_name(tmp_path):
+    root = write(tmp_path / "mine", "emodb.segmented.csv", *NKULULEKO, files=["wav/a.wav", "wav/b.wav"])
+    write(root, "results.csv", "model,uar", "svm,0.5")
+    assert find_corpora(tmp_path).found == {"mine": root}
+    names = ("start", "end", "speaker", "gender", "raw_label", "partition", "corpus")
+    assert facts_of(read("manifest", root), *names) == [
+        (0.0, 1.25, "s1", "female", "anger", "train", "emodb"),
+        (2.0, 3.0, "s1", "female", "happy", "train", "emodb"),
+        (0.0, None, "s2", "male", "sad", "test", "polish"),
+    ]
+
+
+def test_a_table_whose_recordings_are_elsewhere_is_no_manifest_unless_it_is_named_so(tmp_path):
+    root = write(tmp_path / "mine", "all.csv", "path,speaker,emotion", "lost.wav,s1,anger")
+    assert find_corpora(tmp_path).found == {}
+    (root / "all.csv").rename(root / "manifest.csv")
+    assert find_corpora(tmp_path).found == {"mine": root}
+
+
+def test_tables_named_after_partitions_and_a_corpus_are_read_together(tmp_path):
+    for part in ("train", "dev", "test"):
+        write(tmp_path, f"polish_{part}.csv", "file,emotion", f"{part}.wav,anger")
+    found = {record.file.stem: record.partition for record in read("manifest", tmp_path)}
+    assert found == {"train": "train", "dev": "validation", "test": "test"}
+
+
+def audio_folder(folder, kind, rows):
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame(rows, columns=["file_name", "emotion", "speaker_id"])
+    if kind == "csv":
+        table.to_csv(folder / "metadata.csv", index=False)
+    elif kind == "jsonl":
+        table.to_json(folder / "metadata.jsonl", orient="records", lines=True)
+    else:
+        table.to_parquet(folder / "metadata.parquet")
+    touch(folder, *(row[0] for row in rows))
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_metadata_at_the_top_of_an_audio_folder_takes_its_partitions_from_the_folders(tmp_path, kind):
+    audio_folder(tmp_path / "mine", kind, [("data/train/a.wav", "anger", 1), ("data/test/b.wav", "joy", 2)])
+    assert find_corpora(tmp_path).found == {"mine": tmp_path / "mine"}
+    found = read("manifest", tmp_path / "mine")
+    assert facts_of(found, "raw_label", "speaker", "partition") == [("joy", "2", "test"), ("anger", "1", "train")]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("place", ["mine", "mine/data"])
+def test_metadata_in_each_partition_of_an_audio_folder_are_one_corpus(tmp_path, kind, place):
+    for part, name in (("train", "a.wav"), ("validation", "b.wav"), ("test", "c.wav")):
+        audio_folder(tmp_path / place / part, kind, [(name, "anger", part)])
+    for root in (tmp_path, tmp_path / "mine"):
+        assert find_corpora(root).found == {"mine": tmp_path / "mine"}
+    found = list(read("manifest", tmp_path / "mine"))
+    assert [record.file.is_file() for record in found] == [True] * 3
+    assert {record.speaker: record.partition for record in found} == {
+        name: name for name in ("train", "validation", "test")
+    }
+
+
+def test_a_column_of_file_names_may_say_what_is_in_the_files(tmp_path):
+    write(tmp_path, "metadata.csv", "speech_file_name,emotion", "a.wav,anger")
+    assert facts_of(read("manifest", tmp_path), "raw_label") == [("anger",)]
+
+
+@pytest.mark.parametrize(
+    ("files", "labels"),
+    [
+        (["train/anger/1.wav", "train/joy/2.flac", "test/anger/3.mp3"], ["anger", "anger", "joy"]),
+        (["high_negative/1.wav", "low_neutral/sub.wav"], ["high_negative", "low_neutral"]),
+        (["anger/1.wav", "holiday/2.wav"], None),
+        (["s1/anger/1.wav", "s1/joy/2.wav"], None),
+        (["anger/1.wav", "2.wav"], None),
+    ],
+)
+def test_recordings_in_folders_named_by_emotions_need_no_table_if_all_are(tmp_path, files, labels):
+    touch(tmp_path / "mine", *files)
+    found = find_corpora(tmp_path).found
+    assert found == ({"mine": tmp_path / "mine"} if labels else {})
+    if labels:
+        utterances = list_corpus("mine", tmp_path / "mine").utterances
+        assert sorted(item.record.raw_label for item in utterances) == labels
+        if files[0].startswith("train"):
+            assert {item.record.partition for item in utterances} == {"train", "test"}
+
+
+def test_ratings_age_and_columns_without_a_meaning_are_kept(tmp_path):
+    root = write(
+        tmp_path,
+        "manifest.csv",
+        "file;activation;valence;dominance;age;take;snr;note",
+        "a.wav;3,5;2;;41;2;12.5;",
+        "b.wav;1;;4;;;;late",
+    )
+    first, second = read(replace(entry("manifest"), rating_scale=(1, 5)), root)
+    assert facts_of([first], "raw_label", "arousal", "valence", "dominance", "age", "take", "rating_scale") == [
+        ("", 3.5, 2.0, None, "41", "2", (1, 5))
+    ]
+    assert (json.loads(first.other), json.loads(second.other)) == ({"snr": "12.5"}, {"note": "late"})
+    assert {record.rating_scale for record in read("manifest", root)} == {None}, "a scale is never guessed"
+
+
+def test_valence_in_words_is_the_sentiment_and_a_rating_that_is_none_names_its_line(tmp_path):
+    root = write(tmp_path, "manifest.csv", "file,label,valence", "a.wav,joy,positive", "b.wav,joy,")
+    assert facts_of(read("manifest", root), "sentiment", "valence") == [("positive", None), (None, None)]
+    write(tmp_path, "manifest.csv", "file,label,valence", "a.wav,joy,3", "b.wav,joy,high")
+    with pytest.raises(ValueError, match="line 3: valence is 'high', expected a number"):
+        list(read("manifest", root))
+    write(tmp_path, "manifest.csv", "file,label,arousal", "a.wav,joy,3", "b.wav,,")
+    with pytest.raises(ValueError, match="line 3: file and label must not be empty"):
+        list(read("manifest", root))
+
+
+VOTES = {"label": "a{rater}_E", "arousal": "a{rater}_A", "valence": "a{rater}_V"}
+
+
+def test_columns_of_listeners_become_votes_by_the_patterns_of_the_entry(tmp_path, caplog):
+    facts = replace(entry("manifest"), votes=VOTES, rating_scale=(1, 7))
+    root = write(
+        tmp_path, "manifest.csv", "file,a1_A,a1_V,a1_E,a2_A,a2_V,a2_E", 'x.wav,3,"2,5",joy,,,', "y.wav,1,,,4,5,anger"
+    )
+    first, second = read(facts, root)
+    assert first.votes == (Vote("1", "joy", 3.0, 2.5),)
+    assert second.votes == (Vote("1", None, 1.0), Vote("2", "anger", 4.0, 5.0))
+    assert second.rating_scale == (1, 7) and first.arousal is None and not caplog.records
+
+
+def test_numbers_of_listeners_for_each_label_become_votes(tmp_path):
+    root = write(tmp_path, "manifest.csv", "file,label,n_joy,n_anger", "x.wav,joy,7,2", "y.wav,joy,1,0")
+    first, second = read(replace(entry("manifest"), votes={"count": "n_{label}"}), root)
+    assert first.votes == (Vote(label="joy", count=7), Vote(label="anger", count=2))
+    assert second.votes == (Vote(label="joy", count=1),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"votes": {"arousal": "r{rater}_A"}}, r"votes: arousal is 'r\{rater\}_A' .* no column has such a name; found"),
+        ({"votes": {"arousal": "a1_A"}}, r"votes: arousal is 'a1_A', expected a name of columns with \{rater\}"),
+        ({"votes": {"anger": "a{rater}_A"}}, "votes has 'anger', expected some of label, arousal"),
+        ({"columns": {"label": "emo_gt"}}, "there is no column 'emo_gt', which is to be the label"),
+        ({"columns": {"mood": "label"}}, "mood is no field that a column can fill"),
+    ],
+)
+def test_columns_of_the_entry_that_a_table_lacks_are_a_sentence(tmp_path, changes, message):
+    root = write(tmp_path, "manifest.csv", "file,label,a1_A", "x.wav,joy,3")
+    facts = replace(entry("manifest"), **changes)
+    with pytest.raises(ValueError, match=message):
+        list(read(facts, root))
+    if not message.endswith(("found", "the label")):
+        assert any(message[:20] in problem for problem in problems(facts, READERS))
+
+
+def test_the_entry_chooses_among_columns_with_the_same_meaning(tmp_path):
+    root = write(tmp_path, "manifest.csv", "utt,wav,emotion,label,who", "1,a.wav,joy,3,anna")
+    columns = {"label": "emotion", "speaker": "who"}
+    found = read(replace(entry("manifest"), columns=columns), root)
+    assert facts_of(found, "raw_label", "speaker", "other") == [("joy", "anna", '{"utt": "1", "label": "3"}')]
+
+
+@pytest.mark.parametrize("columns", ["file,label,speaker,start,end,partition,text", "file,label,speaker"])
+def test_listing_takes_less_than_a_kilobyte_for_each_row(tmp_path, columns):
+    """Between two sizes, since some memory doesn't depend on it."""
+    peaks = []
+    for size in (2_000, 12_000):
+        rows = (
+            {"file": f"rec/{number:06d}.wav", "label": "joy", "speaker": f"s{number % 40}", "start": number % 20}
+            | {"end": number % 20 + 2, "partition": ("train", "test")[number % 40 < 8], "text": f"sentence {number}"}
+            for number in range(size)
+        )
+        pd.DataFrame(rows)[columns.split(",")].to_csv(tmp_path / "manifest.csv", index=False)
+        tracemalloc.start()
+        assert len(list_corpora({"mine": tmp_path})["mine"].utterances) == size
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / 10_000 < 1000
