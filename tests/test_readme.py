@@ -8,6 +8,8 @@ import sys
 from itertools import product
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 from transformers import HubertModel
@@ -55,7 +57,46 @@ def workplace(tmp_path_factory):
         write_tone(folder / "calls" / f"{len(lines)}.wav", frequency=1000.0 + pitch)
         lines.append(f"{len(lines)}.wav,{label},{speaker}")
     (folder / "calls/manifest.csv").write_text("\n".join(lines) + "\n")
+    rows = [
+        {"audio": {"bytes": path.read_bytes(), "path": path.name}, "emotion": "joy", "speaker_id": path.name[0]}
+        for path in sorted((folder / "corpora/mine").glob("*.wav"))
+    ]
+    (folder / "downloads/speech-emotions").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), folder / "downloads/speech-emotions/train.parquet")
+    write_database(folder / "databases/talks")
+    write_data_folders(folder / "kaldi/calls")
     return folder
+
+
+def write_database(root):
+    """An audformat database, written by hand."""
+    files = ["file,emotion,speaker"]
+    for index, emotion in enumerate(("anger", "joy", "sadness") * 2):
+        write_tone(root / f"{index}.wav", frequency=100.0 + 60 * index)
+        files.append(f"{index}.wav,{emotion},{index // 2}")
+    columns = "columns: {emotion: {scheme_id: emotion}, speaker: {scheme_id: speaker}}"
+    schemes = "schemes: {emotion: {dtype: str}, speaker: {dtype: str}}"
+    header = [
+        "name: talks",
+        "source: made up",
+        "usage: research",
+        schemes,
+        f"tables: {{emotion: {{type: filewise, {columns}}}}}",
+    ]
+    (root / "db.yaml").write_text("\n".join(header) + "\n")
+    (root / "db.emotion.csv").write_text("\n".join(files) + "\n")
+
+
+def write_data_folders(root):
+    """Data folders of Kaldi, one for each partition."""
+    for speaker, part in enumerate(("train", "dev", "test")):
+        data = root / "data" / part
+        write_tone(root / "wav" / f"{part}.wav", 2.0, frequency=100.0 + 60 * speaker)
+        data.mkdir(parents=True)
+        (data / "wav.scp").write_text(f"rec-{part} wav/{part}.wav\n")
+        (data / "segments").write_text(f"{part}1 rec-{part} 0 1\n{part}2 rec-{part} 1 -1\n")
+        (data / "utt2emo").write_text(f"{part}1 anger\n{part}2 joy\n")
+        (data / "utt2spk").write_text(f"{part}1 s{speaker}\n{part}2 s{speaker}\n")
 
 
 def test_the_commands_for_corpora_of_ones_own_run_and_the_yaml_is_valid(workplace, monkeypatch, tmp_path):

@@ -247,6 +247,7 @@ class BuildSummary(_Record):
         scheme: The label map: its `name`, and for a file its `sha256` and `map`; empty if unknown.
         versions: Versions of the libraries that built it; empty if unknown.
         catalog_sha256: Hash of the corpus's catalog entry, with the label map used; None if unknown.
+        notes: What users should know of where the corpus is from and of its partitions.
     """
 
     file: ClassVar[str] = "summary.json"
@@ -275,6 +276,7 @@ class BuildSummary(_Record):
     scheme: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     catalog_sha256: str | None = None
+    notes: list[str] = field(default_factory=list)
 
     def independent_on(self, partition: str) -> bool:
         """Whether the speakers of a partition (or of `all`, the whole corpus) are named, and in no other partition."""

@@ -22,6 +22,19 @@ ENDINGS: Mapping[str, str] = {
     "tak": "tak", "tta": "tta", "voc": "voc", "w64": "w64", "wav": "wav wave", "webm": "webm weba", "wv": "wv",
 }  # fmt: skip
 SUFFIXES = tuple(sorted({f".{ending}" for endings in ENDINGS.values() for ending in endings.split()}))
+
+
+def _suffixes(endings: str) -> frozenset[str]:
+    return frozenset(f".{ending}" for ending in endings.split())
+
+
+# Containers for pictures with sound.
+VIDEOS = _suffixes(
+    "avi divx asf wmv flv f4v mkv mk3d mov qt mp4 m4v ism isma ismv psp mpg mpeg vob m2p ts m2t m2ts mts mxf nut ogv "
+    "rm rmvb webm 3gp 3gpp 3g2"
+)
+# Containers for sound that nothing was left out of, as a rule.
+LOSSLESS = _suffixes("wav wave rf64 w64 aiff aif au snd caf flac sph nist ape shn tak tta wv")
 # Recordings that neither library reads, or only if it is told their rate and encoding.
 _UNREADABLE = {
     *(".raw", ".pcm", ".sln", ".ul", ".ulaw", ".al", ".alaw", ".vox", ".gsm", ".g722", ".g729"),

@@ -58,6 +58,14 @@ def test_forms_and_synonyms_of_an_emotion_are_one_native_class_in_every_language
     assert emotions["Freude"] == emotions["hap"] == "happiness"
 
 
+def test_a_word_that_a_scheme_maps_keeps_its_emotion(tmp_path):
+    root = corpus(tmp_path / "a", [f"{word},s{index},de" for index in range(3) for word in ("Freude", "Wut")])
+    (tmp_path / "mine.yaml").write_text("own: {Freude: low_positive}")
+    build({"own": root}, tmp_path / "out", scheme=tmp_path / "mine.yaml")
+    assert labels_by_class(tmp_path / "out", labels="native") == {"anger": {"Wut"}, "happiness": {"Freude"}}
+    assert labels_by_class(tmp_path / "out") == {"high_negative": {"Wut"}, "low_positive": {"Freude"}}
+
+
 def test_four_classes_count_excitement_as_happiness_in_iemocap_alone(built, tmp_path):
     names, counts = rows_of(built, corpora=["iemocap"], labels="four")
     assert names == ["anger", "happiness", "neutral", "sadness"]
@@ -223,6 +231,8 @@ def test_ratings_without_a_scale_give_no_class_but_a_sentence(tmp_path):
     rate(tmp_path / "out" / "own", RATINGS, None)
     with pytest.raises(ValueError, match=r"no label \(6\).*an unknown scale: 6 utterances.*rating_scale: \[1, 5\]"):
         load(tmp_path / "out")
+    with pytest.raises(ValueError, match=r"no label \(6\)\. Without labels, only ratings .* `arousal`"):
+        load(tmp_path / "out", labels="native")
     rate(tmp_path / "out" / "own", RATINGS, [0.0, 4.0])
     _, chosen = load_labelled(tmp_path / "out", labels="valence")
     assert chosen.outside_scale == 2 and any(

@@ -13,8 +13,17 @@ from .conftest import touch
 def test_emo_db_names_give_speaker_text_emotion_and_take(tmp_path):
     touch(tmp_path, "wav/03a01Fa.wav", "wav/16b10Lb.wav", "erkennung.txt", "wav/readme.wav")
     first, second = read("emo_db", tmp_path)
-    assert (first.speaker, first.text, first.raw_label, first.take, first.gender) == ("03", "a01", "F", "a", "male")
+    assert (first.speaker, first.raw_label, first.take, first.gender, first.age) == ("03", "F", "a", "male", "31")
+    assert first.text == "Der Lappen liegt auf dem Eisschrank."
     assert (second.speaker, second.raw_label, second.gender) == ("16", "L", "female")
+
+
+def test_emo_db_keeps_how_many_listeners_recognised_the_emotion(tmp_path):
+    touch(tmp_path, "wav/03a01Fa.wav", "wav/03a01Nc.wav")
+    lines = "Nr.\tSatz\terkannt\tnatuerlich\n3\xa0\xa0\t03a01Fa.wav\t90,00\xa0\xa0\t75,00\xa0\xa0\n"
+    (tmp_path / "erkennung.txt").write_text(lines, encoding="latin-1")
+    first, second = read("emo_db", tmp_path)
+    assert json.loads(first.other) == {"erkannt": 90.0, "natuerlich": 75.0} and second.other is None
 
 
 def test_urdu_names_give_speaker_and_emotion(tmp_path):
@@ -22,6 +31,7 @@ def test_urdu_names_give_speaker_and_emotion(tmp_path):
     first, second = read("urdu", tmp_path)
     assert (first.speaker, first.raw_label, first.gender) == ("SM1", "A", "male")
     assert (second.speaker, second.raw_label, second.gender) == ("SF7", "S", "female")
+    assert json.loads(first.other) == {"number": "10", "serial": "010"}
 
 
 def test_manifest_gives_every_column_and_leaves_empty_cells_unknown(tmp_path):
@@ -96,3 +106,4 @@ def test_real_corpora_are_listed_whole(corpus, utterances, speakers):
     assert len(records) == utterances
     assert len({record.speaker for record in records}) == speakers
     assert all(entry(corpus).class_of(record.raw_label) for record in records)
+    assert all(record.other for record in records) and all(record.gender for record in records)

@@ -19,6 +19,7 @@ EXAMPLES = SHARED_CORPORA.parent / "emoset" / "examples.tsv"
 # corpus, path, raw label, speaker, class
 NAMES = [
     ("casia", "liuchanhg/neutral/244.wav", "neutral", "liuchanhg", "low_neutral"),
+    ("casia", "train/angry/201-angry-wangzhe.wav", "angry", "wangzhe", "high_negative"),
     ("casia", "CASIA database/ZhaoZuoxiang/fear/201.wav", "fear", "ZhaoZuoxiang", "high_negative"),
     ("crema_d", "AudioWAV/1015_DFA_SAD_XX.wav", "SAD", "1015", "low_negative"),
     ("crema_d", "1085_IEO_HAP_HI.wav", "HAP", "1085", "high_positive"),
@@ -36,6 +37,7 @@ NAMES = [
     ("enterface", "subject 6/surprise/s6_su.avi", "su", "subject 6", "high_neutral"),  # not cut into sentences
     ("esd", "0012/Surprise/0012_001680.wav", "Surprise", "0012", "high_neutral"),
     ("esd", "Emotion Speech Dataset/0001/Angry/train/0001_000371.wav", "Angry", "0001", "high_negative"),
+    ("esd", "English/Sad/test/0013_001081.wav", "Sad", "0013", "low_negative"),  # sorted by language
     ("eu_emoss", "emotions 1/Faces - HD Version/EDITED/Frustrated/HF23v2_cut.mp4", "frustrated", None, "high_negative"),
     ("eu_ev", "EU Emotion - UK Voices/Original/Sneaky/a1.mp3", "sneaky", None, "low_negative"),
     (
@@ -68,9 +70,9 @@ NAMES = [
 ]
 # What lies beside the recordings and is none of the corpus's utterances.
 OTHERS = {
-    "crema_d": ["AudioMP3/1015_DFA_SAD_XX.mp3", "VideoFlash/1015_DFA_SAD_XX.flv"],
+    "crema_d": ["AudioMP3/1015_DFA_SAD_XX.mp3", "VideoFlash/1015_DFA_SAD_XX.flv", "VideoDemographics.csv"],
     "emo_db": ["silb/03a01Fa.silb", "erkennung.txt"],
-    "ravdess": ["Actor_01/03-02-01-01-01-01-01.wav", "Actor_01/02-01-01-01-01-01-01.mp4"],  # song, video
+    "ravdess": ["Actor_01/03-02-01-01-01-01-01.wav", "Actor_01/02-01-01-01-01-01-01.mp4"],  # song, video without sound
     "eu_ev": ["EU Emotion - UK Voices/Fixed - amplified volume/Sneaky/a1.mp3"],
     "savee": ["._JK_sa08.wav", "__MACOSX/JK_sa08.wav"],
 }
@@ -133,6 +135,7 @@ def test_emofilm_keeps_dubbings_together_and_takes_actors_from_the_legend(tmp_pa
     with pd.ExcelWriter(tmp_path / "f_m_corpus_it_es_en_legend.xlsx") as book:
         legend.to_excel(book, sheet_name="female", index=False)
         legend.iloc[:0].to_excel(book, sheet_name="male", index=False)
+    assert {record.other for record in read("emofilm", tmp_path)} == {'{"film": "x"}', None}
     speakers = {record.language: record.speaker for record in read("emofilm", tmp_path)}
     assert speakers == {"en": "Nicole Kidman", "es": None, "it": None}
 
@@ -154,8 +157,18 @@ def test_fau_aibo_reads_chunk_labels_and_partitions_by_school(tmp_path):
     found = {record.file.stem: record for record in read("fau_aibo", tmp_path)}
     assert found["Ohm_01_000_00"].raw_label == "N" and found["Ohm_01_000_00"].partition == "train"
     assert found["Mont_25_013_02"].speaker == "Mont_25" and found["Mont_25_013_02"].partition == "test"
+    assert json.loads(found["Ohm_01_000_00"].other) == {"confidence": 0.86}
     assert len(found) == 3, "a chunk without its recording is listed, so that the builder can report it"
     assert entry("fau_aibo").class_of("R") is None
+
+
+def test_fau_aibo_keeps_the_label_of_two_classes_beside_that_of_five(tmp_path):
+    (tmp_path / "chunk_labels_5cl_corpus.txt").write_text("Ohm_01_000_00 E 0.86\n")
+    (tmp_path / "chunk_labels_2cl_corpus.txt").write_text("Ohm_01_000_00 NEG 0.9\n")
+    touch(tmp_path, "flac/Ohm_01_000_00.flac")
+    (record,) = read("fau_aibo", tmp_path)
+    assert record.raw_label == "E" and record.file.is_file()
+    assert json.loads(record.other) == {"confidence": 0.86, "label_of_two": "NEG", "confidence_of_two": 0.9}
 
 
 def test_iemocap_speaker_is_the_letter_before_the_turn_number(tmp_path):
@@ -202,6 +215,47 @@ def test_meld_ids_repeat_across_partitions_and_sentiment_can_settle_surprise(tmp
     assert entry("meld").class_of("surprise", "negative") == "high_neutral"
 
 
+MELD_HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
+MELD_COPIES = {
+    "folders of partitions": ["train/dia0_utt0.wav", "dev/dia0_utt0.wav", "test/dia0_utt0.wav"],
+    "folders within others": ["a/train/dia0_utt0.flac", "a/dev/dia0_utt0.flac", "a/test/dia0_utt0.flac"],
+    "the publisher's folders": [
+        "MELD.Raw/train_splits/dia0_utt0.mp3",
+        "MELD.Raw/dev_splits_complete/dia0_utt0.mp3",
+        "MELD.Raw/output_repeated_splits_test/dia0_utt0.mp3",
+    ],
+    "other words": ["wav_training/dia0_utt0.wav", "wav_validation/x/dia0_utt0.wav", "wav_testing/dia0_utt0.wav"],
+    "names": ["wavs/train_Chandler_dia0_utt0.wav", "wavs/dev_Chandler_dia0_utt0.wav", "wavs/dia0_utt0_test.wav"],
+}
+
+
+@pytest.mark.parametrize("kind", sorted(MELD_COPIES))
+def test_meld_as_audio_is_read_by_the_partition_in_its_path(tmp_path, kind):
+    touch(tmp_path, *MELD_COPIES[kind])
+    for number, table in enumerate(("train", "dev", "test")):
+        row = f'1,Hello {number},Joey,joy,positive,0,0,4,7,"00:20:57,256","00:21:00,049"\n'
+        (tmp_path / f"{table}_sent_emo.csv").write_text(f"{MELD_HEADER}{row}")
+    records = {record.text: record for record in read("meld", tmp_path)}
+    in_order = [records[f"Hello {number}"] for number in range(3)]
+    assert [record.partition for record in in_order] == ["train", "validation", "test"]
+    assert [record.file.relative_to(tmp_path).as_posix() for record in in_order] == MELD_COPIES[kind]
+    facts = {"season": "4", "episode": "7", "starttime": "00:20:57,256", "endtime": "00:21:00,049"}
+    assert json.loads(in_order[0].other) == facts
+
+
+def test_meld_takes_audio_before_video_and_leaves_out_clips_of_no_partition(tmp_path, caplog):
+    for table in ("train", "dev"):
+        row = "1,Hello,Joey,joy,positive,0,0,4,7,,\n1,Hello,Joey,joy,positive,0,1,4,7,,\n"
+        (tmp_path / f"{table}_sent_emo.csv").write_text(f"{MELD_HEADER}{row}")
+    touch(tmp_path, "train/dia0_utt0.mp4", "train/dia0_utt0.wav", "dev/dia0_utt0.mp4", "clips/dia0_utt1.wav")
+    found = {record.file.relative_to(tmp_path).as_posix() for record in read("meld", tmp_path) if record.file.is_file()}
+    assert found == {"train/dia0_utt0.wav", "dev/dia0_utt0.mp4"}
+    assert "1 clips are in no folder named train, dev or test" in caplog.text
+    (tmp_path / "dev_sent_emo.csv").unlink()
+    found = {record.file.relative_to(tmp_path).as_posix() for record in read("meld", tmp_path) if record.file.is_file()}
+    assert found == {"train/dia0_utt0.wav", "clips/dia0_utt1.wav"}, "with one table there is no doubt"
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
 def test_meld_tables_are_read_in_any_encoding_and_named_if_they_are_broken(tmp_path, encoding):
     touch(tmp_path, "train_splits/dia0_utt0.mp4")
@@ -221,6 +275,33 @@ def test_the_original_shemo_has_its_transcripts_beside_the_recordings(tmp_path):
     (tmp_path / "transcript/final text").mkdir(parents=True)
     (tmp_path / "transcript/final text/F01A01.ort").write_text("سلام\n", encoding="utf-8")
     assert [record.text for record in read("shemo", tmp_path)] == ["سلام", None]
+
+
+@pytest.mark.parametrize("form", [list, dict])
+def test_the_publishers_json_gives_shemo_transcripts_and_leaves_labels_to_the_names(tmp_path, form):
+    touch(tmp_path, "female/F21N37.wav", "male/M21F01.flac", "male/M03A02.wav")
+    facts = [
+        {
+            "id": "F21N37",
+            "gender": "female",
+            "emotion": "neutral",
+            "transcript": f"{chr(0xFEFF)}سلام",
+            "ipa": "doroste",
+        },
+        {"id": "M21F01", "gender": "male", "emotion": "fearful", "transcript": "اون", "ipa": "zude"},
+    ]
+    content = facts if form is list else {entry.pop("id"): entry for entry in facts}
+    (tmp_path / "shemo.json").write_text(json.dumps(content))
+    found = {record.file.stem: record for record in read("shemo", tmp_path)}
+    assert {name: (record.raw_label, record.text) for name, record in found.items()} == {
+        "F21N37": ("N", "سلام"),
+        "M21F01": ("F", "اون"),
+        "M03A02": ("A", None),
+    }
+    assert json.loads(found["F21N37"].other) == {"ipa": "doroste"} and found["M03A02"].other is None
+    (tmp_path / "shemo.json").write_text('[{"name": "F21N37"}]')
+    with pytest.raises(ValueError, match="shemo.json: expected a map .* or a list of annotations with id"):
+        list(read("shemo", tmp_path))
 
 
 def test_modified_shemo_takes_labels_and_selection_from_its_annotation(tmp_path):
@@ -256,6 +337,10 @@ def test_smartkom_turns_take_the_state_that_overlaps_most_and_the_system_is_left
     (record,) = read("smartkom", tmp_path)
     assert record.file.name == "w001_pkd.wav" and record.speaker == "AAA" and record.text == "guten Tag"
     assert (record.raw_label, record.start, record.end) == ("Freude/Erfolg", 1.0, 3.0)
+    assert json.loads(record.other) == {"turn": "w001_pk_000_AAA"}
+    (folder / "w001_pkd.wav").rename(folder / "w001_pkd.flac")
+    (folder / "w001_pka.wav").unlink()
+    assert next(read("smartkom", tmp_path)).file.name == "w001_pkd.flac"
 
 
 def test_emotiw_keeps_films_together_and_its_official_partition(tmp_path):

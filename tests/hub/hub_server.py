@@ -10,16 +10,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOKEN = "hf_onlyForTheHub"
 LARGE = (".safetensors", ".png")
-_NAME = r"((?:spaces/)?[^/]+/[^/]+)"
+_NAME = r"((?:spaces/|datasets/)?[^/]+/[^/]+)"
 
 
 @dataclass
 class Repository:
-    """What the Hub stores: whether it is private, each commit's title, and the files after the last one."""
+    """What the Hub stores: whether it is private or gated, each commit's title, and the files after the last one."""
 
     private: bool
     commits: list[str] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
+    gated: bool = False
 
 
 class Server(ThreadingHTTPServer):
@@ -51,7 +52,7 @@ class Hub(Server):
     """The Hub itself.
 
     Attributes:
-        repositories: By `owner/name`, Spaces by `spaces/owner/name`.
+        repositories: By `owner/name`, Spaces by `spaces/owner/name`, datasets by `datasets/owner/name`.
         verify_at: Host that is named for the check after an upload; the Hub itself by default.
         moved_to: Host that requests for `/preupload` are redirected to, if any.
     """
@@ -110,6 +111,7 @@ class _HubHandler(_Handler):
             (rf"/api/{_NAME}/preupload/main", self._preupload),
             (rf"/api/{_NAME}/commit/main", self._commit),
             (rf"/api/{_NAME}(?:/revision/main)?", self._info),
+            (rf"/api/{_NAME}/tree/[^/]+", self._tree),
             (rf"/{_NAME}\.git/info/lfs/objects/batch", self._batch),
             (rf"/{_NAME}/verify", self._verify),
             (rf"/{_NAME}/resolve/[^/]+/(.+)", self._resolve),
@@ -134,6 +136,10 @@ class _HubHandler(_Handler):
     def _info(self, name, repository):
         siblings = [{"rfilename": path} for path in sorted(repository.files)]
         self._answer({"id": name, "private": repository.private, "sha": _revision(repository), "siblings": siblings})
+
+    def _tree(self, name, repository):
+        files = [(path, len(content), hashlib.sha1(content).hexdigest()) for path, content in repository.files.items()]
+        self._answer([{"type": "file", "path": path, "size": size, "oid": oid} for path, size, oid in files])
 
     def _preupload(self, name, repository):
         if self.server.moved_to:
@@ -175,6 +181,9 @@ class _HubHandler(_Handler):
 
     def _resolve(self, name, repository, path):
         content = repository.files.get(path)
+        if repository.gated:
+            self._answer({"error": "Access is restricted"}, 403, X_Error_Code="GatedRepo")
+            return
         if content is None:
             self._answer({"error": "Entry not found"}, 404, X_Error_Code="EntryNotFound")
             return

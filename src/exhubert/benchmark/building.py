@@ -7,19 +7,20 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from ..audio import encode_flac, read_audio, resample
+from ..audio import encode_flac, resample
 from ..emoset import build
 from ..emoset.listing import list_corpus
+from ..emoset.recording import read_record
 
 
 def bare_loop(roots: Mapping[str, str]) -> Callable[[], dict]:
     """Reads, resamples and encodes the recordings of corpora, and discards the results."""
     listings = [list_corpus(name, Path(root)) for name, root in roots.items()]
-    files = [item.record.file for listing in listings for item in listing.utterances]
+    records = [item.record for listing in listings for item in listing.utterances]
 
     def step() -> dict:
-        for file in files:
-            encode_flac(resample(*read_audio(file)))
+        for record in records:
+            encode_flac(resample(*read_record(record)))
         return {}
 
     return step

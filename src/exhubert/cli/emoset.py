@@ -78,7 +78,11 @@ def add_command(top_commands) -> None:
         help="build only these, separated by commas; emoset++ is the paper's 37",
     )
     command.add_argument(
-        "--corpus", action="append", default=[], metavar="NAME=FOLDER", help="folder of one corpus; may be repeated"
+        "--corpus",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="folder of one corpus, or hf://owner/name for a dataset of the Hugging Face hub; may be repeated",
     )
     command.add_argument("--output", required=True, help="folder of the dataset")
     command.add_argument("--seed", type=int, default=0, help="seed of the partitions")
@@ -266,7 +270,9 @@ def _build(options: argparse.Namespace) -> int:
     for corpus, facts in build(roots, options.output, **settings).items():
         parts = ", ".join(f"{part['utterances']} {name}" for name, part in facts.partitions.items())
         size = f"{facts.utterances} utterances, {facts.hours} h"
-        print(f"{facts.name}: {size}; {parts}; by {facts.partition_rule}")
+        plain = facts.name == corpus or (corpus in roots and corpus in catalog())
+        name = facts.name if plain else f"{facts.name} ({corpus})"
+        print(f"{name}: {size}; {parts}; by {facts.partition_rule}")
         if sources.certainty.get(corpus) == "likely":
             print(f"  likely {facts.name}: in {roots[corpus]}, {sources.reasons[Path(roots[corpus])]}")
         for note in _notes(facts):
@@ -280,6 +286,7 @@ def _build(options: argparse.Namespace) -> int:
 
 def _notes(facts: BuildSummary) -> Iterator[str]:
     """Says what users should know about the speakers and partitions of a corpus."""
+    yield from facts.notes
     if facts.unnamed:
         yield f"NOT speaker-independent: {facts.unnamed} utterances without a speaker's name"
     if facts.divided_speakers:

@@ -14,14 +14,16 @@ import numpy as np
 import pyarrow as pa
 from datasets.builder import Key
 
-from ..audio import AudioError, encode_flac, read_audio, resample
+from ..audio import AudioError, encode_flac, resample
 from ..audio_windows import sound_frames
 from ..labels import SIX_CLASSES, arousal_valence
 from .catalog import EMOSET, Places, use_catalog
 from .column_map import Columns, Scale
+from .hub_dataset import local_folder
 from .listing import FEATURES, Listing, list_corpora, rejection
 from .partition import PARTITIONS
 from .record import Utterance
+from .recording import read_record, recording_name
 from .shared_audio import check_shared_audio
 from .sources import find_corpora
 from .writing import failures_raised
@@ -103,7 +105,7 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
                 for folder in sources.doubtful if config_name == "all" else []:
                     _logger.warning("%s: %s", folder, sources.reasons[folder])
             else:
-                folders = {config_name: Path(root)}
+                folders = {config_name: local_folder(root)}
             if listings is None:
                 listings = list_corpora(
                     folders, seed, scheme, encoding=encoding, columns=columns, rating_scale=rating_scale
@@ -162,8 +164,8 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
 
     def _row(self, item: Utterance) -> dict[str, Any]:
         record = item.record
-        samples, rate = read_audio(record.file, record.start, record.end, record.channel)
-        check_usable(samples, rate, record.recording)
+        samples, rate = read_record(record)
+        check_usable(samples, rate, recording_name(record))
         arousal, valence = arousal_valence(item.class_name) if item.class_name else (None, None)
         listing = self._listing_of(item)
         corpus = listing.entry.id

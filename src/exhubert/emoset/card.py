@@ -1,6 +1,6 @@
 """Writes the dataset card of a built dataset, with tables and plots, from the dataset's own files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +134,6 @@ def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame, emotions: p
         for raw, label in facts.label_map.items()
     ]
     titles = ("corpus", "licence", "redistribution", "utterances", "hours", "train/validation/test", "by", "set aside")
-    by_emotion = [(name, labels_text(row[row > 0], len(row))) for name, row in emotions.iterrows()]
     by_class = [(name, *row) for name, row in zip(counts.index, counts.to_numpy(), strict=True)]
     lines = [
         *head,
@@ -149,6 +148,32 @@ def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame, emotions: p
         markdown_table(("corpus", *counts.columns), by_class),
         "",
         *_label_notes(summary, counts),
+        *_emotions(emotions),
+        *_HEARING,
+        *_label_maps(labels),
+    ]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _label_maps(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """The section on the maps of the catalog; empty if no corpus has one."""
+    if not rows:
+        return []
+    return [
+        "## Label maps",
+        "",
+        "The paper's map was not published; only the example emotion of each class was (basis `source`).",
+        "",
+        markdown_table(("corpus", "raw label", "emotion", "class", "basis", "alternative"), rows),
+    ]
+
+
+def _emotions(counts: pd.DataFrame) -> list[str]:
+    """The section on the corpora's own emotions; empty if they have none."""
+    if counts.empty:
+        return []
+    by_emotion = [(name, labels_text(row[row > 0], len(row))) for name, row in counts.iterrows()]
+    return [
         "## Emotions",
         "",
         "The corpora's own emotions in English, with all forms and synonyms of one joined. Classes are chosen when the",
@@ -157,14 +182,7 @@ def _card(summary: Mapping[str, BuildSummary], counts: pd.DataFrame, emotions: p
         "",
         markdown_table(("corpus", "emotions"), by_emotion),
         "",
-        *_HEARING,
-        "## Label maps",
-        "",
-        "The paper's map was not published; only the example emotion of each class was (basis `source`).",
-        "",
-        markdown_table(("corpus", "raw label", "emotion", "class", "basis", "alternative"), labels),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _label_notes(summary: Mapping[str, BuildSummary], counts: pd.DataFrame) -> list[str]:

@@ -21,9 +21,10 @@ from ..labels import (
     emotion_classes,
     emotion_of_word,
 )
+from ..search import SUFFIXES, VIDEOS
 from .catalog_files import CatalogError, load_file
 from .column_map import Columns, Scale, by_field, checked_scale, unknown_fields
-from .layouts import Rule, compiled, layout_problems, suffixes_of, value_of
+from .layouts import ALIASES, Rule, compiled, layout_problems, suffixes_of, value_of
 from .scheme import ALL_CORPORA, nearest, read_scheme
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,9 @@ class Layout:
             named after fields of `Record`, or a text with such names in braces, see
             `exhubert.emoset.layouts.compiled`. `gender` may be a letter. Labels are spelled as in the entry's, whatever
             their case, and with spaces for `_`.
-        suffixes: Suffixes of the files to read, in lower case; by default the one that the pattern ends in.
+        suffixes: Suffixes of the publisher's files, in lower case, the usual one first; by default the one that the
+            pattern ends in. Audio with any other suffix is read as if it had the first one, and so is video if one of
+            these is video.
         fixed: Fields with the same value for every utterance.
         values: Values of fields by the code in the path, such as `{intensity: {"02": strong}}` or `{gender: {of:
             speaker, "03": male, "*": female}}`, or texts with groups, such as `{speaker: "Actor_{speaker}"}`, see
@@ -114,6 +117,10 @@ class Layout:
         only: Regular expressions for values of groups that utterances have. Other files, such as songs, are none.
         unless: Name of another file in the same folder, without its ending and with groups in braces; a file is no
             utterance if that other file exists.
+        variants: Patterns of other copies that circulate, with the same groups; tried after `pattern`.
+        same: Groups whose values together name an utterance, whatever its container and folder are called. Empty if
+            the end of the path that matches does, without its suffix.
+        facts: Groups and values that are no fields of `Record` but facts for its `other`.
         known: Regular expressions for values of groups in the published corpus. They tell whether a folder that nobody
             named is this corpus; a folder that was named is read without them.
         others: Regular expression for the end of the paths of the release's other recordings, which are no utterances.
@@ -130,10 +137,32 @@ class Layout:
     known: Mapping[str, str] = field(default_factory=dict)
     others: str = ""
     fewest_labels: int = 1
+    variants: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
 
     def match(self, path: str) -> re.Match[str] | None:
-        """Matches a path below the root, with `/` between its parts."""
-        return compiled(self.pattern).fullmatch(path)
+        """Matches a path below the root, with `/` between its parts; the first group is the end that the pattern has.
+
+        Recordings with another suffix than the publisher's are matched as if they had it.
+        """
+        stem, dot, ending = path.rpartition(".")
+        suffix = f"{dot}{ending}".lower()
+        names = [path]
+        if suffix != self.suffixes[0]:
+            if suffix not in SUFFIXES or (suffix in VIDEOS and VIDEOS.isdisjoint(self.suffixes)):
+                return None
+            names.append(f"{stem}{self.suffixes[0]}")
+        for name in names:
+            for pattern in (self.pattern, *self.variants):
+                if match := compiled(pattern).fullmatch(name):
+                    return match
+        return None
+
+    def utterance(self, match: re.Match[str]) -> tuple[str, ...]:
+        """Returns what the files of one utterance have in common, whatever their containers and folders."""
+        names = [match[ALIASES.get(group, group)] or "" for group in self.same] or [match[1].rpartition(".")[0]]
+        return tuple(re.sub(r"(?<!\d)0+(?=\d)", "", name.casefold()) for name in names)
 
     def has_known(self, match: re.Match[str]) -> bool:
         """Whether the groups of a match have the speakers, texts and codes of the published corpus."""
@@ -160,7 +189,23 @@ class Layout:
     def problems(self) -> list[str]:
         """Returns the problems of the layout, one sentence each; empty for a valid one."""
         conditions, texts = {"only": self.only, "known": self.known}, {"unless": self.unless}
-        return layout_problems(self.pattern, self.suffixes, self.fixed, self.values, conditions, texts, self.others)
+        messages: dict[str, None] = {}
+        for pattern in (self.pattern, *self.variants):
+            found = layout_problems(
+                pattern, self.suffixes, self.fixed, self.values, conditions, texts, self.others, self.facts
+            )
+            missing = [name for name in self.same if ALIASES.get(name, name) not in _groups(pattern)]
+            messages |= dict.fromkeys([*found, *(f"same: {pattern} has no group {name}" for name in missing)])
+        known = _groups(self.pattern) | self.values.keys() | self.fixed.keys()
+        unknown = [name for name in self.facts if name not in known]
+        return [*messages, *(f"facts: nothing says what {name} is" for name in unknown)]
+
+
+def _groups(pattern: str) -> set[str]:
+    try:
+        return set(compiled(pattern).groupindex)
+    except ValueError:  # which is said elsewhere
+        return set()
 
 
 def _have(match: re.Match[str], values: Mapping[str, str]) -> bool:
@@ -286,12 +331,10 @@ class CatalogEntry:
 
         All forms and synonyms of an emotion give the same word, see `exhubert.labels.emotion_of_word`.
         """
-        if raw_label in self.labels:
-            emotion = self.labels[raw_label].emotion
-            return emotion_of_word(emotion, self.languages) or emotion
-        return (
-            emotion_of_word(raw_label, [language] if language else self.languages) or raw_label.strip().lower() or None
-        )
+        own = [language] if language else self.languages
+        if raw_label in self.labels and (emotion := self.labels[raw_label].emotion) != raw_label:
+            return emotion_of_word(emotion) or emotion_of_word(emotion, own) or emotion
+        return emotion_of_word(raw_label, own) or raw_label.strip().lower() or None
 
     def spelled(self, raw_label: str) -> str:
         """Returns a raw label as the entry writes it, if it has it in another case or with spaces for `_`."""
@@ -486,7 +529,9 @@ def parse_entry(content: Mapping[str, Any]) -> CatalogEntry:
     values = dict(content)
     labels = {raw: LabelMap.parse(raw, facts) for raw, facts in (values.pop("labels", None) or {}).items()}
     if paths := values.pop("paths", None):
-        values["paths"] = Layout(**paths | {"suffixes": tuple(paths.get("suffixes", suffixes_of(paths["pattern"])))})
+        lists = {name: tuple(paths[name]) for name in ("variants", "same", "facts") if name in paths}
+        suffixes = tuple(paths.get("suffixes", suffixes_of(paths["pattern"])))
+        values["paths"] = Layout(**paths | lists | {"suffixes": suffixes})
     if table := values.pop("table", None):
         values["table"] = AnnotationTable(**table)
     values["archives"] = {name: Archive(**facts) for name, facts in (values.pop("archives", None) or {}).items()}

@@ -24,6 +24,7 @@ FIELDS = (
     "file",
     "label",
     "duration",
+    "tables",  # which of an audformat database to read
     *(item.name for item in dataclasses.fields(Record) if item.name not in _NO_COLUMNS),
 )
 _FIELD = re.compile(r",(?=\s*\w+\s*=)")  # a comma within the name of a column isn't followed by `field=`

@@ -15,6 +15,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 from filelock import FileLock, Timeout
@@ -27,6 +28,7 @@ from ..targets import check_target, entries, has_keys, refuse_foreign, remove_ow
 from .builder import EmoSetPlusPlus
 from .catalog import Places, use_catalog
 from .column_map import Columns, Scale
+from .hub_dataset import local_folder
 from .label_spaces import Labels
 from .listing import FEATURES, Listing, list_corpora
 from .partition import PARTITIONS, check_leakage
@@ -69,7 +71,8 @@ def build(
     with a warning.
 
     Args:
-        roots: Folder of each corpus, by its id in the catalog; any other name for a folder with a manifest.
+        roots: Folder of each corpus, by its id in the catalog; any other name for a corpus of your own, such as a
+            folder with a manifest or a Hugging Face dataset. `hf://owner/name` is downloaded from the hub.
         output: Folder of the dataset.
         seed: Seed of the partitions.
         num_proc: Number of processes that decode; one by default.
@@ -84,7 +87,8 @@ def build(
         strict: Raise an error if anything is set aside.
 
     Returns:
-        The summary of each corpus, by its id; also stored in `output/summary.json`.
+        The summary of each corpus, by its id; also stored in `output/summary.json`. A source that divides into several
+        corpora has one for each of them.
 
     Raises:
         KeyError, FileNotFoundError, ValueError: A corpus can't be listed, see `exhubert.emoset.listing.list_corpora`;
@@ -100,25 +104,26 @@ def build(
     for corpus in roots:
         if not _NAME.fullmatch(corpus):
             raise ValueError(f"{corpus!r} can't name a corpus; use letters, digits, _ and -.")
+    roots = {corpus: local_folder(root) for corpus, root in roots.items()}
     check_output(output, [*roots.values(), *([scheme] if scheme not in SCHEMES else [])], roots)
     with use_catalog(catalog):
         listings = list_corpora(roots, seed, scheme, encoding=encoding, columns=columns, rating_scale=rating_scale)
-    # a manifest may name recordings outside of its folder
-    check_output(output, {item.record.file for listing in listings.values() for item in listing.utterances})
-    check_shared_audio(listings, _built(output, roots))
+    # a manifest may name recordings outside of its folder, and a source may hold several corpora
+    check_output(output, {item.record.file for listing in listings.values() for item in listing.utterances}, listings)
+    check_shared_audio(listings, _built(output, listings))
     # datasets only keeps locks in its cache, since the shards are written to the output
     with tempfile.TemporaryDirectory(prefix="exhubert-", ignore_cleanup_errors=True) as cache:
         builders = {
             corpus: EmoSetPlusPlus(
                 config_name=corpus,
-                root=root,
+                root=listing.root,
                 seed=seed,
                 scheme=scheme,
-                listings={corpus: listings[corpus]},
+                listings={corpus: listing},
                 cache_dir=cache,
                 rejected_dir=str(output / f"{corpus}.incomplete"),
             )
-            for corpus, root in roots.items()
+            for corpus, listing in listings.items()
         }
         output.mkdir(parents=True, exist_ok=True)
         try:
@@ -330,13 +335,10 @@ def _built(output: Path, corpora: Iterable[str]) -> Iterator[dict[str, Any]]:
 def _summary(builder: EmoSetPlusPlus, listing: Listing, folder: Path, rejected: list[dict[str, str]]) -> BuildSummary:
     partitions: dict[str, Any] = {}
     seconds, unnamed = 0.0, 0
-    rated = Counter[bool]()  # by whether their scale is known
     for part in PARTITIONS:
         rows = []
         for path in sorted(folder.glob(f"*-{part}*.parquet")):
             rows += pq.read_table(path, columns=["label", "speaker", "duration"]).to_pylist()
-            facts = label_facts(pq.read_table(path, columns=list(COLUMNS)))
-            rated.update(facts["scale_low"].notna()[rated_only(facts)])
         seconds += sum(row["duration"] for row in rows)
         unnamed += sum(row["speaker"] is None for row in rows)
         counts = Counter(SIX_CLASSES[row["label"]] for row in rows if row["label"] is not None)
@@ -346,6 +348,7 @@ def _summary(builder: EmoSetPlusPlus, listing: Listing, folder: Path, rejected: 
             "classes": {name: counts[name] for name in SIX_CLASSES},
             "without_class": len(rows) - counts.total(),
         }
+    rated = _rated(folder)
     counts = Counter(name for part in partitions.values() for name in part["speakers"])
     divided = sorted(name for name, number in counts.items() if number > 1)
     return BuildSummary(
@@ -372,7 +375,19 @@ def _summary(builder: EmoSetPlusPlus, listing: Listing, folder: Path, rejected: 
         scheme=scheme_facts(builder.config.scheme),
         versions={name: version(name) for name in _LIBRARIES},
         catalog_sha256=_hash_of(asdict(listing.entry)),
+        notes=listing.notes,
     )
+
+
+def _rated(folder: Path) -> Counter[bool]:
+    """Number of utterances that have ratings instead of a label, by whether the scale is known."""
+    result = Counter[bool]()
+    for path in sorted(folder.glob("*.parquet")):
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            for batch in file.iter_batches(columns=list(COLUMNS), use_threads=False):
+                facts = label_facts(pa.Table.from_batches([batch]))
+                result.update(facts["scale_low"].notna()[rated_only(facts)].tolist())
+    return result
 
 
 def _hash_of(facts: Mapping[str, Any]) -> str:

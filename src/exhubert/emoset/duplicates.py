@@ -1,25 +1,31 @@
 """Finds utterances of a corpus that repeat others, by comparing files and parts of recordings."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..audio import AudioError, read_audio
+from ..audio import AudioError
 from .overlaps import divided_overlaps
 from .partition import check_leakage
 from .record import Record, Utterance
-
-_SAMPLE = 4096  # bytes that distinguish most recordings
+from .recording import content_hash as hash_of
+from .recording import middle_of, read_record
 
 Rejection = tuple[Record, str]  # with the reason
 
 
-def without_duplicates(utterances: list[Utterance]) -> tuple[list[Utterance], list[Rejection]]:
+def without_duplicates(
+    utterances: list[Utterance], chosen_partitions: bool = True
+) -> tuple[list[Utterance], list[Rejection]]:
     """Keeps the first of identical recordings (byte for byte, or listed twice), and the longer of overlapping parts.
 
     Of identical recordings, one whose label maps to a class comes before those without.
 
     Parts of one recording overlap if they are in two partitions and share most of the shorter one's sound.
+
+    Args:
+        utterances: The utterances of one corpus.
+        chosen_partitions: Whether the same recording in two partitions is a mistake to report. If not, as in datasets
+            that were split at random, one of them is kept.
 
     Returns:
         The utterances to keep, and the others with the reason.
@@ -28,21 +34,23 @@ def without_duplicates(utterances: list[Utterance]) -> tuple[list[Utterance], li
         LeakageError: The same recording is in two partitions under two names or by the author's choice, or overlapping
             parts are, by the author's choice; dropping one of them would hide a mistake.
     """
-    utterances, repeated = _without_copies(utterances)
+    utterances, repeated = _without_copies(utterances, chosen_partitions)
     utterances, overlapping = _without_overlaps(utterances)
     return utterances, repeated + overlapping
 
 
-def _without_copies(utterances: list[Utterance]) -> tuple[list[Utterance], list[Rejection]]:
+def _without_copies(utterances: list[Utterance], chosen_partitions: bool) -> tuple[list[Utterance], list[Rejection]]:
     duplicates, rejected = set(), []
     for group in identical(utterances, (_span, *FILE_KEYS)):
         first, *others = sorted(group, key=lambda item: item.class_name is None)
         for item in others:
-            if (first.record.speaker, first.record.partition) != (item.record.speaker, item.record.partition):
+            facts, others_facts = ((one.record.speaker, one.record.partition) for one in (first, item))
+            if chosen_partitions and facts != others_facts:
                 pair = f"{first.utterance_id} = {item.utterance_id}"
                 check_leakage([pair] * 2, [first.partition, item.partition], "recordings with the same audio")
             duplicates.add(id(item))
-            rejected.append((item.record, f"the same recording as {first.utterance_id}"))
+            place = "" if first.partition == item.partition else f", which is in {first.partition}"
+            rejected.append((item.record, f"the same recording as {first.utterance_id}{place}"))
     return [item for item in utterances if id(item) not in duplicates], rejected
 
 
@@ -77,9 +85,8 @@ def identical(utterances: list[Utterance], keys: Sequence[Callable[[Utterance], 
 
 
 def _holds_sound(item: Utterance) -> bool:
-    record = item.record
     try:
-        samples, _ = read_audio(record.file, record.start, record.end, record.channel)
+        samples, _ = read_record(item.record)
     except (AudioError, OSError):
         return False
     return bool(samples.any())
@@ -103,20 +110,12 @@ def _size(item: Utterance) -> int | str:
 
 
 def _sample(item: Utterance) -> bytes | str:
-    """Returns bytes from the middle of the file."""
-    if not item.size:
-        return item.source_file
-    with item.record.file.open("rb", buffering=0) as stream:
-        stream.seek(item.size // 2)
-        return stream.read(_SAMPLE)
+    return middle_of(item.record, item.size) if item.size else item.source_file
 
 
 def content_hash(item: Utterance) -> str:
-    """Returns a hash of the whole file."""
-    if not item.size:
-        return item.source_file
-    with item.record.file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha1").hexdigest()
+    """Returns a hash of the whole recording."""
+    return hash_of(item.record) if item.size else item.source_file
 
 
 FILE_KEYS = (_size, _sample, content_hash)

@@ -37,6 +37,8 @@ def is_regular_expression(pattern: str) -> bool:
 def compiled(pattern: str) -> re.Pattern[str]:
     """Returns the regular expression of a pattern, for a whole path below the root, whatever its case.
 
+    Its first group is the end of the path that the pattern describes.
+
     Args:
         pattern: Regular expression with groups named after fields of `Record`; or a text with placeholders, such as
             `{speaker}/{emotion}_{text}.wav`. A placeholder stands for one character or more within a part of the path,
@@ -52,7 +54,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
     """
     expression = pattern if is_regular_expression(pattern) else _expression(pattern)
     try:
-        return re.compile(rf"(?:.*/)?(?:{expression})", re.IGNORECASE)
+        return re.compile(rf"(?:.*/)?({expression})", re.IGNORECASE)
     except re.error as error:
         raise ValueError(f"the pattern {pattern!r} isn't a valid regular expression: {error}") from error
 
@@ -114,8 +116,8 @@ def value_of(rule: Rule, field: str, groups: Mapping[str, str | None]) -> str | 
 
     Args:
         rule: A text with groups in braces; or values by code, where `*`, `?` and `[]` stand for other characters as in
-            names of files, and the key `of` names the group with the code, that of the field by default. A code that
-            isn't listed stays as it is, if it is the field's own.
+            names of files, and the key `of` names the group with the code, that of the field by default, or is a text
+            with groups. A code that isn't listed stays as it is, if it is the field's own or such a text.
         field: The field.
         groups: What the groups of the pattern matched.
 
@@ -132,14 +134,14 @@ def value_of(rule: Rule, field: str, groups: Mapping[str, str | None]) -> str | 
         known = all(groups.get(ALIASES.get(name, name)) is not None for name in names)
         return _PLACEHOLDER.sub(lambda item: groups[ALIASES.get(item[1], item[1])] or "", rule) if known else None
     source = _source(rule, field)
-    code = groups.get(source)
+    code = value_of(source, field, groups) if "{" in source else groups.get(source)
     if code is None:
         return None
     values = {key: value for key, value in rule.items() if key != "of"}
     if code in values:
         return values[code]
     patterns = (key for key in values if fnmatchcase(code.casefold(), key.casefold()))
-    return values.get(next(patterns, ""), code if source == field else None)
+    return values.get(next(patterns, ""), code if source == field or "{" in source else None)
 
 
 def _source(rule: Mapping[str, Any], field: str) -> str:
@@ -171,11 +173,12 @@ def layout_problems(
     conditions: Mapping[str, Mapping[str, str]],
     texts: Mapping[str, str],
     others: str,
+    facts: Iterable[str] = (),
 ) -> list[str]:
     """Returns the problems of a layout, one sentence each.
 
     Args:
-        pattern, suffixes, fixed, values, others: Those of `exhubert.emoset.catalog.Layout`.
+        pattern, suffixes, fixed, values, others, facts: Those of `exhubert.emoset.catalog.Layout`.
         conditions: Its maps of groups to regular expressions, by their keys in the YAML file.
         texts: Its texts with groups in braces, likewise.
     """
@@ -191,16 +194,21 @@ def layout_problems(
         messages += [fault for name, text in mapping.items() if (fault := _fault(f"{key}: {name}", text))]
     if fault := _fault("others", others):
         messages.append(fault)
+    own = (*FIELDS, *facts)
     for name in (*fixed, *values):
-        if name not in FIELDS:
+        if name not in own:
             where = "fixed" if name in fixed else "values"
             messages.append(f"{where}: {name} is no field of a recording.{nearest(name, FIELDS)}")
     templates = dict(texts)
     for name, rule in values.items():
         if isinstance(rule, Mapping):
-            used.add(_source(rule, name))
-            if _source(rule, name) not in groups:
-                messages.append(_no_group(f"values: {name}", _source(rule, name), groups))
+            source = _source(rule, name)
+            if "{" in source:
+                templates[f"values: {name}"] = source
+                continue
+            used.add(source)
+            if source not in groups:
+                messages.append(_no_group(f"values: {name}", source, groups))
         else:
             templates[f"values: {name}"] = str(rule)
     for key, text in templates.items():
@@ -209,7 +217,7 @@ def layout_problems(
         messages += [_no_group(key, name, groups) for name in sorted(names - groups)]
     messages += [
         f"pattern: {name} is no field of a recording, and nothing else uses it.{nearest(name, [*FIELDS, *ALIASES])}"
-        for name in sorted(groups - used - set(FIELDS))
+        for name in sorted(groups - used - set(own))
     ]
     if "raw_label" not in groups | fixed.keys() | values.keys():
         messages.append("nothing says which emotion a recording has: the pattern needs {emotion}, or fixed a raw_label")

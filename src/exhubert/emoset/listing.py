@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -15,10 +14,13 @@ from ..audio_windows import SAMPLING_RATE
 from ..labels import SIX_CLASSES
 from .catalog import CatalogEntry, UnknownCorpusError, catalog, entry, with_columns, with_scheme
 from .column_map import Columns, Scale, by_corpus
+from .corpus_names import slug
 from .duplicates import without_duplicates
+from .hub_dataset import local_folder
 from .partition import FEW_SPEAKERS, check_leakage, partition
-from .readers import own_form, read
+from .readers import own_form, read, told_corpus
 from .record import Record, Utterance
+from .recording import size_and_change
 from .scheme import ALL_CORPORA, SCHEMES, Scheme, check_corpora, check_labels, read_scheme
 from .speakers import people_of, speaker_key, unify_speakers
 
@@ -84,6 +86,7 @@ class Listing:
         rule: The rule that made the partitions, see `exhubert.emoset.partition`.
         merged_speakers: Other spellings of each speaker's name that had several.
         not_speakers: Names of speakers that aren't a person's, such as `unknown`, with their counts.
+        notes: What users should know of where the corpus is from and of its partitions, one sentence each.
     """
 
     entry: CatalogEntry
@@ -94,6 +97,7 @@ class Listing:
     rule: str
     merged_speakers: dict[str, list[str]] = field(default_factory=dict)
     not_speakers: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -112,13 +116,16 @@ class Listing:
 def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
     """Returns the catalog entry of a corpus, or that of `manifest` for your own corpus under any other name.
 
-    A corpus of the catalog in another form than its publisher's may also have emotion words as labels.
+    A corpus of the catalog in another form than its publisher's may also have emotion words as labels. What your own
+    corpus tells about itself, such as its licence, fills the fields of the entry.
     """
     form = own_form(root)
     if corpus in catalog():
         return replace(entry(corpus), reader="manifest") if form else entry(corpus)
     if form:
-        return replace(entry("manifest"), id=corpus, name=corpus)
+        told = told_corpus(form, root)
+        facts = {"reader": "manifest"} if told else dict(form.facts(root))
+        return replace(entry(told or "manifest"), **(facts | {"id": corpus, "name": corpus}))
     try:
         return entry(corpus)
     except UnknownCorpusError as error:
@@ -154,16 +161,84 @@ def list_corpus(
         ValueError: The manifest, encoding, map of columns or scheme is invalid.
         LeakageError: A speaker, or the same recording, is in two partitions.
     """
-    root = Path(root)
+    listings = list_source(corpus, root, seed, scheme, encoding, columns, rating_scale)
+    if len(listings) > 1:
+        raise ValueError(f"{root} holds several corpora ({', '.join(listings)}); list_corpora lists them all.")
+    return next(iter(listings.values()))
+
+
+def list_source(
+    corpus: str,
+    root: str | Path,
+    seed: int = 0,
+    scheme: str | Path = "default",
+    encoding: str | None = None,
+    columns: Columns | None = None,
+    rating_scale: Scale | None = None,
+) -> dict[str, Listing]:
+    """Lists a corpus as [`list_corpus`], or each of the corpora that one source, such as a Hugging Face dataset, holds.
+
+    Returns:
+        The listings by the id of the corpus: the one given; of several corpora, their ids in the catalog, or else their
+        names as ids.
+    """
+    root = local_folder(root)
     known = with_columns(corpus_entry(corpus, root), columns, rating_scale)
+    by_corpus: dict[str | None, list[Record]] = {}
+    for record in read(known, root, encoding):
+        by_corpus.setdefault(record.corpus, []).append(record)
+    entries = {name: _entry_of_part(known, name, len(by_corpus) > 1) for name in by_corpus}
+    listings = {}
+    for name, records in sorted(by_corpus.items(), key=lambda item: entries[item[0]].id):
+        facts = entries[name]
+        if facts.id in listings:
+            raise ValueError(f"{root} names two corpora whose id would be {facts.id}; rename one of them.")
+        listings[facts.id] = _list(facts, root, records, seed, scheme)
+    if len(listings) > 1:
+        origin = f"one of {len(listings)} corpora in {corpus}"
+        listings = {name: replace(item, notes=[origin, *item.notes]) for name, item in listings.items()}
+    return listings
+
+
+def _entry_of_part(known: CatalogEntry, name: str | None, several: bool) -> CatalogEntry:
+    """Returns the entry of the rows of a source that name a corpus, which keeps the given id if there is no other."""
+    if name is None or known.id == name:
+        return known
+    if name in catalog():
+        facts = replace(
+            entry(name),
+            reader="manifest",
+            columns=known.columns,
+            rating_scale=known.rating_scale or entry(name).rating_scale,
+        )
+        if several:
+            return facts
+        return replace(facts, id=known.id) if known.id not in catalog() else known
+    if not several:
+        return known
+    own = (
+        known
+        if known.id not in catalog()
+        else replace(entry("manifest"), columns=known.columns, rating_scale=known.rating_scale)
+    )
+    identifier = slug(name) or f"{known.id}-{hashlib.sha1(name.encode()).hexdigest()[:6]}"
+    return replace(own, id=identifier, name=name)
+
+
+def _list(known: CatalogEntry, root: Path, found: list[Record], seed: int, scheme: str | Path) -> Listing:
+    """Lists the records of one corpus."""
     facts = with_scheme(known, scheme)
-    records, merged, nobody = unify_speakers(list(read(known, root, encoding)))
+    records, merged, nobody = unify_speakers(found)
     check_labels(Path(scheme), _own_scheme(scheme), known.id, [*known.labels, *(item.raw_label for item in records)])
     classes = [facts.class_of(record.raw_label, record.sentiment, record.language) for record in records]
-    dropped = Counter(record.raw_label for record, name in zip(records, classes, strict=True) if name is None)
+    dropped = Counter(
+        record.raw_label for record, name in zip(records, classes, strict=True) if name is None and record.raw_label
+    )
     pairs = list(zip(records, classes, strict=True))
     balanced = [name or record.raw_label for record, name in pairs]
-    parts, rule = partition(records, balanced, seed, trust_official=own_form(root) is not None)
+    form = own_form(root)
+    chosen_partitions = form is not None and form.chosen_partitions
+    parts, rule = partition(records, balanced, seed, trust_official=chosen_partitions)
     _check_people(records, parts, f"speakers of {facts.name}", merged, FEW_SPEAKERS in rule)
     rejected = [
         rejection(root, record, f"several persons speak who are in different partitions: {record.speaker}")
@@ -175,13 +250,31 @@ def list_corpus(
     files = [source_file(root, record) for record, _ in pairs]
     ids = _utterance_ids(facts.id, files, [record for record, _ in pairs])
     utterances = [
-        Utterance(record, file, *_size_and_change(record.file), name, label, part)
+        Utterance(record, file, *size_and_change(record), name, label, part)
         for (record, label), file, name, part in zip(pairs, files, ids, chosen, strict=True)
     ]
-    utterances, repeated = without_duplicates(utterances)
+    utterances, repeated = without_duplicates(utterances, chosen_partitions=form is None or chosen_partitions)
     rejected += [rejection(root, record, reason) for record, reason in repeated]
     listed = dict(sorted(dropped.items()))
-    return Listing(facts, root, utterances, rejected, listed, rule, merged, nobody)
+    notes = [] if form is None or chosen_partitions else _notes(records, rule)
+    return Listing(facts, root, utterances, rejected, listed, rule, merged, nobody, notes)
+
+
+def _notes(records: Sequence[Record], rule: str) -> list[str]:
+    """Says what became of published partitions that nobody chose for this purpose."""
+    published = [record for record in records if record.partition]
+    if not published:
+        return []
+    if "official" in rule:
+        if any(record.speaker is None for record in published):
+            return ["the published partitions are kept, and nobody knows whether they share speakers"]
+        return []
+    parts: dict[str, set[str | None]] = {}
+    for record in published:
+        if record.speaker is not None:
+            parts.setdefault(record.speaker, set()).add(record.partition)
+    shared = sum(len(places) > 1 for places in parts.values())
+    return [f"the published partitions share {shared} of {len(parts)} speakers, so all rows are dealt anew by speaker"]
 
 
 def _check_people(
@@ -245,16 +338,21 @@ def list_corpora(
     if strangers := sorted(encodings.keys() - roots.keys()):
         raise ValueError(f"An encoding is given for {', '.join(strangers)}, but the corpora are {', '.join(roots)}.")
     own_scheme = _own_scheme(scheme)
-    check_corpora(Path(scheme), own_scheme, [*catalog(), *roots])
     for corpus, facts in catalog().items():
         if corpus not in roots and facts.has_own_layout:  # nothing else than its labels can be on disk
             check_labels(Path(scheme), own_scheme, corpus, facts.labels)
-    listings = {
-        corpus: list_corpus(
+    listings: dict[str, Listing] = {}
+    for corpus, root in roots.items():
+        parts = list_source(
             corpus, root, seed, scheme, encodings.get(corpus), columns_of.get(corpus), scales.get(corpus)
         )
-        for corpus, root in roots.items()
-    }
+        if twice := sorted(listings.keys() & parts.keys()):
+            raise ValueError(
+                f"{twice[0]} is both in {listings[twice[0]].root} and in {parts[twice[0]].root}. Build one of them, "
+                "or each into a folder of its own."
+            )
+        listings |= parts
+    check_corpora(Path(scheme), own_scheme, [*catalog(), *listings])
     labels = [label for corpus, listing in listings.items() for label in _raw_labels(corpus, listing)]
     check_labels(Path(scheme), own_scheme, ALL_CORPORA, labels)
     return listings
@@ -292,14 +390,6 @@ def _raw_labels(corpus: str, listing: Listing) -> list[str]:
     """Returns the raw labels on disk and in the catalog, without those that only a scheme names."""
     used = [item.record.raw_label for item in listing.utterances] + [line["raw_label"] for line in listing.rejected]
     return used + list(entry(corpus).labels if corpus in catalog() else ())
-
-
-def _size_and_change(file: Path) -> tuple[int | None, int | None]:
-    try:
-        status = file.stat()
-    except OSError:
-        return None, None
-    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (None, None)
 
 
 def rejection(root: Path, record: Record, reason: str) -> dict[str, str]:

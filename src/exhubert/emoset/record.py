@@ -1,7 +1,10 @@
 """The facts of one utterance that are known before any audio is read."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +13,7 @@ class Vote:
 
     Attributes:
         rater: The listener's id; None if unknown.
-        label: The emotion chosen, as the corpus writes it; None for ratings alone.
+        label: The emotion chosen, as the corpus writes it in its raw labels; None for ratings alone.
         arousal, valence, dominance: Ratings on the scale of the record; None if not asked.
         count: Number of listeners who answered so.
     """
@@ -35,6 +38,7 @@ class Record:
         raw_label: The emotion as the corpus writes it, such as `W` in EMO-DB; empty for an utterance with ratings only.
         speaker: The corpus's own id of the speaker; None if it names none.
         row: Number of the row in `path`, from 0, if that is a table of recordings.
+        column: Column of that table with the recordings.
         name: Name of the recording in that table, different from those of all other rows.
         start: Start of the part in seconds; None for the start of the recording.
         end: End of the part in seconds; None for the end of the recording.
@@ -61,6 +65,7 @@ class Record:
     raw_label: str
     speaker: str | None = None
     row: int | None = None
+    column: str | None = None
     name: str | None = None
     start: float | None = None
     end: float | None = None
@@ -93,6 +98,16 @@ class Record:
     def recording(self) -> str:
         """The recording, of which the utterance may be a part: its path, or the table and row that hold it."""
         return self.path if self.row is None else f"{self.path}#{self.row}"
+
+
+def other_facts(facts: Mapping[str, Any]) -> str | None:
+    """Returns facts as `Record.other` holds them, without those that are None; None if no fact is left.
+
+    >>> other_facts({"season": "4", "episode": None})
+    '{"season": "4"}'
+    """
+    known = {name: value for name, value in facts.items() if value is not None}
+    return json.dumps(known, ensure_ascii=False) if known else None
 
 
 @dataclass(frozen=True, slots=True)

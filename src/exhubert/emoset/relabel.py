@@ -292,15 +292,21 @@ def _told(table: pd.DataFrame) -> Iterator[str]:
 
 
 def _nothing_left(space: LabelSpace, chosen: Chosen) -> str:
-    remedy = (
-        scale_sentence(chosen.without_scale)
-        if chosen.without_scale
-        else "Give the classes of these labels in a YAML file, `'*': {LABEL: anger}`, by `labels` (`--labels`), "
-        "or open it with labels='native', where every label is a class."
-    )
     return (
         f"no utterance has a class in the label space {space.name} ({', '.join(chosen.classes) or 'without classes'}). "
-        f"The labels are: {labels_text(chosen.left_out)}. {remedy}"
+        f"The labels are: {labels_text(chosen.left_out)}. {_remedy(space, chosen)}"
+    )
+
+
+def _remedy(space: LabelSpace, chosen: Chosen) -> str:
+    if chosen.without_scale:
+        return scale_sentence(chosen.without_scale)
+    if not any(chosen.left_out):
+        return "Without labels, only ratings give a class: choose `arousal`, `valence` or `six` (`--labels`)."
+    native = "" if space.kind == "native" else ", or open it with labels='native', where every label is a class"
+    return (
+        "Give the classes of these labels in a YAML file, such as `'*': {LABEL: anger}`, by `labels` (`--labels`)"
+        f"{native}."
     )
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -13,6 +12,7 @@ from .listing import Listing
 from .overlaps import overlap, part_of
 from .partition import LeakageError
 from .record import Utterance
+from .recording import same_recording
 
 _logger = datasets.logging.get_logger(__name__)
 
@@ -55,14 +55,19 @@ def file_hashes(listing: Listing, unusable: Container[str] = ()) -> list[dict[st
         listing: The corpus.
         unusable: Source files to leave out.
     """
-    hashes: dict[Path, str] = {}
+    hashes: dict[str, str] = {}
     rows = []
     for item in listing.utterances:
         if item.size and item.source_file not in unusable:
             record = item.record
-            hashes[record.file] = hashes.get(record.file) or content_hash(item)
+            hashes[record.recording] = hashes.get(record.recording) or content_hash(item)
             row = {"utterance_id": item.utterance_id, "partition": item.partition, "size": item.size}
-            row |= {"sha1": hashes[record.file], "start": record.start, "end": record.end, "channel": record.channel}
+            row |= {
+                "sha1": hashes[record.recording],
+                "start": record.start,
+                "end": record.end,
+                "channel": record.channel,
+            }
             rows.append(row)
     return rows
 
@@ -89,12 +94,12 @@ def _shared(listings: Mapping[str, Listing]) -> Iterator[_Shared]:
     by_file = _by_file(listings)
     files = [items[0] for items in by_file.values()]
     for group in identical(files, FILE_KEYS) if len(listings) > 1 else []:
-        items = [item for file in group for item in by_file[file.record.file]]
+        items = [item for file in group for item in by_file[file.record.recording]]
         if len({_corpus(item) for item in items}) > 1:
             for first, item in combinations(items, 2):
                 if _corpus(first) != _corpus(item) and overlap(part_of(first.record), part_of(item.record)):
                     ids, parts = (first.utterance_id, item.utterance_id), (first.partition, item.partition)
-                    yield _Shared(ids, parts, first.record.file.resolve() == item.record.file.resolve())
+                    yield _Shared(ids, parts, same_recording(first.record, item.record))
 
 
 def _built_before(listings: Mapping[str, Listing], built: Iterable[Mapping[str, Any]]) -> Iterator[_Shared]:
@@ -113,12 +118,12 @@ def _built_before(listings: Mapping[str, Listing], built: Iterable[Mapping[str, 
                     yield _Shared((row["utterance_id"], item.utterance_id), (row["partition"], item.partition))
 
 
-def _by_file(listings: Mapping[str, Listing]) -> dict[Path, list[Utterance]]:
-    result: dict[Path, list[Utterance]] = {}
+def _by_file(listings: Mapping[str, Listing]) -> dict[str, list[Utterance]]:
+    result: dict[str, list[Utterance]] = {}
     for listing in listings.values():
         for item in listing.utterances:
             if item.size:
-                result.setdefault(item.record.file, []).append(item)
+                result.setdefault(item.record.recording, []).append(item)
     return result
 
 

@@ -1,7 +1,6 @@
 """Finds corpora on disk, below one folder or from a YAML file that names their folders."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +8,9 @@ from pathlib import Path
 import yaml
 
 from .catalog import EMOSET, Places, catalog, emoset_plus_plus, entry, use_catalog
-from .readers import Match, matches, own_form
+from .corpus_names import corpus_of_name, slug
+from .hub_dataset import HUB, local_folder
+from .readers import Match, matches, own_form, told_corpus
 from .readers.by_name import NOT_SPEECH
 from .readers.recognition import recordings
 
@@ -60,10 +61,10 @@ def find_corpora(
 ) -> Sources:
     """Finds corpora on disk.
 
-    In a folder, a sub-folder is a corpus if it holds a manifest (your own corpus, named after the folder, or one of the
-    catalog), or if nine in ten of its recordings have the names, speakers and labels of exactly one corpus; a quarter
-    are enough if the folder's name is an id or name of the catalog (`emo_db`, `EMO-DB`, `CREMA-D`). The folder may also
-    be a single corpus itself. Two folders that hold the same corpus are both set aside.
+    In a folder, a sub-folder is a corpus if it holds a manifest or a Hugging Face dataset (your own corpus, named after
+    the folder, or one of the catalog), or if nine in ten of its recordings have the names, speakers and labels of
+    exactly one corpus; a quarter are enough if the folder's name is an id or name of the catalog (`emo_db`, `EMO-DB`,
+    `CREMA-D`). The folder may also be a single corpus itself. Two folders that hold the same corpus are both set aside.
 
     Args:
         place: A folder; or a YAML file with `corpus id: folder` lines, relative to the file. Defaults to the
@@ -118,12 +119,23 @@ def _from_file(path: Path) -> Sources:
     content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     if not isinstance(content, Mapping) or not all(isinstance(folder, str) for folder in content.values()):
         raise ValueError(f"{path}: expected `corpus id: folder` lines.")
-    found = {str(corpus): path.parent / Path(folder).expanduser() for corpus, folder in content.items()}
+    found = {
+        str(corpus): local_folder(folder) if folder.startswith(HUB) else path.parent / Path(folder).expanduser()
+        for corpus, folder in content.items()
+    }
     reasons = dict.fromkeys(found.values(), f"named in {path}")
     return Sources(found, [], dict.fromkeys(found, "named"), reasons)
 
 
 def _from_folder(root: Path) -> Sources:
+    from .readers.dataset_files import holds_parts  # needs pyarrow, which is slow to import
+    from .readers.huggingface import is_dataset
+
+    form = own_form(root)
+    if (form and form.whole) or (is_dataset(root) and holds_parts(root)):
+        claim = _identify(root)
+        if claim.corpus:
+            return Sources({claim.corpus: root}, [], {claim.corpus: claim.certainty}, {root: claim.reason})
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     folders = [path for path in folders if not NOT_SPEECH.fullmatch(path.name) or own_form(path)]
     # a link beside its target is no second folder
@@ -179,7 +191,8 @@ class _Claim:
 def _identify(folder: Path) -> _Claim:
     named = _named(folder)
     if form := own_form(folder):
-        corpus = named or re.sub(r"[^A-Za-z0-9_-]+", "_", folder.name or folder.resolve().name).strip("_-")
+        named = named or told_corpus(form, folder)
+        corpus = named or slug(folder.name or folder.resolve().name)
         return _Claim(corpus, "manifest", f"it has {form.name}" if corpus else f"has {form.name}, but {_NAMELESS}")
     if named and not entry(named).has_own_layout:  # such names are everyday words: demo, ad, abc
         named = None
@@ -217,8 +230,7 @@ def _doubt(folder: Path, named: str | None, results: Sequence[Match]) -> str:
 
 def _named(folder: Path) -> str | None:
     """Returns the corpus whose id or name a folder bears, or the folder that it is a link to."""
-    names = {_plain(text): facts.id for facts in catalog().values() for text in (facts.id, facts.name)}
-    return names.get(_plain(folder.name), names.get(_plain(folder.resolve().name)))
+    return corpus_of_name(folder.name) or corpus_of_name(folder.resolve().name)
 
 
 def _name(corpus: str) -> str:
@@ -227,7 +239,3 @@ def _name(corpus: str) -> str:
 
 def _is_archive(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())

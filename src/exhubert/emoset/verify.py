@@ -3,17 +3,19 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import soundfile
 
-from .catalog import Archive, CatalogEntry, with_columns
+from ..audio import AudioError
+from .catalog import Archive, CatalogEntry, catalog, with_columns
 from .column_map import Columns, Scale
 from .listing import corpus_entry, settings_of_tables
 from .readers import own_form, read
 from .readers.by_name import signals_beside
 from .record import Record
+from .recording import audio_source, recording_name
 
 _HOURS_TOLERANCE = 0.05
 _VIDEOS = (".avi", ".mp4", ".m4a", ".mov", ".mkv", ".webm")
@@ -67,6 +69,8 @@ def verify(
 
 
 def _verify(corpus: str, facts: CatalogEntry, folder: Path) -> Finding:
+    if own_form(folder):
+        facts = replace(facts, reader="manifest")  # whose labels may be words
     try:
         records = list(read(facts, folder))
     except (FileNotFoundError, ValueError) as error:
@@ -77,8 +81,9 @@ def _verify(corpus: str, facts: CatalogEntry, folder: Path) -> Finding:
         remarks.append(f"{len(missing_files)} listed files are missing, such as {missing_files[0].name}")
     if missing := sorted(_emotions(facts) - {_emotion(facts, record.raw_label) for record in records}):
         remarks.append(f"no utterance of {', '.join(missing)}")
-    without_class = (item for item in records if facts.class_of(item.raw_label, language=item.language) is None)
-    if surplus := Counter(record.raw_label for record in without_class):
+    if len(parts := sorted({record.corpus for record in records if record.corpus})) > 1:
+        remarks.append(f"{len(parts)} corpora: {', '.join(parts)}")
+    if surplus := Counter(item.raw_label for item in records if item.raw_label and not _has_class(facts, item)):
         remarks.append(f"labels without a class: {dict(surplus)}")
     speakers = len({record.speaker for record in records if record.speaker is not None})
     if isinstance(facts.speakers, int) and speakers and speakers != facts.speakers:
@@ -162,14 +167,15 @@ def _headers(records: Sequence[Record]) -> tuple[list[float], Counter[int], list
     rates: Counter[int] = Counter()
     lengths = []
     for record in records:
-        if record.file not in of_file:
+        file = Path(recording_name(record))
+        if file not in of_file:
             try:
-                info = soundfile.info(record.file)
-                of_file[record.file] = info.duration
+                info = soundfile.info(audio_source(record))
+                of_file[file] = info.duration
                 rates[info.samplerate] += 1
-            except (soundfile.LibsndfileError, TypeError):
-                of_file[record.file] = None
-        end = of_file[record.file] if record.end is None else record.end
+            except (AudioError, soundfile.LibsndfileError, TypeError):
+                of_file[file] = None
+        end = of_file[file] if record.end is None else record.end
         if end is not None:
             lengths.append(end - (record.start or 0.0))
     unreadable = [file for file, length in of_file.items() if length is None and file.suffix.lower() not in _VIDEOS]
@@ -184,6 +190,12 @@ def _one_length(lengths: Sequence[float]) -> str | None:
     if count < _SAME_LENGTH * len(lengths):
         return None
     return f"{count} of {len(lengths)} recordings last exactly {seconds:.3f} s: cut or padded to one length"
+
+
+def _has_class(facts: CatalogEntry, record: Record) -> bool:
+    if record.corpus and record.corpus in catalog():  # which the source itself names, or its names of recordings
+        facts = replace(catalog()[record.corpus], reader="manifest")
+    return facts.class_of(record.raw_label, language=record.language) is not None
 
 
 def _emotions(facts: CatalogEntry) -> set[str]:

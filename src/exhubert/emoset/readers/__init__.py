@@ -8,10 +8,10 @@ from ..catalog import CatalogEntry, Places, entry
 from ..record import Record
 from .by_annotation import (
     read_by_table,
+    read_emo_db,
     read_emofilm,
     read_esd,
     read_fau_aibo,
-    read_iemocap,
     read_m3ed,
     read_meld,
     read_msp_improv,
@@ -20,14 +20,18 @@ from .by_annotation import (
     read_smartkom,
 )
 from .by_name import read_by_name
+from .crema_d import read_crema_d
+from .iemocap import read_iemocap
 from .manifest import read_manifest
-from .own import Reader, own_form
+from .own import Reader, own_form, told_corpus
 from .recognition import Match, matches, recognise
 from .text import check_encoding
 
 _READERS: dict[str, Reader] = {
     "by_name": read_by_name,
     "by_table": read_by_table,
+    "crema_d": read_crema_d,
+    "emo_db": read_emo_db,
     "emofilm": read_emofilm,
     "esd": read_esd,
     "fau_aibo": read_fau_aibo,
@@ -76,9 +80,11 @@ def read(
     form = own_form(root)
     results = (form.read if form else reader_of(facts))(facts, root, encoding)
     records = sorted(results, key=lambda record: (record.path, record.row or 0, record.start or 0.0))
+    if not records and form:
+        raise FileNotFoundError(f"{facts.name}: {root} has {form.name}, but no utterance is in it.")
     if not records:
         raise FileNotFoundError(f"{facts.name}: nothing in {root} has the layout {facts.layout!r}; check the folder.")
     yield from records
 
 
-__all__ = ["READERS", "Match", "Reader", "matches", "own_form", "read", "reader_of", "recognise"]
+__all__ = ["READERS", "Match", "Reader", "matches", "own_form", "read", "reader_of", "recognise", "told_corpus"]

@@ -1,9 +1,8 @@
 """Readers for corpora whose labels are in annotation files beside the recordings."""
 
-import json
-import math
+import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,104 +11,136 @@ import yaml
 
 from ...search import SUFFIXES, files_in
 from ..catalog import AnnotationTable, CatalogEntry
-from ..record import Record
-from .by_name import GENDERS, files, read_by_name
-from .columns import UNKNOWN
-from .table import read_tables
+from ..record import Record, other_facts
+from .annotations import by_stem, known_rows, number, read_json, read_lines, read_rows
+from .by_name import GENDERS, files, one_container, read_by_name
+from .columns import PARTITIONS, UNKNOWN
 from .text import read_text
 
+logger = logging.getLogger(__name__)
+
 _EMOFILM_SHEET = "f_m_corpus_it_es_en_legend"
-_AIBO_LABELS = ("chunk_labels_5cl_corpus.txt", "chunk_labels_2cl_corpus.txt")
-_IEMOCAP_TURN = re.compile(r"\[[\d.]+ - [\d.]+\]\t(?P<turn>\S+)\t(?P<label>\w+)\t\[")
-_IEMOCAP_TEXT = re.compile(r"(?P<turn>Ses\S+) \[[\d.]+-[\d.]+\]: (?P<text>.*)")
+_AIBO_LABELS = {5: "chunk_labels_5cl_corpus.txt", 2: "chunk_labels_2cl_corpus.txt"}  # by the number of classes
 _MELD = {
     "train": ("train_sent_emo.csv", "train_splits"),
     "validation": ("dev_sent_emo.csv", "dev_splits_complete"),
     "test": ("test_sent_emo.csv", "output_repeated_splits_test"),
 }
+_MELD_CLIP = re.compile(r"(?:.*[_-])?(?P<name>dia\d+_utt\d+)(?:[_-].*)?", re.IGNORECASE)
+_MELD_FACTS = ("season", "episode", "starttime", "endtime")
 _IMPROV_LINE = re.compile(
     r"UTD-IMPROV-(?P<name>S(?P<text>\d\d)[A-Z]-(?P<speaker>(?P<gender>[FM])\d\d)-[A-Z]-\w+)\.avi; *(?P<label>[A-Z]);"
     r" *A:(?P<arousal>[\d.]+|NaN); *V:(?P<valence>[\d.]+|NaN); *D:(?P<dominance>[\d.]+|NaN)"
 )
 _RATINGS = ("arousal", "valence", "dominance")
-_SHEMO_NAME = re.compile(r"(?P<speaker>(?P<gender>[FM])\d\d)(?P<label>[AFHNSW])(?P<text>\d\d)\.wav", re.IGNORECASE)
+_SHEMO_NAME = re.compile(r"(?P<speaker>(?P<gender>[FM])\d\d)(?P<label>[AFHNSW])(?P<text>\d\d)", re.IGNORECASE)
 _SMARTKOM_RATE = 16_000  # times in Partitur files count samples at this rate
+
+
+def read_emo_db(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
+    """Reads EMO-DB: labels from names, and what twenty listeners said of the recordings, if `erkennung.txt` exists.
+
+    `erkannt` is the percentage of them who recognised the emotion, `natuerlich` of those who called it natural.
+    """
+    columns = ("erkannt", "natuerlich")
+    judgements: dict[str, dict[str, float]] = {}
+    # published in Latin-1, with non-breaking spaces after its numbers, from which other encodings would be guessed
+    for row in known_rows(root, "erkennung.txt", ("satz", *columns), encoding or "latin-1"):
+        numbers = {name: re.match(r"\d+(?:,\d+)?", row[name]) for name in columns}
+        known = {name: float(match[0].replace(",", ".")) for name, match in numbers.items() if match}
+        judgements[Path(row["satz"]).stem] = known
+    for record in read_by_name(facts, root):
+        yield replace(record, other=other_facts(judgements.get(record.file.stem.removesuffix("xx"), {})))
 
 
 def read_fau_aibo(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads FAU Aibo: chunk labels in five classes, or in two if there are no others.
 
-    A line is `Mont_01_000_00 N 0.86`. The official partition of the Interspeech 2009 challenge is by school: Ohm
-    trains, Mont tests.
+    A line is `Mont_01_000_00 N 0.86`: the chunk, its label, and the confidence. The official partition of the
+    Interspeech 2009 challenge is by school: Ohm trains, Mont tests.
     """
-    labels = next((path for name in _AIBO_LABELS for path in files_in(root, name)), None)
-    if labels is None:
-        return
-    recordings = {path.stem: path for path in files(root, (".wav",))}
-    for line in _lines(labels, encoding):
-        chunk, label, *_ = [*line.split(), "", ""]
+    labels = {classes: _aibo_labels(root, name, encoding) for classes, name in _AIBO_LABELS.items()}
+    chunks = labels[5] or labels[2]
+    recordings = by_stem(root) if chunks else {}
+    for chunk, (label, confidence) in chunks.items():
         school, _, rest = chunk.partition("_")
-        if not label or school not in ("Ohm", "Mont"):
-            continue
+        other: dict[str, Any] = {"confidence": number(confidence)}
+        if chunks is labels[5] and chunk in labels[2]:
+            other |= {"label_of_two": labels[2][chunk][0], "confidence_of_two": number(labels[2][chunk][1])}
         yield Record(
             path=str(recordings.get(chunk, root / "wav" / f"{chunk}.wav")),
             raw_label=label,
             speaker=f"{school}_{rest[:2]}",
             partition="train" if school == "Ohm" else "test",
+            other=other_facts(other),
         )
 
 
-def read_iemocap(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
-    """Reads IEMOCAP: `Session1/dialog/EmoEvaluation/Ses01F_impro01.txt` labels `Session1/sentences/wav/.../*.wav`.
-
-    The letter before the turn's number is the speaker: the man of session 1 says Ses01F_impro01_M011, despite the F in
-    the dialogue's name, which stands for the one who wears the markers.
-    """
-    for path in files_in(root, "EmoEvaluation/*.txt"):
-        session = path.parents[2]
-        transcript = session / "dialog" / "transcriptions" / path.name
-        texts = {}
-        if transcript.is_file():
-            texts = {m["turn"]: m["text"] for line in _lines(transcript, encoding) if (m := _IEMOCAP_TEXT.match(line))}
-        for line in _lines(path, encoding):
-            match = _IEMOCAP_TURN.match(line)
-            if match is None:
-                continue
-            turn = match["turn"]
-            letter = turn.rsplit("_", 1)[1][0]
-            yield Record(
-                path=str(session / "sentences" / "wav" / path.stem / f"{turn}.wav"),
-                raw_label=match["label"],
-                speaker=f"{turn[:5]}{letter}",
-                gender="female" if letter == "F" else "male",
-                text=texts.get(turn),
-                session=turn[:5],
-                dialogue=path.stem,
-            )
+def _aibo_labels(root: Path, name: str, encoding: str | None) -> dict[str, tuple[str, str]]:
+    """Returns label and confidence of each chunk."""
+    path = next(files_in(root, name), None)
+    result = {}
+    for line in read_lines(path, encoding) if path else ():
+        chunk, label, confidence, *_ = [*line.split(), "", "", ""]
+        if label and chunk.partition("_")[0] in ("Ohm", "Mont"):
+            result[chunk] = (label, confidence)
+    return result
 
 
 def read_meld(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads MELD: one table for each partition; dialogue and utterance numbers start again in each.
 
+    A clip belongs to the partition of the nearest folder above it that is named so, such as `train_splits` or `test`.
     Records keep the official partition although main characters are in all parts of it; the builder replaces it. The
     corpus's own sentiment is the annotated valence.
     """
-    for partition, (table, folder) in _MELD.items():
-        path = next(files_in(root, table), None)
+    tables = {partition: next(files_in(root, name), None) for partition, (name, _) in _MELD.items()}
+    present = [partition for partition, path in tables.items() if path]
+    clips = _meld_clips(root, present) if present else {}
+    for partition, path in tables.items():
         if path is None:
             continue
-        clips = {clip.stem: clip for clip in files(root, (".mp4", ".wav", ".flac")) if folder in clip.parent.parts}
-        for row in _rows(path, ("dialogue_id", "utterance_id", "speaker", "emotion"), encoding):
+        for row in read_rows(path, ("dialogue_id", "utterance_id", "speaker", "emotion"), encoding):
             name = f"dia{row['dialogue_id']}_utt{row['utterance_id']}"
             yield Record(
-                path=str(clips.get(name, root / folder / f"{name}.mp4")),
+                path=str(clips.get((partition, name), root / _MELD[partition][1] / f"{name}.mp4")),
                 raw_label=row["emotion"],
                 speaker=row["speaker"] or None,
                 text=row.get("utterance"),
                 partition=partition,
                 dialogue=f"{partition} {row['dialogue_id']}",
                 sentiment=row.get("sentiment"),
+                other=other_facts({name: row.get(name) or None for name in _MELD_FACTS}),
             )
+
+
+def _meld_clips(root: Path, present: list[str]) -> dict[tuple[str, str], Path]:
+    """Returns the clips by partition and name."""
+    found: list[tuple[tuple[str, str], Path]] = []
+    homeless = 0
+    for path in files(root, SUFFIXES):
+        match = _MELD_CLIP.fullmatch(path.stem)
+        if match is None:
+            continue
+        places = (path.stem, *reversed(path.relative_to(root).parts[:-1]))
+        partition = next(filter(None, map(_meld_partition, places)), present[0] if len(present) == 1 else None)
+        if partition is None:
+            homeless += 1
+        else:
+            found.append(((partition, match["name"].lower()), path))
+    if homeless:
+        logger.warning(
+            f"{root}: {homeless} clips are in no folder named train, dev or test, and aren't read: each partition has "
+            "the same names."
+        )
+    chosen = set(one_container(found, (".mp4",)))
+    return {key: path for key, path in reversed(found) if path in chosen}
+
+
+def _meld_partition(name: str) -> str | None:
+    """Returns the partition that a folder or file is named after, alone or among other words."""
+    words = re.findall("[a-z]+", name.lower())
+    return next((PARTITIONS[word] for word in words if word in PARTITIONS), None)
 
 
 def read_shemo(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
@@ -117,29 +148,43 @@ def read_shemo(facts: CatalogEntry, root: Path, encoding: str | None = None) -> 
 
     If the modified release's `modified_shemo.json` exists, its labels and transcripts are used. It has an entry for
     each of the 3,000 recordings; a recording without one is left out.
-    The original release has its own transcripts, `transcript/final text/F01A01.ort`.
+    The original release has its own transcripts, `transcript/final text/F01A01.ort` or `shemo.json`.
     """
+    named = [(path.stem.upper(), path) for path in files(root, SUFFIXES) if _SHEMO_NAME.fullmatch(path.stem)]
+    if not named:
+        return
+    modified = _shemo_entries(next(files_in(root, "modified_shemo*.json"), None), encoding)
+    original = _shemo_entries(next(files_in(root, "shemo*.json"), None), encoding) or {}
     texts = {path.stem.upper(): path for path in files(root, (".ort",))}
-    annotation = next(files_in(root, "modified_shemo*.json"), None)
-    modified: dict[str, Any] | None = None
-    if annotation is not None:
-        content = _json(annotation, encoding)
-        modified = {Path(name).stem.upper(): labels for name, labels in content.items()}
-    for path in files(root, (".wav",)):
-        match = _SHEMO_NAME.fullmatch(path.name)
-        if match is None or (modified is not None and path.stem.upper() not in modified):
-            continue
+    for path in one_container(named, (".wav",)):
         name = path.stem.upper()
-        labels = modified[name] if modified is not None else {}
-        text = "\n".join(_lines(texts[name], encoding)).strip() if name in texts else None
+        if modified is not None and name not in modified:
+            continue
+        match = _SHEMO_NAME.fullmatch(name)
+        assert match is not None
+        entry = (modified or original).get(name, {})
+        text = "\n".join(read_lines(texts[name], encoding)).strip() if name in texts else None
         yield Record(
             path=str(path),
-            raw_label=labels.get("emotion") or match["label"].upper(),
-            speaker=match["speaker"].upper(),
-            gender="female" if match["gender"].upper() == "F" else "male",
-            text=labels.get("transcript") or text or None,
+            raw_label=(entry.get("emotion") if modified is not None else None) or match["label"],
+            speaker=match["speaker"],
+            gender=GENDERS[match["gender"].lower()],
+            text=(entry.get("transcript") or "").lstrip("\ufeff").strip() or text or None,
             take=match["text"],
+            other=other_facts({"ipa": entry.get("ipa")}),
         )
+
+
+def _shemo_entries(path: Path | None, encoding: str | None) -> dict[str, Mapping[str, Any]] | None:
+    """Returns the annotation of each recording, from a list with ids or a map of names; None without a file."""
+    if path is None:
+        return None
+    content = read_json(path, encoding)
+    if isinstance(content, list) and all(isinstance(entry, dict) and "id" in entry for entry in content):
+        content = {entry["id"]: entry for entry in content}
+    if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
+        raise ValueError(f"{path}: expected a map of recordings to their annotation, or a list of annotations with id.")
+    return {Path(name).stem.upper(): entry for name, entry in content.items()}
 
 
 def read_smartkom(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
@@ -150,21 +195,26 @@ def read_smartkom(facts: CatalogEntry, root: Path, encoding: str | None = None) 
     """
     for path in files_in(root, "*.par"):
         dialogue, _, speaker = path.stem.rpartition("_")
-        recordings = sorted(path.parent.glob(f"{dialogue}?.wav")) + sorted(path.parent.glob(f"{dialogue}.wav"))
+        named = [
+            (item.stem, item)
+            for item in sorted(path.parent.iterdir())
+            if item.suffix.lower() in SUFFIXES and re.fullmatch(rf"{re.escape(dialogue)}.?", item.stem)
+        ]
+        recordings = sorted(one_container(named, (".wav",)), key=lambda item: (item.stem == dialogue, item.name))
         if speaker.upper() == "SMA" or not recordings:
             continue
         recording = next((file for file in recordings if file.stem.endswith("d")), recordings[0])
         states, turns, words = [], [], {}
-        for line in _lines(path, encoding):
+        for line in read_lines(path, encoding):
             tier, _, rest = line.partition(":")
             cells = rest.split()
             if tier == "USH" and len(cells) >= 3:
                 states.append((int(cells[0]), int(cells[0]) + int(cells[1]), " ".join(cells[2:])))
             elif tier == "TRN" and len(cells) >= 3:
-                turns.append((int(cells[0]), int(cells[0]) + int(cells[1]), cells[2]))
+                turns.append((int(cells[0]), int(cells[0]) + int(cells[1]), cells[2], " ".join(cells[3:])))
             elif tier == "ORT" and len(cells) >= 2:
                 words[cells[0]] = " ".join(cells[1:])
-        for start, end, ids in turns:
+        for start, end, ids, turn in turns:
             overlaps: dict[str, int] = {}
             for first, last, label in states:
                 overlap = min(end, last) - max(start, first)
@@ -179,24 +229,18 @@ def read_smartkom(facts: CatalogEntry, root: Path, encoding: str | None = None) 
                     end=end / _SMARTKOM_RATE,
                     text=" ".join(words[i] for i in ids.split(",") if i in words) or None,
                     session=dialogue,
+                    other=other_facts({"turn": turn or None}),
                 )
 
 
 def read_esd(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
-    """Reads ESD in both layouts, with and without partition folders, and its transcripts if they exist."""
-    texts: dict[Path, dict[str, str]] = {}
+    """Reads ESD with and without folders of partitions, and the transcripts, such as `0001.txt`, if they exist."""
+    texts: dict[str, str] = {}
+    for path in files_in(root, "[0-9][0-9][0-9][0-9].txt"):
+        cells = (line.split("\t") for line in read_lines(path, encoding))
+        texts |= {name.strip(): text.strip() for name, text, *_ in (row for row in cells if len(row) >= 2)}
     for record in read_by_name(facts, root):
-        folder = next(parent for parent in record.file.parents if parent.name == record.speaker)
-        if folder not in texts:
-            texts[folder] = _esd_transcript(folder / f"{record.speaker}.txt", encoding)
-        yield replace(record, text=texts[folder].get(record.file.stem))
-
-
-def _esd_transcript(path: Path, encoding: str | None) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    lines = (line.split("\t") for line in _lines(path, encoding))
-    return {cells[0].strip(): cells[1].strip() for cells in lines if len(cells) >= 2}
+        yield replace(record, text=texts.get(record.file.stem))
 
 
 def read_emofilm(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
@@ -209,13 +253,15 @@ def read_emofilm(facts: CatalogEntry, root: Path, encoding: str | None = None) -
         ValueError: The legend is a spreadsheet and openpyxl isn't installed, or a column is missing.
     """
     legend = next((path for suffix in (".xlsx", ".csv") for path in files_in(root, _EMOFILM_SHEET + suffix)), None)
-    actors = {}
-    for row in _rows(legend, ("file", "speaker"), encoding) if legend else ():
-        name = " ".join(row["speaker"].split())
+    actors, films = {}, {}
+    for row in read_rows(legend, ("file", "speaker"), encoding) if legend else ():
+        stem, name = Path(row["file"]).stem, " ".join(row["speaker"].split())
         if name.strip("?") and name not in UNKNOWN:
-            actors[Path(row["file"]).stem] = name
+            actors[stem] = name
+        films[stem] = " ".join(row.get("film", "").split()) or None
     for record in read_by_name(facts, root):
-        yield replace(record, speaker=actors.get(record.file.stem.removesuffix("_16k")))
+        stem = record.file.stem.removesuffix("_16k")
+        yield replace(record, speaker=actors.get(stem), other=other_facts({"film": films.get(stem)}))
 
 
 def read_pavoque(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
@@ -257,9 +303,9 @@ def read_m3ed(facts: CatalogEntry, root: Path, encoding: str | None = None) -> I
         series.strip(): partition
         for partition, name in (("train", "train"), ("validation", "val"), ("test", "test"))
         for path in files_in(root, f"movie_list_{name}.txt")
-        for series in _lines(path, encoding)
+        for series in read_lines(path, encoding)
     }
-    for series, clips in _json(annotation, encoding).items():
+    for series, clips in read_json(annotation, encoding).items():
         for clip, content in clips.items():
             for utterance, turn in content["Dialog"].items():
                 who = turn["Speaker"]
@@ -282,12 +328,12 @@ def read_msp_improv(facts: CatalogEntry, root: Path, encoding: str | None = None
     """
     evaluation = next(files_in(root, "Evaluation.txt"), None)
     recordings = {path.stem: path for path in files(root, (".wav", ".avi"))} if evaluation else {}
-    for line in _lines(evaluation, encoding) if evaluation else ():
+    for line in read_lines(evaluation, encoding) if evaluation else ():
         match = _IMPROV_LINE.match(line)
         if match is None:
             continue
         name = f"MSP-IMPROV-{match['name']}"
-        ratings: dict[str, Any] = {rating: _number(match[rating]) for rating in _RATINGS}
+        ratings: dict[str, Any] = {rating: number(match[rating]) for rating in _RATINGS}
         yield Record(
             path=str(recordings.get(name, root / f"{name}.wav")),
             raw_label=match["label"],
@@ -319,14 +365,14 @@ def read_by_table(facts: CatalogEntry, root: Path, encoding: str | None = None) 
     people = _people(table, root, encoding) if tables else {}
     needed = [columns["file"], columns["label"], *([columns["speaker"]] if table.people else [])]
     for path in tables:
-        for row in _rows(path, tuple(needed), encoding):
+        for row in read_rows(path, tuple(needed), encoding):
             cells = people.get(row.get(columns.get("speaker", ""), ""), {}) | row
             found: dict[str, Any] = {field: cells.get(name) or None for field, name in columns.items()}
             for field, values in table.values.items():
                 found[field] = values.get(found[field], found[field])
             name, label = Path(found.pop("file") or "").name, found.pop("label") or ""
             gender = found.get("gender")
-            ratings = {field: _number(found.pop(field)) for field in _RATINGS if field in found}
+            ratings = {field: number(found.pop(field)) for field in _RATINGS if field in found}
             yield Record(
                 path=str(recordings.get(name) or recordings.get(Path(name).stem) or root / name),
                 raw_label=label,
@@ -341,39 +387,4 @@ def _people(table: AnnotationTable, root: Path, encoding: str | None) -> dict[st
     if path is None or table.person is None:
         return {}
     key = table.person.lower()
-    return {row[key]: row for row in _rows(path, (key,), encoding)}
-
-
-def _number(text: str | None) -> float | None:
-    """Returns a rating; None for `NaN` and for none."""
-    try:
-        value = float(text or "nan")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _rows(path: Path, columns: tuple[str, ...], encoding: str | None) -> Iterator[dict[str, str]]:
-    """Yields the rows of a table that must have certain columns, with the names of all columns in lower case."""
-
-    def missing(names: Iterable[str]) -> list[str]:
-        return sorted(set(columns) - {name.lower() for name in names})
-
-    for table in read_tables(path, lambda names: not missing(names), encoding):
-        if missing(table.columns):
-            expected, found = ", ".join(columns), ", ".join(table.columns)
-            raise ValueError(f"{table.source}: expected the columns {expected}; found {found or 'none'}.")
-        for _, cells in table.rows:
-            yield dict(zip((name.lower() for name in table.columns), cells, strict=True))
-
-
-def _json(path: Path, encoding: str | None) -> Any:
-    try:
-        return json.loads(read_text(path, encoding))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} isn't valid JSON ({error}); it may have been cut off or edited.") from error
-
-
-def _lines(path: Path, encoding: str | None) -> list[str]:
-    # a stray byte in a transcript or comment is no reason to refuse the corpus
-    return read_text(path, encoding, errors="replace").splitlines()
+    return {row[key]: row for row in read_rows(path, (key,), encoding)}

@@ -70,6 +70,15 @@ def _meaning(name: str) -> str | None:
     return _MEANING.get(plain) or (without_unit if without_unit in _TIMES else None)
 
 
+def meaning_of(name: str) -> str | None:
+    """Returns the field of `Record`, or `file`, that a column is for by its name; None if the name tells nothing.
+
+    >>> meaning_of("Speaker ID"), meaning_of("loudness")
+    ('speaker', None)
+    """
+    return _meaning(name)
+
+
 def columns_of(table: Table, mapped: Columns | None = None) -> dict[str, int]:
     """Returns the index of each column that is used, by its name in `Record` (and `duration`).
 

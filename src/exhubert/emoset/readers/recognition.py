@@ -1,13 +1,14 @@
 """Compares the contents of a folder with every layout of the catalog, to tell which corpus it holds. Reads no audio."""
 
 import re
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...search import SUFFIXES
 from ..catalog import CatalogEntry, Layout, catalog, entry
 from ..record import Record
-from .by_name import fields_of, files
+from .by_name import fields_of, files, one_container
 
 _FIT = 0.9  # share of the recordings that must fit, so that a few strange files are forgiven
 _FEWEST = 3  # one file can have any name by chance
@@ -18,7 +19,6 @@ _NEAR = 0.1  # relative distance to the size of a release at which a copy counts
 _SPEAKERS = {
     "fau_aibo": r"(?:Ohm|Mont)_\d\d",
     "iemocap": r"Ses0[1-5][FM]",
-    "shemo": r"F(?:0[1-9]|[12]\d|3[01])|M(?:0[1-9]|[1-4]\d|5[0-6])",
     "smartkom": r"[A-Z]{3}",
 }
 
@@ -89,7 +89,7 @@ def matches(folder: Path) -> list[Match]:
     results = []
     for facts in catalog().values():
         if facts.paths:
-            if any(facts.paths.is_other(name) or _match(facts.paths, name) for name in sample):
+            if any(facts.paths.is_other(name) or facts.paths.match(name) for name in sample):
                 results.append(_by_name(facts, facts.paths, paths))
         elif facts.has_own_layout:
             try:
@@ -103,6 +103,15 @@ def matches(folder: Path) -> list[Match]:
             ):  # a file with the name of an annotation, and other contents
                 continue
             results.append(_by_annotation(facts, records, paths))
+    return sorted((match for match in results if match.alike), key=lambda match: (-match.share, -match.utterances))
+
+
+def matches_by_name(names: Iterable[str], among: Iterable[str] | None = None) -> list[Match]:
+    """Returns the corpora, all or some, whose pattern any name of a recording has, wherever the recordings are."""
+    entries = catalog().values() if among is None else [entry(corpus) for corpus in among]
+    paths = [Path(name) if Path(name).suffix else Path(f"{name}.wav") for name in names]
+    named = {path: path.as_posix() for path in paths}
+    results = [_by_name(facts, facts.paths, named) for facts in entries if facts.paths]
     return sorted((match for match in results if match.alike), key=lambda match: (-match.share, -match.utterances))
 
 
@@ -121,19 +130,16 @@ def recognise(folder: Path) -> str | None:
     return fitting[0].corpus if len(fitting) == 1 else None
 
 
-def _match(layout: Layout, name: str) -> re.Match[str] | None:
-    """Matches a path, in any format: CREMA-D's mp3 and flv belong to the release."""
-    return layout.match(f"{name.removesuffix(Path(name).suffix)}{layout.suffixes[0]}")
-
-
 def _by_name(facts: CatalogEntry, layout: Layout, paths: dict[Path, str]) -> Match:
-    alike, fitting, labels = 0, 0, []
+    alike, fitting = 0, 0
+    named: list[tuple[Hashable, Path]] = []
+    labels: dict[Path, str] = {}
     for path, name in paths.items():
         if layout.is_other(name):
             alike += 1
             fitting += 1
             continue
-        match = _match(layout, name)
+        match = layout.match(name)
         if match is None:
             continue
         alike += 1
@@ -146,18 +152,19 @@ def _by_name(facts: CatalogEntry, layout: Layout, paths: dict[Path, str]) -> Mat
         except ValueError:  # a word for no partition
             continue
         fitting += 1
-        if name.lower().endswith(layout.suffixes) and fields is not None:
-            labels.append(label)
-    return Match(facts.id, len(paths), alike, fitting, len(labels), len(set(labels)))
+        if fields is not None:
+            named.append((layout.utterance(match), path))
+            labels[path] = label
+    chosen = [labels[path] for path in one_container(named, layout.suffixes)]
+    return Match(facts.id, len(paths), alike, fitting, len(chosen), len(set(chosen)))
 
 
 def _by_annotation(facts: CatalogEntry, records: list[Record], paths: dict[Path, str]) -> Match:
     pattern = re.compile(_SPEAKERS.get(facts.id, ".*"), re.IGNORECASE)
     fitting = [item for item in records if item.raw_label in facts.labels and pattern.fullmatch(item.speaker or "")]
     present = [item.raw_label for item in fitting if Path(item.path) in paths]
-    # ShEMO's labels are in its names; elsewhere the annotation, not the recordings, tells what belongs to the corpus
-    total = len(paths) if facts.id == "shemo" else len(records)
-    return Match(facts.id, total, len(records), len(fitting), len(present), len(set(present)))
+    # the annotation, not the recordings, tells what belongs to the corpus
+    return Match(facts.id, len(records), len(records), len(fitting), len(present), len(set(present)))
 
 
 def _sizes(facts: CatalogEntry) -> list[int]:

@@ -1,0 +1,87 @@
+"""Opens the recordings of records: files, and rows of tables."""
+
+import hashlib
+import io
+import stat
+from pathlib import Path
+
+import numpy as np
+
+from ..audio import AudioSource, read_audio
+from .audio_rows import hash_of_row, read_row, size_of_row
+from .record import Record
+
+_SAMPLE = 4096  # bytes that distinguish most recordings
+
+
+class _NamedBytes(io.BytesIO):
+    def __init__(self, content: bytes, name: str):
+        super().__init__(content)
+        self.name = name  # which errors tell
+
+
+def recording_name(record: Record) -> str:
+    """Path of a record's recording for messages; that of a row is its file's, followed by its name or number."""
+    return record.path if record.row is None else f"{record.path}/{record.name or record.row}"
+
+
+def audio_source(record: Record) -> AudioSource:
+    """Returns the recording of a record as `exhubert.audio` takes it: a path, or an open file with a row's content.
+
+    Raises:
+        AudioError: A row holds no recording, or its file can't be read.
+    """
+    if record.row is None:
+        return record.file
+    return _NamedBytes(read_row(record.file, _column(record), record.row), recording_name(record))
+
+
+def read_record(record: Record) -> tuple[np.ndarray, int]:
+    """Reads the audio of a record.
+
+    Returns:
+        Samples `(samples,)` of one channel in float32, and the sampling rate in Hz.
+
+    Raises:
+        AudioError: The recording is missing or can't be used, see [`exhubert.audio.read_audio`].
+    """
+    return read_audio(audio_source(record), record.start, record.end, record.channel)
+
+
+def size_and_change(record: Record) -> tuple[int | None, int | None]:
+    """Returns the size of a recording in bytes, None without one, and the time of its file's last change in ns."""
+    try:
+        status = record.file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return None, None
+        if record.row is None:
+            return status.st_size, status.st_mtime_ns
+        return size_of_row(record.file, _column(record), record.row), status.st_mtime_ns
+    except (OSError, ValueError):
+        return None, None
+
+
+def middle_of(record: Record, size: int) -> bytes | str:
+    """Returns bytes from the middle of a recording of `size` bytes, or its hash if that is known."""
+    if record.row is not None:
+        return content_hash(record)
+    with record.file.open("rb", buffering=0) as stream:
+        stream.seek(size // 2)
+        return stream.read(_SAMPLE)
+
+
+def content_hash(record: Record) -> str:
+    """Returns the SHA-1 of a whole recording."""
+    if record.row is not None:
+        return hash_of_row(record.file, _column(record), record.row)
+    with record.file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha1").hexdigest()
+
+
+def same_recording(first: Record, second: Record) -> bool:
+    """Whether two records are read from the same file, or from the same row of one."""
+    return first.row == second.row and Path(first.path).resolve() == Path(second.path).resolve()
+
+
+def _column(record: Record) -> str:
+    return record.column or "audio"
