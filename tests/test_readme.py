@@ -100,7 +100,7 @@ def write_data_folders(root):
 
 
 def test_the_commands_for_corpora_of_ones_own_run_and_the_yaml_is_valid(workplace, monkeypatch, tmp_path):
-    section = README.partition("### Corpora of your own")[2].partition("\n## ")[0]
+    section = README.partition("### Corpora of your own")[2].partition("\n##")[0]
     for name in ("plays", "calls"):
         (tmp_path / name).symlink_to(workplace / name)
     monkeypatch.chdir(tmp_path)

@@ -571,6 +571,11 @@ def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
     for item in fields(facts):
         if getattr(facts, item.name) in ("", None) and item.name not in ("paths", "table", "rating_scale", "file"):
             messages.append(f"{item.name} is empty; say unknown")
+    messages += [
+        f"releases: {name} is {size!r}, expected a number of utterances"
+        for name, size in facts.releases.items()
+        if not isinstance(size, int) or size <= 0
+    ]
     messages += [f"columns: {fault}" for fault in unknown_fields(facts.columns)]
     messages += [f"paths: {fault}" for fault in facts.paths.problems()] if facts.paths else []
     if facts.reader == "by_name" and not facts.paths:

@@ -134,10 +134,10 @@ def parse_scales(options: Iterable[str]) -> dict[str, Scale]:
     return result
 
 
-def checked_scale(scale: Sequence[Any]) -> Scale:
+def checked_scale(scale: Any) -> Scale:
     """Returns the lowest and highest value of a scale; raises `ValueError` for anything else."""
     if (
-        isinstance(scale, str)
+        not isinstance(scale, (list, tuple))
         or len(scale) != 2
         or not all(isinstance(number, (int, float)) and math.isfinite(number) for number in scale)
         or not scale[0] < scale[1]

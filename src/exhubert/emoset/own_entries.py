@@ -14,6 +14,8 @@ from .layouts import ALIASES
 from .readers import READERS
 from .scheme import nearest
 
+# Maps of texts, with the number of levels of maps that their values may have.
+_TEXT_MAPS = {"columns": 0, "sources": 0, "fixed": 0, "only": 0, "known": 0, "values": 1, "speakers": 1}
 UNFINISHED = "?"  # the class of a label in a draft that nobody has completed
 # What a user's entry says if its YAML file doesn't.
 _DEFAULTS = {
@@ -98,6 +100,8 @@ def _form_problems(values: dict[str, Any]) -> list[str]:
             messages.append(f"archives: {name} is {facts!r}, expected its bytes and md5")
     if isinstance(labels := values.get("labels"), list):  # words alone
         values["labels"] = labels = {str(label): str(label) for label in labels}
+    if not isinstance(labels, Mapping | None):
+        messages.append(f"labels is {labels!r}, expected `label: emotion` lines")
     for raw, facts in labels.items() if isinstance(labels, Mapping) else ():
         if isinstance(facts, Mapping):
             known = [*(item.name for item in fields(LabelMap)), "class"]
@@ -116,8 +120,11 @@ def _texts(values: Mapping[str, Any], kind: Any, where: str, messages: list[str]
         if form.startswith("collections.abc.Mapping") or item.name in ("paths", "table"):
             if not isinstance(value, Mapping):
                 messages.append(f"{where}{item.name} is {value!r}, expected `key: value` lines")
-            elif item.name not in ("paths", "table"):
-                result[item.name] = {name: _text(part) for name, part in value.items()}
+            elif item.name in _TEXT_MAPS:
+                depth = _TEXT_MAPS[item.name]
+                result[item.name] = {
+                    name: _text(part, depth, f"{where}{item.name}: {name}", messages) for name, part in value.items()
+                }
         elif form.startswith(("list", "tuple[str")):
             result[item.name] = [str(part) for part in value] if isinstance(value, list) else [str(value)]
             if isinstance(value, Mapping) or not value:
@@ -129,10 +136,16 @@ def _texts(values: Mapping[str, Any], kind: Any, where: str, messages: list[str]
     return result
 
 
-def _text(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _text(part) for name, part in value.items()}
-    return value if isinstance(value, (int, float)) or value is None else str(value)
+def _text(value: Any, depth: int, where: str, messages: list[str]) -> Any:
+    """Returns a value as a text, and a map of values, which may have `depth` levels, as a map of texts."""
+    if isinstance(value, Mapping) and depth:
+        return {name: _text(part, depth - 1, f"{where}: {name}", messages) for name, part in value.items()}
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    messages.append(f"{where} is {value!r}, expected a text{' or `code: value` lines' if depth else ''}")
+    return ""
 
 
 def _is_unfinished(value: Any) -> bool:
