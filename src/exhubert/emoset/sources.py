@@ -112,13 +112,10 @@ def _from_file(path: Path) -> Sources:
 
 
 def _from_folder(root: Path) -> Sources:
-    from .readers.dataset_files import holds_parts  # needs pyarrow, which is slow to import
-    from .readers.huggingface import is_dataset
-
-    if is_dataset(root) and holds_parts(root) and (claim := _identify(root)).corpus:
-        return Sources({claim.corpus: root}, [], {claim.corpus: claim.certainty}, {root: claim.reason})
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     folders = [path for path in folders if not NOT_SPEECH.fullmatch(path.name) or own_form(path)]
+    if _is_one_dataset(root, folders) and (claim := _identify(root)).corpus:
+        return Sources({claim.corpus: root}, [], {claim.corpus: claim.certainty}, {root: claim.reason})
     # a link beside its target is no second folder
     folders = list({path.resolve(): path for path in reversed(folders)}.values())
     claims = {folder: _identify(folder) for folder in reversed(folders)}
@@ -152,6 +149,16 @@ def _from_folder(root: Path) -> Sources:
         {corpus: claims[folder].certainty for corpus, folder in found.items()},
         reasons,
     )
+
+
+def _is_one_dataset(root: Path, folders: Sequence[Path]) -> bool:
+    """Whether the folders below one are parts of a Hugging Face dataset, not corpora of their own."""
+    from .readers.dataset_files import first_table, holds_parts  # needs pyarrow, which is slow to import
+    from .readers.huggingface import is_dataset
+
+    if not is_dataset(root) or not holds_parts(root):
+        return False
+    return not any(_named(folder) or (not first_table(folder) and own_form(folder)) for folder in folders)
 
 
 def _are_parts(corpus: str, folders: Sequence[Path]) -> bool:
