@@ -13,6 +13,7 @@ from .hub_dataset import HUB, local_folder
 from .readers import Match, has_emotion_folders, matches, own_form, told_corpus
 from .readers.by_name import NOT_SPEECH
 from .readers.columns import PARTITIONS
+from .readers.own import HUGGING_FACE
 from .readers.recognition import recordings
 
 ROOT_VARIABLE = "EXHUBERT_CORPORA"
@@ -129,18 +130,13 @@ def _from_file(path: Path) -> Sources:
 
 
 def _from_folder(root: Path) -> Sources:
-    from .readers.dataset_files import holds_parts  # needs pyarrow, which is slow to import
-    from .readers.huggingface import is_dataset
-
-    form = own_form(root)
-    if (form and form.whole) or (is_dataset(root) and holds_parts(root)):
-        claim = _identify(root)
-        if claim.corpus:
-            return Sources({claim.corpus: root}, [], {claim.corpus: claim.certainty}, {root: claim.reason})
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     folders = [path for path in folders if not NOT_SPEECH.fullmatch(path.name) or own_form(path)]
+    form = own_form(root)
+    if ((form and form.whole) or _is_one_dataset(root, folders)) and (claim := _identify(root)).corpus:
+        return Sources({claim.corpus: root}, [], {claim.corpus: claim.certainty}, {root: claim.reason})
     of_partitions = [path for path in folders if path.name.lower() in (*PARTITIONS, "data")]
-    if of_partitions and (own_form(root) or has_emotion_folders(root)):  # of one corpus
+    if of_partitions and (form not in (None, HUGGING_FACE) or has_emotion_folders(root)):  # of one corpus
         folders = [path for path in folders if path not in of_partitions]
     # a link beside its target is no second folder
     folders = list({path.resolve(): path for path in reversed(folders)}.values())
@@ -175,6 +171,16 @@ def _from_folder(root: Path) -> Sources:
         {corpus: claims[folder].certainty for corpus, folder in found.items()},
         reasons,
     )
+
+
+def _is_one_dataset(root: Path, folders: Sequence[Path]) -> bool:
+    """Whether the folders below one are parts of a Hugging Face dataset, not corpora of their own."""
+    from .readers.dataset_files import first_table, holds_parts  # needs pyarrow, which is slow to import
+    from .readers.huggingface import is_dataset
+
+    if not is_dataset(root) or not holds_parts(root):
+        return False
+    return not any(_named(folder) or (not first_table(folder) and own_form(folder)) for folder in folders)
 
 
 def _are_parts(corpus: str, folders: Sequence[Path]) -> bool:

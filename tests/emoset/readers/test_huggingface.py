@@ -25,6 +25,7 @@ from exhubert.emoset.sources import find_corpora
 from exhubert.emoset.verify import verify
 
 from ...conftest import write_tone, write_video
+from ..conftest import manifest
 
 datasets.disable_progress_bars()
 SHEMO_CODES = ["A", "H", "N", "S", "W", "F"]
@@ -784,3 +785,11 @@ def test_a_dataset_without_rows_is_a_sentence(tmp_path):
     pq.write_table(pq.read_table(tmp_path / "d/train.parquet").slice(0, 0), tmp_path / "d/train.parquet")
     with pytest.raises(FileNotFoundError, match="has a Hugging Face dataset, but no utterance is in it"):
         list_corpus("d", tmp_path / "d")
+
+
+def test_a_dataset_in_a_folder_named_data_hides_no_corpora_beside_it(emo_db, tmp_path):
+    write(emo_db.parent / "data/train-00000-of-00001.parquet", speech(3))
+    assert set(find_corpora(emo_db.parent).found) == {"data", "emo_db"}
+    write(tmp_path / "other/data/train-00000-of-00001.parquet", speech(3))
+    manifest(tmp_path / "other/calls", ["file,label", "a.wav,joy"])
+    assert set(find_corpora(tmp_path / "other").found) == {"data", "calls"}

@@ -157,8 +157,8 @@ def _audio(
     if plain := [name for name in held if _plain(name) == "audio"]:
         return plain[0]
     raise ValueError(
-        f"{source}: the columns {', '.join(held)} all hold recordings. Map the one to use to audio, such as "
-        f"audio: {held[0]}."
+        f"{source}: the columns {', '.join(held)} all hold recordings. Map the one to use to audio, as "
+        f"in --columns audio={held[0]}."
     )
 
 

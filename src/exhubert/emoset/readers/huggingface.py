@@ -2,13 +2,12 @@
 
 import json
 import logging
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -32,13 +31,13 @@ from .dataset_files import (
     partition_word,
     partitions_of,
 )
+from .dataset_values import Names, json_value, language_of, name_of, number_of, text_of
 from .known_names import corpus_of_recordings, facts_in_name
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 1_000
 _LARGE = 4096  # bytes for each row; larger cells are no facts
-_LONG = 32  # lists with more elements are measurements, not facts
 _MOST_CORPORA = 100
 _RATINGS = ("arousal", "valence", "dominance")
 _EVERYTHING = ("all", "combined", "default", "full", "merged")  # configurations that repeat the others
@@ -46,8 +45,6 @@ _GENDERS = GENDERS | {
     **dict.fromkeys(("woman", "girl", "female_feminine", "feminine"), "female"),
     **dict.fromkeys(("man", "boy", "male_masculine", "masculine"), "male"),
 }
-_LANGUAGES = {"farsi": "fa", "mandarin": "zh", "mandarin chinese": "zh", "bangla": "bn", "castilian": "es"}
-_TAG = re.compile(r"[a-z]{2,3}(?:[-_][a-z0-9]{2,8})*", re.IGNORECASE)
 _TAKEN_FROM_NAMES = ("speaker", "gender", "text", "take", "intensity", "language", "session", "dialogue", "group")
 
 
@@ -117,11 +114,11 @@ class _Table:
         """Returns a value of a column as text."""
         fields = self.columns.fields
         unknown = ("",) if column in (fields.get("label"), fields.get("text")) else UNKNOWN
-        return _text(value, self._classes(column), unknown)
+        return text_of(value, self._classes(column), unknown)
 
     def fact(self, column: str, value: Any) -> Any:
         """Returns a value of a column without a meaning as JSON holds it; None if it is unknown or too long."""
-        return self.text(column, value) if self._classes(column) else _plain(value)
+        return self.text(column, value) if self._classes(column) else json_value(value)
 
     def _classes(self, column: str) -> tuple[str, ...]:
         return self.features[column].classes if column in self.features else ()
@@ -132,7 +129,7 @@ class _Table:
         if result:
             for _, values in self.batches(self.name_columns):
                 for names, column in zip(result, self.name_columns, strict=True):
-                    names += map(_name, values[column])
+                    names += map(name_of, values[column])
         return result
 
 
@@ -163,7 +160,7 @@ class _Dataset:
         self.remarks: dict[str, None] = {}
         self.is_annotated = False
         self._corpora_by_name: dict[str, str | None] = {}
-        self.language = _language(card_language(root))
+        self.language = language_of(card_language(root))
         files = data_files(root)
         tables = [_Table(file, facts.columns) for file in files]
         self.tables = [table for table in tables if table.is_usable]
@@ -272,7 +269,7 @@ class _Dataset:
     def _records_of(self, table: _Table) -> Iterator[Record]:
         columns = table.columns
         names = table.names()
-        unique = _Names(names)
+        unique = Names(names)
         chosen = None if table.file.chosen is None else set(table.file.chosen.tolist())
         own = [columns.audio, *columns.parts.values()] if columns.is_file else []
         wanted = list(dict.fromkeys([*own, *columns.fields.values(), *columns.others]))
@@ -294,10 +291,10 @@ class _Dataset:
         values = {name: table.text(column, cells[column]) for name, column in columns.fields.items()}
         label, votes = self._label(table, cells)
         corpus = self._corpus_of(table, values.get("corpus"))
-        ratings: dict[str, Any] = {name: _number(values.get(name)) for name in _RATINGS}
+        ratings: dict[str, Any] = {name: number_of(values.get(name)) for name in _RATINGS}
         record: dict[str, Any] = {name: values.get(name) for name in (*TEXTS, "speaker", "age")}
         record["gender"] = self._gender(values.get("gender"))
-        record["language"] = _language(values.get("language")) or (None if corpus in self.catalog else self.language)
+        record["language"] = language_of(values.get("language")) or (None if corpus in self.catalog else self.language)
         sentiment = (values.get("sentiment") or values.get("valence") or "").lower()
         record["sentiment"] = sentiment if sentiment in VALENCES else None
         known = self.known.get(corpus)
@@ -338,9 +335,9 @@ class _Dataset:
         if not table.columns.is_file:
             path = str(table.file.path)
             return {"path": path, "row": row, "column": table.columns.audio, "name": unique}
-        name = _text(cells[table.columns.audio]) or f"row {row} of {table.file.path.name} names no file"
+        name = text_of(cells[table.columns.audio]) or f"row {row} of {table.file.path.name} names no file"
         found = find_beside(table.file.path, name)
-        part: dict[str, Any] = {field: _number(cells[column]) for field, column in table.columns.parts.items()}
+        part: dict[str, Any] = {field: number_of(cells[column]) for field, column in table.columns.parts.items()}
         duration = part.pop("duration", None)
         if duration is not None and part.get("start") is not None:
             part["end"] = part["start"] + duration
@@ -418,85 +415,3 @@ class _Dataset:
                 ] = None
         for remark in self.remarks:
             logger.warning("%s: %s.", self.root, remark)
-
-
-def _name(value: Any) -> str | None:
-    """Returns the name of a recording without folders of somebody's machine."""
-    text = _text(value)
-    if text is None:
-        return None
-    text = text.replace("\\", "/")
-    if text.startswith("/") or "://" in text or PureWindowsPath(text).drive:
-        return text.rpartition("/")[2] or None
-    return "/".join(part for part in text.split("/") if part not in ("", ".", "..")) or None
-
-
-class _Names:
-    """Names of the rows of one file, each different: the first column whose names are, or the first with the row."""
-
-    def __init__(self, columns: Sequence[Sequence[str | None]]):
-        distinct = [names for names in columns if None not in names and len(set(names)) == len(names)]
-        self.names = distinct[0] if distinct else next((names for names in columns if any(names)), [])
-        counts = Counter(self.names)
-        self.repeated = {name for name, number in counts.items() if number > 1}
-        self.taken = set(counts)
-
-    def __getitem__(self, row: int) -> str | None:
-        name = self.names[row] if self.names else None
-        if name is None or name not in self.repeated:
-            return name
-        path = PurePosixPath(name)
-        new = path.with_name(f"{path.stem}-{row}{path.suffix}").as_posix()
-        return new if new not in self.taken else f"{row}/{name}"
-
-
-def _text(value: Any, classes: Sequence[str] = (), unknown: Sequence[str] = UNKNOWN) -> str | None:
-    """Returns a value as text: a class by its name, whole numbers without a fraction; None for an unknown one."""
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        value = int(value) if value.is_integer() else value
-    if classes and isinstance(value, int) and not isinstance(value, bool):
-        return classes[value] if 0 <= value < len(classes) else None if value < 0 else str(value)
-    if value is None or isinstance(value, (bytes, dict, list)):
-        return None
-    text = str(value).strip()
-    return None if text in unknown else text
-
-
-def _number(value: Any) -> float | None:
-    text = _text(value)
-    if text is None or not is_number(text):
-        return None
-    number = float(text)
-    return number if math.isfinite(number) else None
-
-
-def _language(value: str | None) -> str | None:
-    """Returns the tag of a language that is written as a tag or by its English name, or the value if it is neither."""
-    if value is None:
-        return None
-    name = value.casefold().strip()
-    if name in _LANGUAGES:
-        return _LANGUAGES[name]
-    if _TAG.fullmatch(value) and len(re.split("[-_]", value)[0]) <= 3:
-        return value.replace("_", "-")
-    from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
-
-    return TO_LANGUAGE_CODE.get(name, value)
-
-
-def _plain(value: Any) -> Any:
-    """Returns a value as JSON holds it, without bytes and long lists; None if nothing is left."""
-    if isinstance(value, dict):
-        items = {str(name): _plain(item) for name, item in value.items()}
-        return {name: item for name, item in items.items() if item is not None} or None
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value] if 0 < len(value) <= _LONG else None
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, bytes) or value == "":
-        return None
-    return str(value)
