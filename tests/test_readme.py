@@ -1,4 +1,4 @@
-"""Every command and snippet of the README that isn't a make target runs, on small stand-ins under the real names."""
+"""Every command and snippet of the README and the guide to corpora that isn't a make target runs, on stand-ins."""
 
 import os
 import re
@@ -21,10 +21,11 @@ from .conftest import PUBLISHED, TONES, tiny_hubert, write_tone
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "src/exhubert/emoset/README.md").read_text(encoding="utf-8")
 
 
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", README + GUIDE, flags=re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def write_data_folders(root):
 
 
 def test_the_commands_for_corpora_of_ones_own_run_and_the_yaml_is_valid(workplace, monkeypatch, tmp_path):
-    section = README.partition("### Corpora of your own")[2].partition("\n##")[0]
+    section = GUIDE.partition("## Corpora of your own")[2].partition("\n##")[0]
     for name in ("plays", "calls"):
         (tmp_path / name).symlink_to(workplace / name)
     monkeypatch.chdir(tmp_path)
@@ -148,6 +149,22 @@ def test_every_make_target_of_the_readme_exists():
     assert named and named <= targets
 
 
-def test_files_the_readme_links_to_exist():
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_files_and_headings_that_are_linked_to_exist():
+    for path in (ROOT / "README.md", ROOT / "src/exhubert/emoset/README.md"):
+        text = path.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+            assert (path.parent / target).exists(), target
+        headings = {
+            re.sub(r"[^a-z -]", "", line.lower()).replace(" ", "-") for line in re.findall("^##+ (.*)$", text, re.M)
+        }
+        assert headings.issuperset(re.findall(r"\]\(#([^)]+)\)", text))
+
+
+def test_what_goes_wrong_is_what_the_package_prints():
+    lines = GUIDE.partition("## What goes wrong")[2].partition("\n\n|")[2].splitlines()[2:]
+    code = " ".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    code = re.sub(r"\"\s*f?\"", "", code)  # sentences are divided into lines
+    messages = [match[1] for line in lines if (match := re.match(r"\| `([^`]+)`", line))]
+    assert len(messages) >= 5
+    for message in messages:
+        assert message in code, message

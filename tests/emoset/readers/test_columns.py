@@ -1,4 +1,4 @@
-"""The names of columns that the README promises are understood."""
+"""The names of columns that the guide to corpora promises are understood."""
 
 import re
 from pathlib import Path
@@ -8,14 +8,12 @@ import pytest
 from exhubert.emoset.readers.columns import RATINGS, columns_of
 from exhubert.emoset.readers.table import Table
 
-README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-LINES = re.findall(
-    r"^\| (`\w+`.*?) \| (`\w+`.*?) \|.*\|$", README.partition("| column |")[2].partition("\n\n")[0], re.M
-)
+GUIDE = (Path(__file__).parents[3] / "src/exhubert/emoset/README.md").read_text(encoding="utf-8")
+LINES = re.findall(r"^\| (`\w+`.*?) \| (`\w+`.*?) \|.*\|$", GUIDE.partition("| column |")[2].partition("\n\n")[0], re.M)
 
 
 @pytest.mark.parametrize(("columns", "others"), LINES)
-def test_the_table_of_the_readme_is_true(columns, others):
+def test_the_table_of_the_guide_is_true(columns, others):
     names = re.findall(r"`(\w+)`", columns)
     groups = [re.findall(r"`(\w+)`", re.sub(r"\(.*\)", "", part)) for part in others.split(";")]
     groups = [[name for name in group if name != "offset"] for group in groups]
