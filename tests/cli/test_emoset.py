@@ -165,7 +165,7 @@ def test_a_root_of_archives_says_to_unpack_them(tmp_path, capsys):
 
 def test_notices_about_a_manifest_are_printed_once_and_its_encoding_can_be_given(tmp_path, caplog, capsys):
     root = tmp_path / "mine"
-    rows = ["path;emotion;speaker;lang;arousal"]
+    rows = ["path;emotion;speaker;lang;loudness"]
     for index in range(6):
         write_tone(root / f"{index}.wav", frequency=100.0 + 50 * index)
         rows.append(f"{index}.wav;{('złość', 'radość')[index % 2]};Łukasz{index};pl;3,5")
@@ -173,8 +173,9 @@ def test_notices_about_a_manifest_are_printed_once_and_its_encoding_can_be_given
     command = ["emoset", "build", "--corpus", f"mine={root}", "--output"]
     for number, encoding in enumerate((["mine=cp1250"], ["latin-1", "--encoding", "mine=cp1250"])):
         assert main([*command, str(tmp_path / f"out{number}"), "--encoding", *encoding]) == 0
-        assert [item.getMessage() for item in caplog.records if "arousal" in item.getMessage()] == [
-            f"{root / 'manifest.csv'}: these columns aren't used: arousal."
+        assert [item.getMessage() for item in caplog.records if "loudness" in item.getMessage()] == [
+            f"{root / 'manifest.csv'}: these columns aren't used, but kept in the column `other` of the "
+            "dataset: loudness."
         ]
         caplog.clear()
         rows = [row for part in load(tmp_path / f"out{number}").values() for row in part]

@@ -111,9 +111,9 @@ def _from_file(path: Path) -> Sources:
 def _from_folder(root: Path) -> Sources:
     folders = [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     folders = [path for path in folders if not NOT_SPEECH.fullmatch(path.name) or own_form(path)]
-    parts = [path for path in folders if path.name.lower() in (*PARTITIONS, "data")]
-    if parts and (own_form(root) or has_emotion_folders(root)):  # of one corpus
-        folders = [path for path in folders if path not in parts]
+    divisions = [path for path in folders if path.name.lower() in (*PARTITIONS, "data")]
+    if divisions and (own_form(root) or has_emotion_folders(root)):  # of one corpus
+        folders = [path for path in folders if path not in divisions]
     # a link beside its target is no second folder
     folders = list({path.resolve(): path for path in reversed(folders)}.values())
     claims = {folder: _identify(folder) for folder in reversed(folders)}

@@ -106,7 +106,7 @@ def columns_of(table: Table, chosen: Chosen = MappingProxyType({}), needs_label:
             f"{table.source}: the column {' and '.join(absent)} of the catalog entry is missing; found {found}."
         )
     candidates = _candidates(table.columns, chosen)
-    rated = any(any(map(is_number, _values(table, index))) for name in RATINGS for index in candidates.get(name, ()))
+    rated = any(_has_numbers(table, index) for name in RATINGS for index in candidates.get(name, ()))
     needed = ["file", "label"] if needs_label and not rated else ["file"]
     if missing := [column for column in needed if column not in candidates]:
         raise ValueError(
@@ -136,7 +136,7 @@ def _settle_ratings(table: Table, result: dict[str, int]) -> None:
     for name in ("sentiment", *RATINGS):
         if name not in result:
             continue
-        has_numbers = any(map(is_number, _values(table, result[name])))
+        has_numbers = _has_numbers(table, result[name])
         if name == "valence" and not has_numbers:
             result.setdefault("sentiment", result[name])
         if has_numbers == (name == "sentiment"):
@@ -180,6 +180,10 @@ def _marks_rows(table: Table, index: int) -> bool:
 
 def _values(table: Table, index: int) -> set[str]:
     return table.values[index] - {*UNKNOWN}
+
+
+def _has_numbers(table: Table, index: int) -> bool:
+    return any(is_number(value.replace(",", ".", 1)) for value in _values(table, index))
 
 
 def known(column: str, cell: str) -> bool:
