@@ -227,9 +227,9 @@ def _suggestion(name: str, free: Sequence[str]) -> str:
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell is a number, with a decimal point or comma."""
+    """Whether a cell is a number, with a decimal point."""
     try:
-        float(cell.replace(",", ".", 1))
+        float(cell)
     except ValueError:
         return False
     return True
