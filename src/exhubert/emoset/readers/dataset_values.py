@@ -67,11 +67,15 @@ def text_of(value: Any, classes: Sequence[str] = (), unknown: Sequence[str] = UN
 
 
 def number_of(value: Any) -> float | None:
-    """Returns a value as a finite number; None if it isn't one."""
+    """Returns a value as a finite number, also one written with a decimal comma; None if it isn't one.
+
+    >>> number_of("3,5"), number_of(4), number_of("high")
+    (3.5, 4.0, None)
+    """
     text = text_of(value)
     if text is None or not is_number(text):
         return None
-    number = float(text)
+    number = float(text.replace(",", ".", 1))
     return number if math.isfinite(number) else None
 
 
