@@ -430,7 +430,13 @@ def _check_content(folders: Iterable[Path]) -> None:
         if row in doubtful:
             names.setdefault(_hash(content), []).append((name, part))
     shown = [(" = ".join(name for name, _ in own[:2]), part) for own in names.values() for _, part in own]
-    check_leakage([name for name, _ in shown], [part for _, part in shown], "recordings with the same audio")
+    check_leakage(
+        [name for name, _ in shown],
+        [part for _, part in shown],
+        "recordings with the same audio",
+        advice="Build only one of two corpora that share recordings (delete the folder of one that was built before); "
+        "within one, correct the partition column or the speaker names.",
+    )
 
 
 def _cells(paths: Iterable[Path], *columns: str) -> Iterator[tuple]:
