@@ -307,13 +307,14 @@ def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_p
     rejected = sorted(listing.rejected + [json.loads(line) for line in failures], key=lambda line: line["file"])
     lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in rejected)
     (result / _REJECTED).write_text(lines, encoding="utf-8")
+    first = "".join(f"The first: {line['file']}: {line['reason'].rstrip('.')}." for line in rejected[:1])
     if strict and rejected:
         raise ValueError(
             f"{listing.entry.name}: {len(rejected)} recordings can't be used, and --strict makes that an error. "
-            f"The first: {rejected[0]['file']}: {rejected[0]['reason']} All are in {result / _REJECTED}."
+            f"{first} All are in {result / _REJECTED}."
         )
     if not list(result.glob("*.parquet")):
-        raise ValueError(f"{listing.entry.name}: no recording can be used; the reasons are in {result / _REJECTED}.")
+        raise ValueError(f"{listing.entry.name}: no recording can be used. {first} All are in {result / _REJECTED}.")
     _write_rows(result / HASHES, file_hashes(listing, {line["file"] for line in rejected}))
     _summary(builder, listing, result, rejected).save(result)
     return result
