@@ -67,15 +67,11 @@ def text_of(value: Any, classes: Sequence[str] = (), unknown: Sequence[str] = UN
 
 
 def number_of(value: Any) -> float | None:
-    """Returns a value as a finite number, also one written with a decimal comma; None if it isn't one.
-
-    >>> number_of("3,5"), number_of(4), number_of("high")
-    (3.5, 4.0, None)
-    """
+    """Returns a value as a finite number; None if it isn't one."""
     text = text_of(value)
     if text is None or not is_number(text):
         return None
-    number = float(text.replace(",", ".", 1))
+    number = float(text)
     return number if math.isfinite(number) else None
 
 
