@@ -793,3 +793,26 @@ def test_a_dataset_in_a_folder_named_data_hides_no_corpora_beside_it(emo_db, tmp
     write(tmp_path / "other/data/train-00000-of-00001.parquet", speech(3))
     manifest(tmp_path / "other/calls", ["file,label", "a.wav,joy"])
     assert set(find_corpora(tmp_path / "other").found) == {"data", "calls"}
+
+
+def test_tables_beside_recordings_in_rows_dont_hide_them_but_a_manifest_does(tmp_path):
+    rows = [{"audio": audio(index, f"{index}.wav"), "emotion": "anger", "speaker": "s"} for index in range(3)]
+    write(tmp_path / "data" / "train-00000-of-00001.parquet", rows)
+    lines = ["file_name,emotion", *(f"{index}.wav,joy" for index in range(3))]
+    for name in ("train.csv", "metadata.csv"):
+        manifest(tmp_path, lines).joinpath("manifest.csv").rename(tmp_path / name)
+        assert {record.raw_label for record in read("manifest", tmp_path)} == {"anger"}
+    manifest(tmp_path, lines)
+    assert {record.raw_label for record in read("manifest", tmp_path)} == {"joy"}
+
+
+def test_a_repository_in_the_cache_of_the_hub_is_one_dataset(tmp_path):
+    root = tmp_path / "datasets--me--speech"
+    rows = [{"audio": audio(index), "emotion": "anger", "speaker": "s"} for index in range(3)]
+    for revision in ("old", "new"):
+        write(root / "snapshots" / revision / "train.parquet", rows)
+    (root / "refs").mkdir()
+    (root / "refs" / "main").write_text("new")
+    sources = find_corpora(root)
+    assert sources.found == {root.name: root} and not sources.unknown
+    assert {record.path for record in read("manifest", root)} == {str(root / "snapshots/new/train.parquet")}

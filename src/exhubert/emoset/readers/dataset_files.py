@@ -97,7 +97,7 @@ def _is_table(name: str) -> bool:
 
 def holds_parts(root: Path) -> bool:
     """Whether a folder itself is a dataset, of which the folders below it are only splits or configurations."""
-    if any((root / name).is_file() for name in (STATE, _DICT, _INFOS)) or _card(root):
+    if any((root / name).is_file() for name in (STATE, _DICT, _INFOS)) or _snapshot(root) != root or _card(root):
         return True
     if any(_is_table(path.name) for path in root.iterdir() if path.is_file()):
         return True
