@@ -816,3 +816,12 @@ def test_a_repository_in_the_cache_of_the_hub_is_one_dataset(tmp_path):
     sources = find_corpora(root)
     assert sources.found == {root.name: root} and not sources.unknown
     assert {record.path for record in read("manifest", root)} == {str(root / "snapshots/new/train.parquet")}
+
+
+def test_the_card_tells_the_licence(tmp_path):
+    write(tmp_path / "train.parquet", [{"audio": audio(0), "emotion": "anger", "speaker": "s"}])
+    (tmp_path / "README.md").write_text("---\nlicense: other\nlicense_name: my-terms\npretty_name: Calls\n---\n")
+    known = list_corpus("mine", tmp_path).entry
+    assert (known.id, known.licence, known.full_name, known.redistribution) == ("mine", "my-terms", "Calls", "unknown")
+    (tmp_path / "README.md").write_text("---\nlicense: [cc-by-4.0, mit]\n---\n")
+    assert list_corpus("mine", tmp_path).entry.licence == "cc-by-4.0 mit"

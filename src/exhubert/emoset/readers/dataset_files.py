@@ -319,6 +319,17 @@ def card_language(root: Path) -> str | None:
     return str(names[0]) if len(names) == 1 else None
 
 
+def facts_of_card(root: Path) -> dict[str, str]:
+    """Returns the fields of `CatalogEntry` that a dataset's README.md tells: its licence and title."""
+    head = _head(_snapshot(root))
+    licences = head.get("license") if isinstance(head.get("license"), list) else [head.get("license")]
+    words = [*licences, head.get("license_name"), head.get("license_link")]
+    licence = " ".join(word for word in words if isinstance(word, str) and word not in ("other", "unknown"))
+    title = head.get("pretty_name")
+    facts = {"licence": licence, "full_name": title if isinstance(title, str) else ""}
+    return {name: value for name, value in facts.items() if value}
+
+
 def _card(root: Path) -> Mapping[str, Any]:
     """Returns what README.md says of the files and columns; empty if nothing."""
     return {name: value for name, value in _head(root).items() if name in ("configs", "dataset_info") and value}

@@ -52,7 +52,15 @@ def _read_dataset(facts: CatalogEntry, root: Path, encoding: str | None = None) 
     return read_dataset(facts, root, encoding)
 
 
-HUGGING_FACE = OwnForm("a Hugging Face dataset", _is_dataset, _read_dataset, chosen_partitions=False)
+def _facts_of_dataset(root: Path) -> Mapping[str, Any]:
+    from .dataset_files import facts_of_card
+
+    return facts_of_card(root)
+
+
+HUGGING_FACE = OwnForm(
+    "a Hugging Face dataset", _is_dataset, _read_dataset, chosen_partitions=False, facts=_facts_of_dataset
+)
 OWN_FORMS = (
     OwnForm("a manifest", lambda root: bool(find_manifest(root)), read_manifest),
     OwnForm(
