@@ -21,6 +21,7 @@ from exhubert.emoset.builder import EmoSetPlusPlus
 from exhubert.emoset.catalog import entry
 from exhubert.emoset.listing import list_corpora, list_corpus
 from exhubert.emoset.readers import own_form, read
+from exhubert.emoset.record import Vote
 from exhubert.emoset.sources import find_corpora
 from exhubert.emoset.verify import verify
 
@@ -825,3 +826,19 @@ def test_the_card_tells_the_licence(tmp_path):
     assert (known.id, known.licence, known.full_name, known.redistribution) == ("mine", "my-terms", "Calls", "unknown")
     (tmp_path / "README.md").write_text("---\nlicense: [cc-by-4.0, mit]\n---\n")
     assert list_corpus("mine", tmp_path).entry.licence == "cc-by-4.0 mit"
+
+
+def test_answers_of_listeners_are_votes_by_the_patterns_of_the_entry(tmp_path):
+    rows = [
+        {"audio": audio(0), "speaker": "s", "a1_A": 4, "a1_E": 0, "a2_A": None, "a2_E": 1, "snr": 9},
+        {"audio": audio(1), "speaker": "s", "a1_A": None, "a1_E": None, "a2_A": 2, "a2_E": None, "snr": 8},
+    ]
+    names = ClassLabel(names=["anger", "joy"])
+    kinds = {"audio": AUDIO, "speaker": Value("string"), "a1_A": Value("int8"), "a2_A": Value("float32")}
+    write(tmp_path / "train.parquet", rows, Features(kinds | {"a1_E": names, "a2_E": names, "snr": Value("int8")}))
+    facts = replace(entry("manifest"), votes={"arousal": "a{rater}_A", "label": "a{rater}_E"}, rating_scale=(1, 5))
+    first, second = read(facts, tmp_path)
+    assert first.votes == (Vote("1", "anger", 4.0), Vote("2", "joy"))
+    assert (second.votes, second.rating_scale, second.other) == ((Vote("2", None, 2.0),), (1, 5), '{"snr": 8}')
+    with pytest.raises(ValueError, match=r"train.parquet: votes: valence is 'x_\{rater\}' .* but no column has such a"):
+        list(read(replace(facts, votes={"valence": "x_{rater}"}), tmp_path))
