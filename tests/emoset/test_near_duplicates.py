@@ -3,6 +3,8 @@
 import io
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
@@ -76,6 +78,27 @@ def test_copies_are_found_in_two_corpora_and_reported(tmp_path, capsys):
     assert "first and second share 2 recordings, such as first/s" in printed
     assert "first: 1 recordings were not compared; they last less than 1.0 s" in printed
     assert near_duplicates({"first": found["first"]})[0] == [], "copies within a corpus are the builder's affair"
+
+
+def test_copies_in_rows_of_tables_are_found_also_between_corpora_of_one_dataset(tmp_path, capsys, caplog):
+    def row(seed, name, samples):
+        content = io.BytesIO()
+        soundfile.write(content, samples, RATE, format="FLAC")
+        return {"sound": {"bytes": content.getvalue(), "path": f"{seed}.flac"}, "feels": "anger", "from": name}
+
+    first, second = (sound(seed, 1.2 + seed / 10) for seed in (1, 2))
+    rows = [row(1, "calls", first), row(2, "calls", second), row(3, "films", 0.3 * second), row(4, "films", sound(4))]
+    (tmp_path / "mixed").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "mixed" / "train.parquet")
+    corpus(tmp_path / "single", {"a": (0.2 * first, RATE)})
+    broken = corpus(tmp_path / "broken", {"a": (sound(5), RATE)})
+    (broken / "manifest.csv").write_text("file,label\na.wav\n")
+    options = ["--columns", "mixed:audio=sound,label=feels,corpus=from"]
+    assert main(["emoset", "verify", "--root", str(tmp_path), "--duplicates", *options]) == 0
+    printed = capsys.readouterr().out
+    assert "calls and films share 1 recordings, such as calls/train.parquet/2.flac and films/train" in printed
+    assert "calls and single share 1 recordings, such as calls/train.parquet/1.flac and single/a.wav" in printed
+    assert printed.count(" share ") == 2 and "broken isn't compared" in caplog.text
 
 
 @real

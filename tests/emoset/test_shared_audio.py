@@ -3,6 +3,8 @@
 import shutil
 from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from exhubert.emoset import EmoSetPlusPlus, build, load
@@ -47,6 +49,24 @@ def test_copies_in_the_same_partition_are_kept_and_named(emo_db, tmp_path, caplo
     summaries = build({"emo_db": emo_db, "mine": copy}, tmp_path / "out")
     assert {name: facts.utterances for name, facts in summaries.items()} == {"emo_db": 35, "mine": 35}
     assert "35 recordings are the same in two corpora, such as emo_db/wav/03a01Aa" in caplog.text
+
+
+def test_the_same_recordings_as_files_and_as_rows_of_a_table_are_found_before_any_work(emo_db, tmp_path):
+    parts = {speaker: MOVED[part] for speaker, part in partitions_of(emo_db).items()}
+    rows = [
+        {
+            "audio": {"bytes": path.read_bytes()},
+            "emotion": "joy",
+            "speaker": path.name[:2],
+            "split": parts[path.name[:2]],
+        }
+        for path in sorted((emo_db / "wav").glob("*.wav"))
+    ]
+    (tmp_path / "rows").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows" / "all.parquet")
+    with pytest.raises(LeakageError, match=r"35 recordings .* emo_db/wav/\w+ \(\w+\) and rows/all.parquet/\d+ \(\w+\)"):
+        build({"emo_db": emo_db, "rows": tmp_path / "rows"}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("way", ["same", "link", "nested"])

@@ -150,3 +150,12 @@ def test_a_manifest_that_is_not_read_is_named(tmp_path, name, capsys):
     (tmp_path / "mine" / name).write_text("file label speaker\na.wav joy anna\n")
     assert main(["emoset", "list", "--root", str(tmp_path)]) == 0
     assert f"{tmp_path / 'mine'}: holds {name}, which isn't read: a manifest is a .csv" in capsys.readouterr().out
+
+
+def test_folders_named_by_emotions_are_a_corpus_though_numbers_are_names_of_others_too(tmp_path):
+    names = [f"{number}.wav" for number in (1, 2, 201, 202, 250)]
+    for place in ("Gefühle", "日本"):
+        touch(tmp_path / place, *map("/".join, product(("train", "test"), ("angry", "happy", "sad"), names)))
+    sources = find_corpora(tmp_path)
+    assert sources.found == {"Gefuhle": tmp_path / "Gefühle"}
+    assert "named by emotions, but its name has no letter" in sources.reasons[tmp_path / "日本"]

@@ -211,14 +211,14 @@ def _verify(options: argparse.Namespace) -> int:
         rows.append((folder.name, status, "-", f"{folder}: {sources.reasons[folder]}"))
     _print_table(rows)
     if options.duplicates:
-        _print_duplicates(sources)
+        _print_duplicates(sources, columns, scales)
     return 0
 
 
-def _print_duplicates(sources: Sources) -> None:
+def _print_duplicates(sources: Sources, columns: Mapping[str, Any], scales: Mapping[str, Any]) -> None:
     from ..emoset.near_duplicates import SHORTEST, near_duplicates
 
-    pairs, skipped = near_duplicates(sources.found)
+    pairs, skipped = near_duplicates(sources.found, columns, scales)
     groups: dict[tuple[str, str], list[Any]] = {}
     for pair in pairs:
         groups.setdefault((pair.first.partition("/")[0], pair.second.partition("/")[0]), []).append(pair)

@@ -18,6 +18,7 @@ from ..audio import AudioError
 
 PARQUET, ARROW = (".parquet",), (".arrow", ".feather")
 _RATES = ("sampling_rate", "sample_rate", "samplerate", "sr")  # columns beside one of samples
+SAMPLE = 4096  # bytes from the middle that distinguish most recordings
 _HELD = 2**23  # bytes of recordings that are held at a time
 _MOST_ROWS = 100
 _OPEN_FILES = 4
@@ -271,19 +272,31 @@ def size_of_row(path: Path, column: str, row: int) -> int | None:
 
 def hash_of_row(path: Path, column: str, row: int) -> str:
     """SHA-1 of a row's audio file."""
-    return _sizes_and_hashes(path, column, path.stat().st_mtime_ns)[1][row].tobytes().hex()
+    return _sizes_and_hashes(path, column, path.stat().st_mtime_ns)[1][row, :20].tobytes().hex()
+
+
+def middle_hash_of_row(path: Path, column: str, row: int) -> bytes:
+    """Hash of the bytes from the middle of a row's audio file; see [`hash_of_middle`]."""
+    return _sizes_and_hashes(path, column, path.stat().st_mtime_ns)[1][row, 20:].tobytes()
+
+
+def hash_of_middle(content: bytes) -> bytes:
+    """Hash of the `SAMPLE` bytes from the middle of an audio file."""
+    return hashlib.sha1(content).digest()[:8]
 
 
 @lru_cache(maxsize=10_000)
 def _sizes_and_hashes(path: Path, column: str, modified: int) -> tuple[np.ndarray, np.ndarray]:
-    """Reads all recordings of a file once, and keeps 28 bytes for each."""
+    """Reads all recordings of a file once, and keeps 36 bytes for each: its size, its hash and that of its middle."""
     rows = Rows(path).number
-    sizes, digests = np.zeros(rows, dtype=np.int64), np.zeros((rows, 20), dtype=np.uint8)
+    sizes, digests = np.zeros(rows, dtype=np.int64), np.zeros((rows, 28), dtype=np.uint8)
     for row in tqdm(range(rows), f"Comparing {path.name}", delay=_PATIENCE, leave=False, disable=None):
         try:
             content = read_row(path, column, row)
         except AudioError:
             continue
+        middle = len(content) // 2
         sizes[row] = len(content)
-        digests[row] = np.frombuffer(hashlib.sha1(content).digest(), dtype=np.uint8)
+        digest = hashlib.sha1(content).digest() + hash_of_middle(content[middle : middle + SAMPLE])
+        digests[row] = np.frombuffer(digest, dtype=np.uint8)
     return sizes, digests

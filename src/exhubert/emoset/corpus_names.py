@@ -1,6 +1,7 @@
 """Tells which corpus of the catalog a name means."""
 
 import re
+import unicodedata
 
 from .catalog import catalog
 
@@ -16,12 +17,13 @@ def corpus_of_name(name: str) -> str | None:
 
 
 def slug(name: str) -> str:
-    """Returns a name as the id of a corpus: letters, digits, `_` and `-`.
+    """Returns a name as the id of a corpus: letters without accents, digits, `_` and `-`.
 
-    >>> slug("My calls (2024)")
-    'My_calls_2024'
+    >>> slug("My calls (2024)"), slug("Émotions à Köln")
+    ('My_calls_2024', 'Emotions_a_Koln')
     """
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_-")
 
 
 def _plain(name: str) -> str:

@@ -307,13 +307,14 @@ def _build_corpus(builder: EmoSetPlusPlus, listing: Listing, target: Path, num_p
     rejected = sorted(listing.rejected + [json.loads(line) for line in failures], key=lambda line: line["file"])
     lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in rejected)
     (result / _REJECTED).write_text(lines, encoding="utf-8")
+    first = "".join(f"The first: {line['file']}: {line['reason'].rstrip('.')}." for line in rejected[:1])
     if strict and rejected:
         raise ValueError(
             f"{listing.entry.name}: {len(rejected)} recordings can't be used, and --strict makes that an error. "
-            f"The first: {rejected[0]['file']}: {rejected[0]['reason']} All are in {result / _REJECTED}."
+            f"{first} All are in {result / _REJECTED}."
         )
     if not list(result.glob("*.parquet")):
-        raise ValueError(f"{listing.entry.name}: no recording can be used; the reasons are in {result / _REJECTED}.")
+        raise ValueError(f"{listing.entry.name}: no recording can be used. {first} All are in {result / _REJECTED}.")
     _write_rows(result / HASHES, file_hashes(listing, {line["file"] for line in rejected}))
     _summary(builder, listing, result, rejected).save(result)
     return result
@@ -430,7 +431,13 @@ def _check_content(folders: Iterable[Path]) -> None:
         if row in doubtful:
             names.setdefault(_hash(content), []).append((name, part))
     shown = [(" = ".join(name for name, _ in own[:2]), part) for own in names.values() for _, part in own]
-    check_leakage([name for name, _ in shown], [part for _, part in shown], "recordings with the same audio")
+    check_leakage(
+        [name for name, _ in shown],
+        [part for _, part in shown],
+        "recordings with the same audio",
+        advice="Build only one of two corpora that share recordings (delete the folder of one that was built before); "
+        "within one, correct the partition column or the speaker names.",
+    )
 
 
 def _cells(paths: Iterable[Path], *columns: str) -> Iterator[tuple]:

@@ -1,7 +1,7 @@
 """Finds the same recording in two corpora at another sampling rate, level or encoding, by comparing their sound."""
 
-import os
-from collections import Counter
+import logging
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -10,10 +10,15 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..audio import AudioError, read_audio, resample
-from .listing import corpus_entry
+from ..audio import AudioError, resample
+from .catalog import with_columns
+from .column_map import Columns, Scale
+from .listing import corpus_entry, settings_of_tables
 from .readers import read
-from .record import Record
+from .record import Record, source_file
+from .recording import read_record
+
+logger = logging.getLogger(__name__)
 
 # Decided on EMO-DB and URDU: copies at other rates (8 to 48 kHz), levels and encodings (mp3, Vorbis, Opus, mu-law, 8
 # bit) reach 0.97, but for one in a thousand; different recordings 0.88 at most, also of one text by one speaker, and
@@ -36,7 +41,7 @@ class NearDuplicate:
     """The same recording in two corpora.
 
     Attributes:
-        first: Corpus and path of the one.
+        first: Corpus and path of the one; that of a row is the path of its table, followed by its name or number.
         second: Corpus and path of the other.
         likeness: Correlation of their spectrograms over time, from `SAME` to 1.
     """
@@ -55,18 +60,41 @@ class _Print:
     levels: np.ndarray
 
 
-def near_duplicates(found: Mapping[str, Path]) -> tuple[list[NearDuplicate], Counter[str]]:
+def near_duplicates(
+    found: Mapping[str, Path],
+    columns: Columns | Mapping[str, Columns] | None = None,
+    rating_scale: Scale | Mapping[str, Scale] | None = None,
+) -> tuple[list[NearDuplicate], Counter[str]]:
     """Compares the recordings of each two corpora; decodes all of them, about a thousand short ones a second.
 
     Args:
-        found: The folder of each corpus, by id.
+        found: The folder of each corpus, by id. Corpora in one folder, such as those of a Hugging Face dataset, are
+            compared with each other, too.
+        columns: Columns of tables with other than usual names, see `exhubert.emoset.build`.
+        rating_scale: Lowest and highest value of ratings, likewise.
 
     Returns:
         The pairs that sound the same, the likest first; and the number of recordings of each corpus that were not
         compared, because they can't be read or last less than `SHORTEST`.
     """
+    maps, scales = settings_of_tables(found, columns, rating_scale)
     skipped: Counter[str] = Counter()
-    prints = {corpus: list(_prints(corpus, folder, skipped)) for corpus, folder in found.items()}
+    prints: defaultdict[str, list[_Print]] = defaultdict(list)
+    for corpus, folder in found.items():
+        facts = with_columns(corpus_entry(corpus, folder), maps.get(corpus), scales.get(corpus))
+        try:
+            records = list(read(facts, folder))
+        except (FileNotFoundError, ValueError) as error:
+            logger.warning("%s isn't compared: %s", corpus, error)
+            continue
+        is_divided = len({record.corpus for record in records}) > 1
+        for record in tqdm(records, desc=f"hearing {corpus}", unit="utterance"):
+            part = (record.corpus if is_divided else None) or corpus
+            item = _print(record, f"{part}/{source_file(folder.as_posix(), record)}")
+            if item is None:
+                skipped[part] += 1
+            else:
+                prints[part].append(item)
     pairs = [pair for first, second in combinations(prints.values(), 2) for pair in _same(first, second)]
     return sorted(pairs, key=lambda pair: -pair.likeness), skipped
 
@@ -103,18 +131,9 @@ def fingerprint(samples: np.ndarray, rate: int) -> np.ndarray:
     return np.round(levels - levels.mean(0)).astype(np.int8)
 
 
-def _prints(corpus: str, folder: Path, skipped: Counter[str]) -> Iterator[_Print]:
-    for record in tqdm(list(read(corpus_entry(corpus, folder), folder)), desc=f"hearing {corpus}", unit="utterance"):
-        item = _print(record, f"{corpus}/{os.path.relpath(record.path, folder)}")
-        if item is None:
-            skipped[corpus] += 1
-        else:
-            yield item
-
-
 def _print(record: Record, name: str) -> _Print | None:
     try:
-        samples, rate = read_audio(record.file, record.start, record.end, record.channel)
+        samples, rate = read_record(record)
     except (AudioError, OSError):
         return None
     levels = fingerprint(samples, rate)

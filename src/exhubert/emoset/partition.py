@@ -251,7 +251,11 @@ def _shared(units: Sequence[str], parts: Sequence[str | None]) -> bool:
 
 
 def check_leakage(
-    keys: Iterable[Any], partitions: Iterable[str | None], what: str, divided: Collection[Any] = ()
+    keys: Iterable[Any],
+    partitions: Iterable[str | None],
+    what: str,
+    divided: Collection[Any] = (),
+    advice: str = "Correct the partition column or the speaker names.",
 ) -> None:
     """Raises `LeakageError` if a key is in two partitions.
 
@@ -260,6 +264,7 @@ def check_leakage(
         partitions: Partition of each utterance; None is skipped.
         what: What the keys are, for the message.
         divided: Keys that may be in train and validation, by the rule for few speakers; never in test besides.
+        advice: What to do, for the message.
     """
     seen: dict[Any, str] = {}
     offenders = {}
@@ -271,6 +276,5 @@ def check_leakage(
             offenders[key] = f"{key} ({seen[key]} and {part})"
     if offenders:
         raise LeakageError(
-            f"{len(offenders)} {what} stand in two partitions: {', '.join(list(offenders.values())[:10])}. "
-            "Correct the partition column or the speaker names."
+            f"{len(offenders)} {what} stand in two partitions: {', '.join(list(offenders.values())[:10])}. {advice}"
         )

@@ -10,10 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ..audio import AudioSource, read_audio
-from .audio_rows import hash_of_row, read_row, size_of_row
+from .audio_rows import SAMPLE, hash_of_middle, hash_of_row, middle_hash_of_row, read_row, size_of_row
 from .record import Record
-
-_SAMPLE = 4096  # bytes that distinguish most recordings
 
 
 class _NamedBytes(io.BytesIO):
@@ -77,13 +75,13 @@ def file_size_and_change(path: str) -> tuple[int | None, int | None]:
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (None, None)
 
 
-def middle_of(record: Record, size: int) -> bytes | str:
-    """Returns bytes from the middle of a recording of `size` bytes, or its hash if that is known."""
+def middle_hash(record: Record, size: int) -> bytes:
+    """Returns a hash of bytes from the middle of a recording of `size` bytes, the same in a file as in a row."""
     if record.row is not None:
-        return content_hash(record)
+        return middle_hash_of_row(record.file, _column(record), record.row)
     with record.file.open("rb", buffering=0) as stream:
         stream.seek(size // 2)
-        return stream.read(_SAMPLE)
+        return hash_of_middle(stream.read(SAMPLE))
 
 
 def content_hash(record: Record) -> str:

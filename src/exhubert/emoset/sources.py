@@ -202,8 +202,7 @@ def _identify(folder: Path) -> _Claim:
     named = _named(folder)
     if form := own_form(folder):
         named = named or told_corpus(form, folder)
-        corpus = named or slug(folder.name or folder.resolve().name)
-        return _Claim(corpus, "manifest", f"it has {form.name}" if corpus else f"has {form.name}, but {_NAMELESS}")
+        return _own_claim(folder, named, "manifest", f"it has {form.name}")
     if named and not entry(named).has_own_layout:  # such names are everyday words: demo, ad, abc
         named = None
     results = matches(folder)
@@ -214,9 +213,15 @@ def _identify(folder: Path) -> _Claim:
     own = next((match for match in results if match.corpus == named), None)
     if own and not fitting and own.share >= _NAMED_FIT and own.utterances:
         return _Claim(own.corpus, "likely", f"{own}, and the folder has its name")
-    if not results and not named and has_emotion_folders(folder):
-        return _Claim(slug(folder.name or folder.resolve().name), "likely", "its folders are named by emotions")
+    if not any(match.fitting for match in results) and not named and has_emotion_folders(folder):
+        return _own_claim(folder, None, "likely", "its folders are named by emotions")
     return _Claim("", "", _doubt(folder, named, results))
+
+
+def _own_claim(folder: Path, named: str | None, certainty: str, reason: str) -> _Claim:
+    """Returns the claim of somebody's own corpus, which is called as the folder if nothing else names it."""
+    corpus = named or slug(folder.name or folder.resolve().name)
+    return _Claim(corpus, certainty, reason if corpus else f"{reason}, but {_NAMELESS}")
 
 
 def _doubt(folder: Path, named: str | None, results: Sequence[Match]) -> str:

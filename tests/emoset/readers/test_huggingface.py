@@ -21,6 +21,7 @@ from exhubert.emoset.builder import EmoSetPlusPlus
 from exhubert.emoset.catalog import entry
 from exhubert.emoset.listing import list_corpora, list_corpus
 from exhubert.emoset.readers import own_form, read
+from exhubert.emoset.record import Vote
 from exhubert.emoset.sources import find_corpora
 from exhubert.emoset.verify import verify
 
@@ -793,3 +794,51 @@ def test_a_dataset_in_a_folder_named_data_hides_no_corpora_beside_it(emo_db, tmp
     write(tmp_path / "other/data/train-00000-of-00001.parquet", speech(3))
     manifest(tmp_path / "other/calls", ["file,label", "a.wav,joy"])
     assert set(find_corpora(tmp_path / "other").found) == {"data", "calls"}
+
+
+def test_tables_beside_recordings_in_rows_dont_hide_them_but_a_manifest_does(tmp_path):
+    rows = [{"audio": audio(index, f"{index}.wav"), "emotion": "anger", "speaker": "s"} for index in range(3)]
+    write(tmp_path / "data" / "train-00000-of-00001.parquet", rows)
+    lines = ["file_name,emotion", *(f"{index}.wav,joy" for index in range(3))]
+    for name in ("train.csv", "metadata.csv"):
+        manifest(tmp_path, lines).joinpath("manifest.csv").rename(tmp_path / name)
+        assert {record.raw_label for record in read("manifest", tmp_path)} == {"anger"}
+    manifest(tmp_path, lines)
+    assert {record.raw_label for record in read("manifest", tmp_path)} == {"joy"}
+
+
+def test_a_repository_in_the_cache_of_the_hub_is_one_dataset(tmp_path):
+    root = tmp_path / "datasets--me--speech"
+    rows = [{"audio": audio(index), "emotion": "anger", "speaker": "s"} for index in range(3)]
+    for revision in ("old", "new"):
+        write(root / "snapshots" / revision / "train.parquet", rows)
+    (root / "refs").mkdir()
+    (root / "refs" / "main").write_text("new")
+    sources = find_corpora(root)
+    assert sources.found == {root.name: root} and not sources.unknown
+    assert {record.path for record in read("manifest", root)} == {str(root / "snapshots/new/train.parquet")}
+
+
+def test_the_card_tells_the_licence(tmp_path):
+    write(tmp_path / "train.parquet", [{"audio": audio(0), "emotion": "anger", "speaker": "s"}])
+    (tmp_path / "README.md").write_text("---\nlicense: other\nlicense_name: my-terms\npretty_name: Calls\n---\n")
+    known = list_corpus("mine", tmp_path).entry
+    assert (known.id, known.licence, known.full_name, known.redistribution) == ("mine", "my-terms", "Calls", "unknown")
+    (tmp_path / "README.md").write_text("---\nlicense: [cc-by-4.0, mit]\n---\n")
+    assert list_corpus("mine", tmp_path).entry.licence == "cc-by-4.0 mit"
+
+
+def test_answers_of_listeners_are_votes_by_the_patterns_of_the_entry(tmp_path):
+    rows = [
+        {"audio": audio(0), "speaker": "s", "a1_A": 4, "a1_E": 0, "a2_A": None, "a2_E": 1, "snr": 9},
+        {"audio": audio(1), "speaker": "s", "a1_A": None, "a1_E": None, "a2_A": 2, "a2_E": None, "snr": 8},
+    ]
+    names = ClassLabel(names=["anger", "joy"])
+    kinds = {"audio": AUDIO, "speaker": Value("string"), "a1_A": Value("int8"), "a2_A": Value("float32")}
+    write(tmp_path / "train.parquet", rows, Features(kinds | {"a1_E": names, "a2_E": names, "snr": Value("int8")}))
+    facts = replace(entry("manifest"), votes={"arousal": "a{rater}_A", "label": "a{rater}_E"}, rating_scale=(1, 5))
+    first, second = read(facts, tmp_path)
+    assert first.votes == (Vote("1", "anger", 4.0), Vote("2", "joy"))
+    assert (second.votes, second.rating_scale, second.other) == ((Vote("2", None, 2.0),), (1, 5), '{"snr": 8}')
+    with pytest.raises(ValueError, match=r"train.parquet: votes: valence is 'x_\{rater\}' .* but no column has such a"):
+        list(read(replace(facts, votes={"valence": "x_{rater}"}), tmp_path))

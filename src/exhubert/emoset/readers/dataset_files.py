@@ -97,7 +97,7 @@ def _is_table(name: str) -> bool:
 
 def holds_parts(root: Path) -> bool:
     """Whether a folder itself is a dataset, of which the folders below it are only splits or configurations."""
-    if any((root / name).is_file() for name in (STATE, _DICT, _INFOS)) or _card(root):
+    if any((root / name).is_file() for name in (STATE, _DICT, _INFOS)) or _snapshot(root) != root or _card(root):
         return True
     if any(_is_table(path.name) for path in root.iterdir() if path.is_file()):
         return True
@@ -317,6 +317,17 @@ def card_language(root: Path) -> str | None:
     languages = _head(_snapshot(root)).get("language")
     names = [languages] if isinstance(languages, str) else languages if isinstance(languages, list) else []
     return str(names[0]) if len(names) == 1 else None
+
+
+def facts_of_card(root: Path) -> dict[str, str]:
+    """Returns the fields of `CatalogEntry` that a dataset's README.md tells: its licence and title."""
+    head = _head(_snapshot(root))
+    licences = head.get("license") if isinstance(head.get("license"), list) else [head.get("license")]
+    words = [*licences, head.get("license_name"), head.get("license_link")]
+    licence = " ".join(word for word in words if isinstance(word, str) and word not in ("other", "unknown"))
+    title = head.get("pretty_name")
+    facts = {"licence": licence, "full_name": title if isinstance(title, str) else ""}
+    return {name: value for name, value in facts.items() if value}
 
 
 def _card(root: Path) -> Mapping[str, Any]:

@@ -33,6 +33,7 @@ from .dataset_files import (
 )
 from .dataset_values import Names, json_value, language_of, name_of, number_of, text_of
 from .known_names import corpus_of_recordings, facts_in_name
+from .votes import VoteColumns
 
 logger = logging.getLogger(__name__)
 
@@ -48,15 +49,21 @@ _GENDERS = GENDERS | {
 _TAKEN_FROM_NAMES = ("speaker", "gender", "text", "take", "intensity", "language", "session", "dialogue", "group")
 
 
-def is_dataset(root: Path) -> bool:
-    """Whether a folder holds parquet or Arrow files with recordings, or with paths of recordings and their labels."""
+def is_dataset(root: Path, with_audio: bool = False) -> bool:
+    """Whether a folder holds parquet or Arrow files with recordings, or with paths of recordings and their labels.
+
+    Args:
+        root: The folder.
+        with_audio: Whether paths aren't enough.
+    """
     if (root / "db.yaml").is_file():
         return False  # an audformat database, whose tables may be parquet
     if not root.is_dir() or (table := first_table(root)) is None:
         return False
     try:
         schema = Rows(table).schema
-        return find_columns(schema, features_of(schema), {}, str(table)) is not None
+        columns = find_columns(schema, features_of(schema), {}, str(table))
+        return columns is not None and not (with_audio and columns.is_file)
     except ValueError:
         # reading it tells what is wrong; other programs have files that end in .arrow, too
         return table.suffix.lower() in PARQUET or (table.parent / STATE).is_file()
@@ -86,14 +93,17 @@ def read_dataset(facts: CatalogEntry, root: Path, encoding: str | None = None) -
 class _Table:
     """One file of a dataset, with the meanings of its columns."""
 
-    def __init__(self, file: DataFile, columns: Mapping[str, str]):
+    def __init__(self, file: DataFile, facts: CatalogEntry):
         rows = Rows(file.path)  # not kept: datasets have more files than a process may open
         self.file, self.number, self.all_columns = file, rows.number, rows.schema.names
         self.features = {**file.features, **features_of(rows.schema)}
-        found = find_columns(rows.schema, self.features, columns, str(file.path))
+        found = find_columns(rows.schema, self.features, facts.columns, str(file.path))
         self.is_usable = found is not None
         self.columns = found or Columns("")
-        self.columns.others = [name for name in self.columns.others if rows.bytes_per_row(name) <= _LARGE]
+        self.votes = VoteColumns(facts.votes if self.is_usable else {}, self.all_columns, str(file.path))
+        self.vote_columns = [self.all_columns[index] for index in sorted(self.votes.indices)]
+        rest = (name for name in self.columns.others if name not in self.vote_columns)
+        self.columns.others = [name for name in rest if rows.bytes_per_row(name) <= _LARGE]
 
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, list[Any]]]]:
         """Yields batches of rows, as lists of values by column, with the number of the first row.
@@ -162,7 +172,7 @@ class _Dataset:
         self._corpora_by_name: dict[str, str | None] = {}
         self.language = language_of(card_language(root))
         files = data_files(root)
-        tables = [_Table(file, facts.columns) for file in files]
+        tables = [_Table(file, facts) for file in files]
         self.tables = [table for table in tables if table.is_usable]
         if unusable := [table.file.path for table in tables if not table.is_usable]:
             names = ", ".join(path.relative_to(root).as_posix() for path in unusable[:3])
@@ -272,7 +282,7 @@ class _Dataset:
         unique = Names(names)
         chosen = None if table.file.chosen is None else set(table.file.chosen.tolist())
         own = [columns.audio, *columns.parts.values()] if columns.is_file else []
-        wanted = list(dict.fromkeys([*own, *columns.fields.values(), *columns.others]))
+        wanted = list(dict.fromkeys([*own, *columns.fields.values(), *table.vote_columns, *columns.others]))
         everything: Iterable[tuple[int, dict[str, list[Any]]]] = [(0, {})]  # of a file with nothing but recordings
         for first, batch in table.batches(wanted) if wanted else everything:
             size = len(batch[wanted[0]]) if wanted else table.number
@@ -290,6 +300,7 @@ class _Dataset:
         columns = table.columns
         values = {name: table.text(column, cells[column]) for name, column in columns.fields.items()}
         label, votes = self._label(table, cells)
+        votes = self._votes(table, row, cells) or votes
         corpus = self._corpus_of(table, values.get("corpus"))
         ratings: dict[str, Any] = {name: number_of(values.get(name)) for name in _RATINGS}
         record: dict[str, Any] = {name: values.get(name) for name in (*TEXTS, "speaker", "age")}
@@ -313,14 +324,15 @@ class _Dataset:
                     record[name] = found[name]
                     known.taken.add(name)
             corpus = corpus if corpus in self.catalog else known.entry.id
-        self.is_annotated |= bool(label) or set(ratings.values()) != {None}
+        is_rated = set(ratings.values()) != {None} or any(vote.label is None for vote in votes)
+        self.is_annotated |= bool(label or votes) or is_rated
         word = values.get("partition") or ""
         word = word if word.lower() in self.partitions else table.file.split or ""
         return Record(
             raw_label=label,
             corpus=corpus,
             partition=self.partitions.get(word.lower()) if self.divided_by != "split" else None,
-            rating_scale=self.facts.rating_scale if set(ratings.values()) != {None} else None,
+            rating_scale=self.facts.rating_scale if is_rated else None,
             votes=votes,
             other=self._other(table, cells, values),
             **ratings,
@@ -358,6 +370,18 @@ class _Dataset:
             return "".join(labels), ()
         self.remarks[f"lists of several emotions in the column {column} are kept as votes, and have no class"] = None
         return ", ".join(labels), tuple(Vote(label=name, count=number) for name, number in labels.items())
+
+    def _votes(self, table: _Table, row: int, cells: Mapping[str, Any]) -> tuple[Vote, ...]:
+        """Returns the answers of single listeners in the columns that the catalog entry names."""
+        if not table.vote_columns:
+            return ()
+        texts = (
+            table.text(name, cells[name]) or "" if name in table.vote_columns else "" for name in table.all_columns
+        )
+        try:
+            return table.votes.votes(list(texts))
+        except ValueError as error:
+            raise ValueError(f"{table.file.path}, row {row}: {error}") from error
 
     def _gender(self, value: str | None) -> str | None:
         if value is None or not is_number(value):
