@@ -127,7 +127,7 @@ def test_ratings_age_and_columns_without_a_meaning_are_kept(tmp_path):
         "manifest.csv",
         "file;activation;valence;dominance;age;take;snr;note",
         "a.wav;3,5;2;;41;2;12.5;",
-        "b.wav;1;;4;;;;late",
+        "b.wav;1,5;;4;;;;late",
     )
     first, second = read(replace(entry("manifest"), rating_scale=(1, 5)), root)
     assert facts_of([first], "raw_label", "arousal", "valence", "dominance", "age", "take", "rating_scale") == [

@@ -113,7 +113,7 @@ def columns_of(table: Table, mapped: Columns = NO_COLUMNS, needs_label: bool = T
     """
     chosen = find_columns(mapped, table.columns, table.source)
     candidates = _candidates(table.columns, chosen)
-    rated = any(any(map(is_number, _values(table, index))) for name in RATINGS for index in candidates.get(name, ()))
+    rated = any(_has_numbers(table, index) for name in RATINGS for index in candidates.get(name, ()))
     needed = ["file", "label"] if needs_label and not rated else ["file"]
     if missing := [column for column in needed if column not in candidates]:
         found = ", ".join(table.columns) or "no header"
@@ -145,7 +145,7 @@ def _settle_ratings(table: Table, result: dict[str, int], chosen: Collection[str
     for name in ("sentiment", *RATINGS):
         if name not in result or name in chosen:
             continue
-        has_numbers = any(map(is_number, _values(table, result[name])))
+        has_numbers = _has_numbers(table, result[name])
         if name == "valence" and not has_numbers:
             result.setdefault("sentiment", result[name])
         if has_numbers == (name == "sentiment"):
@@ -189,6 +189,10 @@ def _marks_rows(table: Table, index: int) -> bool:
 
 def _values(table: Table, index: int) -> set[str]:
     return table.values[index] - {*UNKNOWN}
+
+
+def _has_numbers(table: Table, index: int) -> bool:
+    return any(is_number(value.replace(",", ".", 1)) for value in _values(table, index))
 
 
 def known(column: str, cell: str) -> bool:
