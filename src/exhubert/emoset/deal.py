@@ -55,7 +55,7 @@ def deal(
     del names  # of a million units, if each is one utterance
     known = np.array([gender is not None for gender in genders or [None] * len(index)])
     per_gender = _counts(index[known], size, np.array([g for g in genders or () if g is not None], dtype=object))
-    names_of_classes = pd.Series(list(classes)).astype(str).to_numpy()
+    names_of_classes = np.array(list(map(str, classes)), dtype=object)
     search = _Search(_counts(index, size, names_of_classes), per_gender, shares, np.random.default_rng(seed))
     return search.best()[index].tolist()
 
