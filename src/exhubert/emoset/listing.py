@@ -90,7 +90,7 @@ class Listing:
         rule: The rule that made the partitions, see `exhubert.emoset.partition`.
         merged_speakers: Other spellings of each speaker's name that had several.
         not_speakers: Names of speakers that aren't a person's, such as `unknown`, with their counts.
-        notes: What users should know of where the corpus is from and of its partitions, one sentence each.
+        notes: What users should know of where the corpus is from, its partitions and labels, one sentence each.
     """
 
     entry: CatalogEntry
@@ -253,6 +253,9 @@ def _list(known: CatalogEntry, root: Path, found: list[Record], seed: int, schem
         if part is None
     ]
     notes = [] if form is None or chosen_partitions else _notes(records, rule)
+    if bare := [record for record in records if not record.raw_label and _ratings(record) == {None}]:
+        example = source_file(root.as_posix(), bare[0])
+        notes.append(f"neither label nor ratings, kept without a class: {len(bare)} utterances, such as {example}")
     chosen = [(record, name, part) for record, name, part in zip(records, classes, parts, strict=True) if part]
     del records, classes, balanced, parts  # of a million utterances
     utterances = _utterances(facts.id, root, chosen)
@@ -260,6 +263,10 @@ def _list(known: CatalogEntry, root: Path, found: list[Record], seed: int, schem
     rejected += [rejection(root, record, reason) for record, reason in repeated]
     listed = dict(sorted(dropped.items()))
     return Listing(facts, root, utterances, rejected, listed, rule, merged, nobody, notes)
+
+
+def _ratings(record: Record) -> set[float | None]:
+    return {record.arousal, record.valence, record.dominance}
 
 
 def _notes(records: Sequence[Record], rule: str) -> list[str]:
@@ -375,14 +382,18 @@ def settings_of_tables(
     Raises:
         ValueError: They are given for corpora that aren't there or have no table.
     """
-    own = [corpus for corpus, root in roots.items() if (columns or rating_scale) and own_form(Path(root))]
-    maps = by_corpus(columns, roots, own, "A map of columns")
+    forms = {corpus: own_form(Path(root)) for corpus, root in roots.items()} if columns or rating_scale else {}
+    own = [corpus for corpus, form in forms.items() if form]
+    tables = [corpus for corpus, form in forms.items() if form and form.has_columns]
+    maps = by_corpus(columns, roots, tables, "A map of columns")
     for corpus in maps:
         known = catalog().get(corpus)
-        if corpus not in own and Path(roots[corpus]).is_dir() and (known is None or known.table is None):
+        if corpus not in tables and Path(roots[corpus]).is_dir() and (known is None or known.table is None):
+            form = forms[corpus]
+            how = f"it has {form.name}" if form else "its recordings are read by their publisher's layout"
             raise ValueError(
-                f"A map of columns is given for {corpus}, but {roots[corpus]} has no table: its recordings are read by "
-                "their publisher's layout. Leave out the map, or put a manifest.csv there."
+                f"A map of columns is given for {corpus}, but {roots[corpus]} has no table: {how}. Leave out the map, "
+                "or put a manifest.csv there."
             )
     return maps, by_corpus(rating_scale, roots, own, "A scale of ratings")
 

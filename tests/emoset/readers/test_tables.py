@@ -143,9 +143,6 @@ def test_valence_in_words_is_the_sentiment_and_a_rating_that_is_none_names_its_l
     write(tmp_path, "manifest.csv", "file,label,valence", "a.wav,joy,3", "b.wav,joy,high")
     with pytest.raises(ValueError, match="line 3: valence is 'high', expected a number"):
         list(read("manifest", root))
-    write(tmp_path, "manifest.csv", "file,label,arousal", "a.wav,joy,3", "b.wav,,")
-    with pytest.raises(ValueError, match="line 3: file and label must not be empty"):
-        list(read("manifest", root))
 
 
 VOTES = {"label": "a{rater}_E", "arousal": "a{rater}_A", "valence": "a{rater}_V"}
@@ -159,7 +156,62 @@ def test_columns_of_listeners_become_votes_by_the_patterns_of_the_entry(tmp_path
     first, second = read(facts, root)
     assert first.votes == (Vote("1", "joy", 3.0, 2.5),)
     assert second.votes == (Vote("1", None, 1.0), Vote("2", "anger", 4.0, 5.0))
-    assert second.rating_scale == (1, 7) and first.arousal is None and not caplog.records
+    assert facts_of([first, second], "raw_label", "arousal", "valence") == [("joy", 3, 2.5), ("anger", 2.5, 5)]
+    assert second.rating_scale == (1, 7) and not caplog.records
+
+
+def test_a_published_label_and_rating_come_before_those_of_listeners(tmp_path):
+    facts = replace(entry("manifest"), votes={"label": "a{rater}_E", "arousal": "a{rater}_A"})
+    lines = ("file,label,arousal,a1_A,a1_E,a2_A,a2_E", "x.wav,joy,1,3,fear,5,fear", "y.wav,,,3,fear,5,fear")
+    root = write(tmp_path, "manifest.csv", *lines)
+    assert facts_of(read(facts, root), "raw_label", "arousal") == [("joy", 1.0), ("", 4.0)]
+    write(tmp_path, "manifest.csv", "file,a1_E,a2_E,a1_A", "x.wav,joy,fear,", "y.wav,,,")
+    assert facts_of(read(facts, root), "raw_label", "arousal") == [("", None), ("", None)], "a tie has no label"
+
+
+@pytest.mark.parametrize("cell", ["", "<NA>", "nan"])
+def test_an_utterance_without_a_label_is_kept_and_counted(tmp_path, cell):
+    rows = ["file,label,speaker,arousal", "a.wav,joy,s1,", f"b.wav,{cell},s2,", "c.wav,,s3,2"]
+    root = write(tmp_path, "manifest.csv", *rows, files=["a.wav", "b.wav", "c.wav"])
+    listing = list_corpus("mine", root)
+    assert [item.record.raw_label for item in listing.utterances] == ["joy", "", ""]
+    assert listing.notes == ["neither label nor ratings, kept without a class: 1 utterances, such as b.wav"]
+
+
+def test_words_are_the_label_beside_a_column_of_their_codes(tmp_path):
+    root = write(tmp_path, "manifest.csv", "file,label,emotion_name", "a.wav,0,joy", "b.wav,1,anger")
+    found = list(read("manifest", root))
+    assert facts_of(found, "raw_label", "other") == [("joy", '{"label": "0"}'), ("anger", '{"label": "1"}')]
+
+
+def test_a_list_of_labels_is_written_as_its_labels(tmp_path):
+    root = write(tmp_path, "manifest.jsonl", '{"file": "a.wav", "label": ["joy"]}', '{"file": "b.wav", "label": []}')
+    assert facts_of(read("manifest", root), "raw_label") == [("joy",), ("",)]
+    (root / "manifest.jsonl").unlink()
+    write(root, "manifest.csv", "file,label", "a.wav,\"['joy', 'fear']\"", "b.wav,[laughs]")
+    assert facts_of(read("manifest", root), "raw_label") == [("joy, fear",), ("[laughs]",)]
+
+
+@pytest.mark.parametrize("unit", ["start_ms,end_ms", "Start (ms),End (ms)", "onset milliseconds,offset_milliseconds"])
+def test_times_in_milliseconds_are_no_times_of_the_whole_recording(tmp_path, unit):
+    root = write(tmp_path, "manifest.csv", f"file,{unit},label", "a.wav,500,1250,joy", "a.wav,1250,2500,anger")
+    assert facts_of(read("manifest", root), "start", "end") == [(0.5, 1.25), (1.25, 2.5)]
+
+
+def test_columns_of_the_same_name_are_all_kept(tmp_path):
+    root = write(tmp_path, "manifest.csv", "file,label,note,note", "a.wav,joy,x,y")
+    assert facts_of(read("manifest", root), "other") == [('{"note": "x", "note column 4": "y"}',)]
+
+
+def test_genders_and_languages_have_the_words_that_all_readers_know(tmp_path):
+    root = write(tmp_path, "manifest.csv", "file,label,sex,lang", "a.wav,Wut,Woman,German", "b.wav,joy,W,en_US")
+    assert facts_of(read("manifest", root), "gender", "language") == [("female", "de"), ("female", "en-US")]
+
+
+@pytest.mark.parametrize("name", ["/home/anna/corpus/wav/a.wav", "C:\\corpus\\wav\\a.wav", "D:/wav/A.wav"])
+def test_a_path_of_another_machine_is_found_by_its_end(tmp_path, name):
+    root = write(tmp_path, "manifest.csv", "file,label", f"{name},joy", files=["wav/a.wav"])
+    assert [record.file for record in read("manifest", root)] == [root / "wav/a.wav"]
 
 
 def test_numbers_of_listeners_for_each_label_become_votes(tmp_path):
