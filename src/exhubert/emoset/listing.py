@@ -25,6 +25,7 @@ from .partition import FEW_SPEAKERS, check_leakage, partition
 from .readers import has_emotion_folders, own_form, read, told_corpus
 from .record import Record, Utterance, source_file, stem, utterance_id
 from .recording import file_size_and_change, size_and_change
+from .relabel import utterances_text
 from .scheme import ALL_CORPORA, SCHEMES, Scheme, check_corpora, check_labels, read_scheme
 from .speakers import people_of, speaker_key, unify_speakers
 
@@ -253,9 +254,7 @@ def _list(known: CatalogEntry, root: Path, found: list[Record], seed: int, schem
         if part is None
     ]
     notes = [] if form is None or chosen_partitions else _notes(records, rule)
-    if bare := [record for record in records if not record.raw_label and _ratings(record) == {None}]:
-        example = source_file(root.as_posix(), bare[0])
-        notes.append(f"neither label nor ratings, kept without a class: {len(bare)} utterances, such as {example}")
+    notes += _notes_on_labels(records, root.as_posix())
     chosen = [(record, name, part) for record, name, part in zip(records, classes, parts, strict=True) if part]
     del records, classes, balanced, parts  # of a million utterances
     utterances = _utterances(facts.id, root, chosen)
@@ -265,8 +264,25 @@ def _list(known: CatalogEntry, root: Path, found: list[Record], seed: int, schem
     return Listing(facts, root, utterances, rejected, listed, rule, merged, nobody, notes)
 
 
+def _notes_on_labels(records: Sequence[Record], root: str) -> Iterator[str]:
+    """Says which utterances have nothing to take a class from."""
+    if bare := [record for record in records if not record.raw_label and _ratings(record) == {None}]:
+        example = source_file(root, bare[0])
+        yield f"neither label nor ratings, kept without a class: {utterances_text(len(bare))}, such as {example}"
+    if outside := list(filter(_is_outside, records)):
+        example = source_file(root, outside[0])
+        yield f"rating outside its scale, and so not used: {utterances_text(len(outside))}, such as {example}"
+
+
 def _ratings(record: Record) -> set[float | None]:
     return {record.arousal, record.valence, record.dominance}
+
+
+def _is_outside(record: Record) -> bool:
+    if record.rating_scale is None:
+        return False
+    low, high = record.rating_scale
+    return any(rating is not None and not low <= rating <= high for rating in _ratings(record))
 
 
 def _notes(records: Sequence[Record], rule: str) -> list[str]:

@@ -7,12 +7,14 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from exhubert.emoset import build
 from exhubert.emoset.catalog import entry, problems
 from exhubert.emoset.listing import list_corpora, list_corpus
 from exhubert.emoset.readers import READERS, read
 from exhubert.emoset.record import Vote
 from exhubert.emoset.sources import find_corpora
 
+from ...conftest import write_tone
 from ..conftest import touch
 
 
@@ -169,13 +171,23 @@ def test_a_published_label_and_rating_come_before_those_of_listeners(tmp_path):
     assert facts_of(read(facts, root), "raw_label", "arousal") == [("", None), ("", None)], "a tie has no label"
 
 
+def test_a_rating_outside_its_scale_is_counted_and_gives_no_class(tmp_path):
+    for index in range(3):
+        write_tone(tmp_path / f"mine/{index}.wav", frequency=100.0 + 50 * index)
+    rows = ("file,speaker,valence,arousal", "0.wav,a,30,40", "1.wav,b,2,2", "2.wav,c,5,1")
+    root = write(tmp_path / "mine", "manifest.csv", *rows)
+    summary = build({"mine": root}, tmp_path / "out", rating_scale=(1, 5))["mine"]
+    assert summary.notes == ["rating outside its scale, and so not used: 1 utterance, such as 0.wav"]
+    assert summary.rated == 2, "utterances that get a class from ratings"
+
+
 @pytest.mark.parametrize("cell", ["", "<NA>", "nan"])
 def test_an_utterance_without_a_label_is_kept_and_counted(tmp_path, cell):
     rows = ["file,label,speaker,arousal", "a.wav,joy,s1,", f"b.wav,{cell},s2,", "c.wav,,s3,2"]
     root = write(tmp_path, "manifest.csv", *rows, files=["a.wav", "b.wav", "c.wav"])
     listing = list_corpus("mine", root)
     assert [item.record.raw_label for item in listing.utterances] == ["joy", "", ""]
-    assert listing.notes == ["neither label nor ratings, kept without a class: 1 utterances, such as b.wav"]
+    assert listing.notes == ["neither label nor ratings, kept without a class: 1 utterance, such as b.wav"]
 
 
 def test_words_are_the_label_beside_a_column_of_their_codes(tmp_path):

@@ -33,14 +33,14 @@ class Recordings:
             if exists(path := _joined(base, prefix, name)):
                 return path
         plain = name.replace("\\", "/")
-        parts = [part for part in plain.split("/") if part not in ("", ".")]
         is_absolute = plain.startswith("/") or plain[1:3] == ":/"
-        for start in range(len(parts) if is_absolute else 1):
-            wanted = _form("/".join(parts[start:]))
-            similar = self._by_form.get(wanted.casefold(), [])
-            same = [path for path in similar if _form(path) == wanted]
-            if same or len(similar) == 1:
-                return _joined(*self._bases[0], (same or similar)[0])
+        wanted = _form(plain).lstrip("/")
+        while wanted:
+            if similar := self._by_form.get(wanted.casefold()):
+                same = [path for path in similar if _form(path) == wanted]
+                if same or len(similar) == 1:
+                    return _joined(*self._bases[0], (same or similar)[0])
+            wanted = wanted.partition("/")[2] if is_absolute else ""
         return _joined(*self._bases[0], plain)
 
     @cached_property
