@@ -125,7 +125,7 @@ def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
     corpus tells about itself, such as its licence, fills the fields of the entry.
     """
     form = own_form(root)
-    if corpus in catalog():
+    if corpus in catalog() or corpus in catalog().broken:
         return replace(entry(corpus), reader="manifest") if form else entry(corpus)
     if form:
         told = told_corpus(form, root)

@@ -203,6 +203,8 @@ def _identify(folder: Path) -> _Claim:
     if form := own_form(folder):
         named = named or told_corpus(form, folder)
         corpus = named or slug(folder.name or folder.resolve().name)
+        if corpus in catalog().broken:
+            return _Claim("", "", f"has {form.name}, but its entry has a mistake: {catalog().broken[corpus]}")
         return _Claim(corpus, "manifest", f"it has {form.name}" if corpus else f"has {form.name}, but {_NAMELESS}")
     if named and not entry(named).has_own_layout:  # such names are everyday words: demo, ad, abc
         named = None
