@@ -275,3 +275,38 @@ def test_listing_takes_less_than_a_kilobyte_for_each_row(tmp_path, columns):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert (peaks[1] - peaks[0]) / 10_000 < 1000
+
+
+def test_two_label_columns_with_the_same_words_need_no_choice(tmp_path):
+    root = write(tmp_path, "manifest.csv", "file,emotion,class_label", "a.wav,joy,joy", "b.wav,fear,fear")
+    assert facts_of(read("manifest", root), "raw_label") == [("joy",), ("fear",)]
+    write(tmp_path, "manifest.csv", "file,emotion,class_label", "a.wav,joy,fear", "b.wav,fear,joy")
+    with pytest.raises(ValueError, match="the columns emotion and class_label all mean label"):
+        list(read("manifest", root))
+
+
+def test_paths_may_begin_above_the_folder_of_the_table(tmp_path):
+    root = write(tmp_path / "data/mine", "all.csv", "file,speaker,emotion", "./data/mine/wav/a.wav,s1,anger")
+    touch(root, "wav/a.wav")
+    assert find_corpora(tmp_path / "data").found == {"mine": root}
+    assert [record.file.resolve() for record in read("manifest", root)] == [root / "wav/a.wav"]
+
+
+def test_a_recording_may_be_a_map_with_its_path(tmp_path):
+    root = write(tmp_path, "manifest.jsonl", '{"audio": {"path": "a.wav", "bytes": null}, "label": "joy"}')
+    assert [record.path for record in read("manifest", root)] == [str(root / "a.wav")]
+
+
+@pytest.mark.parametrize(
+    ("tables", "what"),
+    [
+        ({"a.csv": "file,speaker,emotion"}, "holds a.csv, but it isn't clear whether that is its list of recordings"),
+        ({"a.csv": "file,emotion", "b.tsv": "path\tlabel"}, "holds a.csv and b.tsv, but it isn't clear which is"),
+    ],
+)
+def test_tables_that_are_not_read_are_named_with_what_to_do(tmp_path, tables, what):
+    for name, header in tables.items():
+        write(tmp_path / "mine", name, header)
+    touch(tmp_path / "mine", "x.wav")
+    reason = find_corpora(tmp_path).reasons[tmp_path / "mine"]
+    assert what in reason and "call it manifest.csv" in reason

@@ -176,17 +176,28 @@ def _settle_ratings(table: Table, result: dict[str, int], chosen: Collection[str
 
 
 def _chosen(table: Table, meaning: str, indices: list[int]) -> int:
-    """Returns the only one of columns with the same meaning that has values, or that has exactly this name."""
+    """Returns the only one of columns with the same meaning that has values, or has exactly this name, or any if equal.
+
+    Raises:
+        ValueError: It isn't clear which one.
+    """
     filled = [index for index in indices if _values(table, index)] or indices[:1]
     if meaning == "label":  # words come before their codes
         filled = [index for index in filled if not all(map(is_number, _values(table, index)))] or filled
     exact = [index for index in filled if _plain(table.columns[index]) == meaning]
-    if len(filled) > 1 and len(exact) != 1:
+    if len(filled) > 1 and len(exact) != 1 and not _are_equal(table, filled):
         names = " and ".join(table.columns[index] for index in filled)
         raise ValueError(
             f"{table.source}: the columns {names} all mean {meaning}; call the one to use {meaning}, and no other."
         )
     return (exact or filled)[0]
+
+
+def _are_equal(table: Table, indices: Sequence[int]) -> bool:
+    first, *others = (table.values[index] for index in indices)
+    return all(values == first for values in others) and all(
+        len({cells[index] for index in indices}) == 1 for _, cells in table.rows
+    )
 
 
 def _settle_offset(table: Table, result: dict[str, int]) -> None:

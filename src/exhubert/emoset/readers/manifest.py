@@ -47,6 +47,7 @@ _REMEMBERED = 2**14  # different cells of a column
 _FIELDS = {"path": "file", "raw_label": "label"}  # the columns of fields that have another name
 _FIELDS_OF = {column: field for field, column in _FIELDS.items()}
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+_SUFFIXES = (".csv", ".tsv", ".jsonl")
 _NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl", "manifest.xlsx", "manifest.json", "manifest.txt")
 # a table for each partition: EmoNet's train.csv, val.csv and test.csv, Common Voice's dev.tsv
 _OF_PARTITIONS = {f"{word}{suffix}": part for word, part in PARTITIONS.items() for suffix in (".csv", ".tsv")}
@@ -91,10 +92,9 @@ def _metadata(folder: Path) -> Path | None:
 
 
 def _other_tables(root: Path) -> dict[Path, str | None]:
-    paths = sorted(root.iterdir()) if root.is_dir() else []
-    tables = [path for path in paths if path.suffix.lower() in (".csv", ".tsv", ".jsonl") and path.is_file()]
+    tables = possible_tables(root)
     parts = {path: PARTITIONS.get(partition_word(path.stem) or "") for path in tables}
-    named = {path: part for path, part in parts.items() if part and _is_manifest(path)}
+    named = {path: part for path, part in parts.items() if part}
     if len(set(named.values())) > 1:
         return dict(named)
     # publishers' tables rarely name the speakers beside recordings at their place
@@ -110,7 +110,18 @@ def _names_recordings(path: Path) -> bool:
         cells = next((cells for _, cells in table.rows), None)
     except ValueError:
         return False
-    return cells is not None and exists(Recordings(path.parent).find(cells[index]))
+    return cells is not None and exists(_recordings(path).find(_name(cells[index])))
+
+
+def _recordings(table: Path) -> Recordings:
+    """Finds the recordings of a table, whose paths may also begin at one of the two folders above it."""
+    return Recordings(table.parent, list(table.absolute().parents)[1:3])
+
+
+def possible_tables(root: Path) -> list[Path]:
+    """Returns the tables in a folder that have columns for recordings and labels, whatever their names."""
+    paths = sorted(root.iterdir()) if root.is_dir() else []
+    return [path for path in paths if path.suffix.lower() in _SUFFIXES and path.is_file() and _is_manifest(path)]
 
 
 def _files_by_lower_name(root: Path) -> dict[str, Path]:
@@ -169,7 +180,7 @@ def read_manifest(facts: CatalogEntry, root: Path, encoding: str | None = None) 
         )
     parts = []
     for path, partition in paths.items():
-        recordings = Recordings(path.parent)
+        recordings = _recordings(path)
         header = partial(is_header, mapped=facts.columns)
         fit = partial(_fit, recordings=recordings, mapped=facts.columns)
         for table in read_tables(path, header, encoding, fit):
@@ -266,7 +277,7 @@ class _Part:
     def _converter(self, column: str, partitions: Mapping[str, str]) -> Callable[[str], Any]:
         """Returns the function that turns a cell of a column into a value; None for unknown ones."""
         converters: dict[str, Callable[[str], Any]] = {
-            "file": self.recordings.find,
+            "file": lambda cell: self.recordings.find(_name(cell)),
             "partition": partial(_partition, partitions=partitions),
             "channel": _channel,
             "gender": gender_of,
@@ -278,6 +289,16 @@ class _Part:
         }
         convert = converters.get(column, str)
         return lambda cell: convert(cell) if known(column, cell) else None
+
+
+def _name(cell: str) -> str:
+    """Returns the path of a recording in a cell, also from a map of its path and its bytes as `datasets` writes it."""
+    if not cell.startswith("{"):
+        return cell
+    try:
+        return str(json.loads(cell).get("path") or cell)
+    except ValueError:
+        return cell
 
 
 def _partition_of_folder(name: str) -> str | None:
