@@ -17,8 +17,7 @@ from ..audio_rows import PARQUET, Rows, find_beside
 from ..catalog import CatalogEntry, catalog
 from ..corpus_names import corpus_of_name
 from ..record import Record, Vote
-from .by_name import GENDERS
-from .columns import TEXTS, UNKNOWN, is_number
+from .columns import RATINGS, TEXTS, UNKNOWN, gender_of, is_number, seconds_per_unit
 from .dataset_columns import Columns, find_columns
 from .dataset_files import (
     STATE,
@@ -40,12 +39,7 @@ logger = logging.getLogger(__name__)
 _BATCH = 1_000
 _LARGE = 4096  # bytes for each row; larger cells are no facts
 _MOST_CORPORA = 100
-_RATINGS = ("arousal", "valence", "dominance")
 _EVERYTHING = ("all", "combined", "default", "full", "merged")  # configurations that repeat the others
-_GENDERS = GENDERS | {
-    **dict.fromkeys(("woman", "girl", "female_feminine", "feminine"), "female"),
-    **dict.fromkeys(("man", "boy", "male_masculine", "masculine"), "male"),
-}
 _TAKEN_FROM_NAMES = ("speaker", "gender", "text", "take", "intensity", "language", "session", "dialogue", "group")
 
 
@@ -302,7 +296,7 @@ class _Dataset:
         label, votes = self._label(table, cells)
         votes = self._votes(table, row, cells) or votes
         corpus = self._corpus_of(table, values.get("corpus"))
-        ratings: dict[str, Any] = {name: number_of(values.get(name)) for name in _RATINGS}
+        ratings: dict[str, Any] = {name: number_of(values.get(name)) for name in RATINGS}
         record: dict[str, Any] = {name: values.get(name) for name in (*TEXTS, "speaker", "age")}
         record["gender"] = self._gender(values.get("gender"))
         record["language"] = language_of(values.get("language")) or (None if corpus in self.catalog else self.language)
@@ -349,7 +343,9 @@ class _Dataset:
             return {"path": path, "row": row, "column": table.columns.audio, "name": unique}
         name = text_of(cells[table.columns.audio]) or f"row {row} of {table.file.path.name} names no file"
         found = find_beside(table.file.path, name)
-        part: dict[str, Any] = {field: number_of(cells[column]) for field, column in table.columns.parts.items()}
+        numbers = {column: number_of(cells[column]) for column in table.columns.parts.values()}
+        times = {column: number * seconds_per_unit(column) for column, number in numbers.items() if number is not None}
+        part: dict[str, Any] = {name: times.get(column) for name, column in table.columns.parts.items()}
         duration = part.pop("duration", None)
         if duration is not None and part.get("start") is not None:
             part["end"] = part["start"] + duration
@@ -385,7 +381,7 @@ class _Dataset:
 
     def _gender(self, value: str | None) -> str | None:
         if value is None or not is_number(value):
-            return _GENDERS.get((value or "").lower(), value)
+            return gender_of(value)
         self.remarks["genders are numbers without names, such as 0 and 1, whose meaning isn't guessed"] = None
         return None
 
@@ -394,7 +390,7 @@ class _Dataset:
         facts = {
             column: fact for column in table.columns.others if (fact := table.fact(column, cells[column])) is not None
         }
-        for name in ("gender", *_RATINGS, "partition", "sentiment", "corpus"):
+        for name in ("gender", *RATINGS, "partition", "sentiment", "corpus"):
             value = values.get(name)
             if value is not None and not self._fills(name, value):
                 facts[table.columns.fields[name]] = value
@@ -413,13 +409,13 @@ class _Dataset:
             return partition_word(value) is not None
         if name in ("valence", "sentiment") and value.lower() in VALENCES:
             return True
-        return name in _RATINGS and is_number(value)
+        return name in RATINGS and is_number(value)
 
     def report(self) -> None:
         """Logs what a user should know of how the dataset was understood."""
         for table in self.tables:
             self.remarks |= dict.fromkeys(table.columns.remarks)
-        annotated = any({"label", *_RATINGS} & table.columns.fields.keys() for table in self.tables)
+        annotated = any({"label", *RATINGS} & table.columns.fields.keys() for table in self.tables)
         if not annotated and not self.is_annotated:
             columns = ", ".join(self.tables[0].all_columns)
             self.remarks[
