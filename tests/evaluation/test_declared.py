@@ -10,7 +10,7 @@ import pytest
 from exhubert.emoset import build, load
 from exhubert.emoset.partition import LeakageError
 from exhubert.evaluation.leaks import leak_text, speakers_shared
-from exhubert.evaluation.protocols import apply_protocol, folds, table_of
+from exhubert.evaluation.protocols import apply_protocol, folds, load_for_protocol, table_of
 
 from ..conftest import SHARED_CORPORA
 
@@ -86,6 +86,18 @@ def test_a_share_does_not_depend_on_the_label_space(tmp_path):
         for table in (utterances(), utterances().assign(label=0.5))
     )
     assert first == other
+
+
+def test_what_has_no_class_is_divided_like_all_and_then_left_out(tmp_path):
+    path = protocol(tmp_path, " {leave_out: session, validation: {share: 0.5, by: speaker}}")
+    table = utterances()
+    table["label"] = table["label"].where((table["speaker"] != "emo_db/03") | (table["text"] == "a01"))
+    for fold, other in zip(folds(path, utterances()), folds(path, table), strict=True):
+        for part, rows in fold.partitions.items():
+            assert other.partitions[part].tolist() == [row for row in rows if table["label"].notna()[row]]
+    table["label"] = table["label"].where(table["session"] != "S0")
+    with pytest.raises(ValueError, match="fold S0: none of the 8 utterances of test has a class in the label space"):
+        folds(path, table)
 
 
 def test_published_partitions_are_used_under_the_publishers_words(tmp_path):
@@ -232,6 +244,21 @@ def real(tmp_path_factory):
     output = tmp_path_factory.mktemp("real")
     build({name: SHARED_CORPORA / name for name in ("emo_db", "urdu")}, output)
     return load(output)
+
+
+@REAL
+def test_the_folds_of_a_file_are_the_same_in_every_label_space(tmp_path, caplog):
+    """Fear, boredom and disgust have no class among the four; the speaker held out must not depend on that."""
+    build({name: SHARED_CORPORA / name for name in ("emo_db", "urdu")}, tmp_path / "out")
+    validation = {}
+    for space in ("six", "four", "native"):
+        data, chosen = load_for_protocol(tmp_path / "out", "emo_db_audeering", labels=space)
+        parts, _ = apply_protocol(data, "emo_db_audeering")
+        validation[space] = set(parts["validation"]["speaker"])
+        assert all(label is not None for rows in parts.values() for label in rows["label"])
+        assert sum(map(len, parts.values())) == sum(chosen.utterances.values())
+    assert validation["six"] == validation["four"] == validation["native"]
+    assert "Protocol emo_db_audeering is for emo_db; not used: urdu." in caplog.text
 
 
 @REAL

@@ -106,6 +106,7 @@ def add_command(top_commands) -> None:
     command = commands.add_parser("protocols", help="list the protocols that divide corpora into folds")
     command.add_argument("protocol", nargs="?", metavar="CORPUS", help="only those for this corpus, or one YAML file")
     command.add_argument("--data", help="folder of a built dataset: show the folds of a protocol in it")
+    command.add_argument("--labels", default="six", help="label space of the folds (default: six)")
     command.set_defaults(run=_protocols)
 
     command = commands.add_parser("stats", help="write table, plots and card of a built dataset")
@@ -359,7 +360,7 @@ def _protocols(options: argparse.Namespace) -> int:
 
     name = options.protocol
     if options.data:
-        return _folds(name or "held_out", options.data)
+        return _folds(name or "held_out", options.data, options.labels)
     known = {key: read_protocol(path) for key, path in shipped_protocols().items()}
     if name in known or (name and Path(name).suffix.lower() in (".yaml", ".yml")):
         chosen = [known[name] if name in known else read_protocol(Path(name))]
@@ -381,14 +382,13 @@ def _protocols(options: argparse.Namespace) -> int:
     return 0
 
 
-def _folds(name: str, data: str) -> int:
+def _folds(name: str, data: str, labels: str) -> int:
     """Prints the folds of a protocol in a built dataset, also if they share speakers."""
-    from ..emoset.dataset import load
     from ..evaluation.leaks import leak_text, speakers_shared
-    from ..evaluation.protocols import folds, table_of
+    from ..evaluation.protocols import folds, load_for_protocol, table_of
 
     divided = BuildSummary.all_divided_speakers(data)
-    table = table_of(load(data), name)
+    table = table_of(load_for_protocol(data, name, labels=labels)[0], name)
     rows: list[tuple[str, ...]] = [("fold", "name", "train", "validation", "test", "speakers that partitions share")]
     found = folds(name, table, divided=divided, allow_leak=True)
     for number, fold in enumerate(found):

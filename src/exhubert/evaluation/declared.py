@@ -27,7 +27,8 @@ def declared_folds(protocol: Protocol, table: pd.DataFrame) -> list[Fold]:
 
     Args:
         protocol: From `exhubert.emoset.protocol_file`.
-        table: One row per utterance, see `exhubert.evaluation.protocols.table_of`.
+        table: One row per utterance, see `exhubert.evaluation.protocols.table_of`. Rows without a `label` have no class
+            in the label space: they are divided like the others, and then left out.
 
     Returns:
         The folds. Their `notes` name what the lists and the data don't share; their `shared` counts the speakers that
@@ -50,6 +51,7 @@ def declared_folds(protocol: Protocol, table: pd.DataFrame) -> list[Fold]:
     folds = []
     for rule in rules:
         partitions, notes = rows.divide(rule)
+        partitions = rows.with_class(rule.name, partitions)
         rows.check_apart(rule.name, partitions)
         shared = speakers_shared(
             {part: rows.table["speaker"].iloc[numbers].unique() for part, numbers in partitions.items()}
@@ -284,6 +286,18 @@ class _Rows:
         return [row for row, pile in zip(train, piles, strict=True) if pile == 0], [
             row for row, pile in zip(train, piles, strict=True) if pile == 1
         ]
+
+    def with_class(self, fold: str, partitions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The partitions without the utterances that have no class in the label space."""
+        labelled = self.table["label"].notna().to_numpy()
+        result = {part: numbers[labelled[numbers]] for part, numbers in partitions.items()}
+        for part, numbers in result.items():
+            if not len(numbers):
+                raise ValueError(
+                    f"{self.protocol.label}: fold {fold}: none of the {len(partitions[part])} utterances of {part} has "
+                    "a class in the label space. Choose another one by `labels` (`--labels`)."
+                )
+        return result
 
     def check_apart(self, fold: str, partitions: Mapping[str, np.ndarray]) -> None:
         """Raises `LeakageError` if what the protocol keeps apart isn't apart, or isn't known."""

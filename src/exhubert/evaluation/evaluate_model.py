@@ -26,7 +26,7 @@ from .baselines import baseline_predictions
 from .calibration import fit_temperature
 from .comparison import compare_all, read_predictions
 from .predictions import predict_rows
-from .protocols import apply_protocol, hash_of_seen, shared_by_partitions
+from .protocols import apply_protocol, hash_of_seen, load_for_protocol, shared_by_partitions
 from .report import results as figures_of
 from .report import uar_text
 
@@ -253,13 +253,11 @@ def _open_data(
     allow_leak: bool,
 ) -> tuple[datasets.DatasetDict, Chosen, str]:
     """The dataset in the partitions of a protocol's fold, or else of the build; its labels, and the fold's name."""
-    if place is None or run is None:
-        data, chosen = load_labelled(folder, corpora, labels=labels, classes=names)
-    else:
-        data, chosen = load_labelled(folder, run.data["corpora"], run.data["languages"], labels, classes=names)
     if place is None:
+        data, chosen = load_labelled(folder, corpora, labels=labels, classes=names)
         return data, chosen, "held_out"
-    used = run.data if run else {}
+    used = run.data if run else {"corpora": corpora, "languages": None}
+    data, chosen = load_for_protocol(folder, place, used["corpora"], used["languages"], labels, classes=names)
     if run and run.protocol:
         _check_protocol(place, run)
     divided = BuildSummary.all_divided_speakers(folder)

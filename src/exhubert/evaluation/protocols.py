@@ -2,19 +2,25 @@
 
 import hashlib
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
 import pandas as pd
 from datasets import ClassLabel, Value
 
+from ..emoset.dataset import load_labelled
 from ..emoset.deal import deal
+from ..emoset.label_spaces import Labels
 from ..emoset.partition import PARTITIONS, LeakageError, check_leakage, deal_speakers
 from ..emoset.protocol import BUILT_IN
 from ..emoset.protocol_file import find_protocol
 from ..emoset.record import Record
+from ..emoset.relabel import Chosen
 from ..emoset.ties import Ties
+from ..records import BuildSummary
 from .declared import declared_folds
 from .fold import Fold
 from .leaks import leak_text, speakers_shared
@@ -101,6 +107,39 @@ def folds(
     return result
 
 
+def load_for_protocol(
+    folder: str | Path,
+    protocol: str,
+    corpora: Sequence[str] | None = None,
+    languages: Sequence[str] | None = None,
+    labels: Labels = "six",
+    **options: Any,
+) -> tuple[datasets.DatasetDict, Chosen]:
+    """Opens a built dataset as `exhubert.emoset.dataset.load_labelled` does, with the rows that a protocol divides.
+
+    A protocol of a file divides all utterances of its corpora, so that its folds are the same in every label space.
+    Those without a class are among the rows, too; [`folds`] and [`apply_protocol`] leave them out of all partitions.
+
+    Args:
+        folder: Folder of the dataset.
+        protocol: One of `PROTOCOLS`, the name of a shipped protocol, or a YAML file.
+        corpora: Only these corpora; by default all, or those that a protocol of a file names.
+        languages: Only utterances in these languages (BCP-47).
+        labels: See `exhubert.emoset.label_spaces.read_space`.
+        options: See `exhubert.emoset.load`.
+    """
+    declared = find_protocol(protocol)
+    if declared is None:
+        return load_labelled(folder, corpora, languages, labels, **options)
+    if not corpora and declared.corpora:
+        present = BuildSummary.load_all(folder)
+        # otherwise the folds say what is missing
+        corpora = declared.corpora if set(declared.corpora) <= set(present) else None
+        if corpora and (others := sorted(set(present).difference(corpora))):
+            logger.warning("Protocol %s is for %s; not used: %s.", protocol, ", ".join(corpora), ", ".join(others))
+    return load_labelled(folder, corpora, languages, labels, keep_unlabelled=True, **options)
+
+
 def apply_protocol(
     data: datasets.DatasetDict,
     protocol: str,
@@ -113,7 +152,7 @@ def apply_protocol(
     """Divides a built dataset into the partitions of one fold of a protocol.
 
     Args:
-        data: From `exhubert.emoset.load`.
+        data: From [`load_for_protocol`].
         protocol: One of `PROTOCOLS`, the name of a shipped protocol, or a YAML file.
         fold: Index of the fold, from 0.
         number: Number of folds of `speaker_folds`.

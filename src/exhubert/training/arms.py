@@ -16,7 +16,6 @@ from tqdm.auto import tqdm
 from ..conversion.loading import feature_extractor_of, load_classifier
 from ..cpu import use_kernels
 from ..devices import choose_device
-from ..emoset.dataset import load
 from ..emoset.label_spaces import read_space
 from ..emoset.protocol_file import find_protocol
 from ..evaluation.baselines import baseline_predictions
@@ -25,7 +24,7 @@ from ..evaluation.fold import Fold
 from ..evaluation.leaks import leak_text
 from ..evaluation.plots import plot_arms
 from ..evaluation.predictions import KEPT, predict_rows
-from ..evaluation.protocols import apply_protocol, folds, table_of
+from ..evaluation.protocols import apply_protocol, folds, load_for_protocol, table_of
 from ..files import write_json, write_whole
 from ..records import BuildSummary, Settings
 from ..targets import check_target, has_keys, refuse_foreign
@@ -105,7 +104,7 @@ def run_experiment(experiment: Experiment) -> str:
     if any((arm.languages, arm.corpora, arm.labels) != (languages, experiment.corpora, labels) for _, arm, _ in parsed):
         raise ValueError("The arms name different `corpora`, `languages` or `labels`; give them all the same data.")
     _check_output(experiment, [arm[0].model for arm in parsed])
-    data = load(experiment.data, experiment.corpora, languages, labels)
+    data, _ = load_for_protocol(experiment.data, experiment.protocol, experiment.corpora, languages, labels)
     divided = BuildSummary.all_divided_speakers(experiment.data)
     table = table_of(data, experiment.protocol)
     divisions = folds(experiment.protocol, table, experiment.folds, divided=divided, allow_leak=experiment.allow_leak)
@@ -185,7 +184,9 @@ def _train_and_test(experiment: Experiment, config: Path, seed: int, fold: int) 
     remove_checkpoints(folder)  # of a run that was stopped
     model_args, data_args, args = experiment.arguments(config, output_dir=folder, fold=fold, seed=seed, **_QUIET)
     fine_tune(model_args, data_args, args)
-    data = load(data_args.data, data_args.corpora, data_args.languages, data_args.labels)
+    data, _ = load_for_protocol(
+        data_args.data, data_args.protocol, data_args.corpora, data_args.languages, data_args.labels
+    )
     divided = BuildSummary.all_divided_speakers(data_args.data)
     data, _ = apply_protocol(
         data, data_args.protocol, fold, data_args.folds, divided=divided, allow_leak=data_args.allow_leak

@@ -12,9 +12,8 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..cpu import keep_freed_memory, use_kernels
 from ..emoset.batches import SpeechCollator
-from ..emoset.dataset import load_labelled
 from ..emoset.protocol_file import find_protocol
-from ..evaluation.protocols import apply_protocol, hash_of_seen, shared_by_partitions
+from ..evaluation.protocols import apply_protocol, hash_of_seen, load_for_protocol, shared_by_partitions
 from ..labels import SIX_CLASSES
 from ..modeling_exhubert import ExHuBERTForSequenceClassification
 from ..records import BuildSummary, Run, Settings
@@ -68,7 +67,9 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     set_seed(args.seed)
     keep_freed_memory()
     with args.main_process_first(desc="opening the dataset"):
-        data, chosen = load_labelled(data_args.data, data_args.corpora, data_args.languages, data_args.labels)
+        data, chosen = load_for_protocol(
+            data_args.data, data_args.protocol, data_args.corpora, data_args.languages, data_args.labels
+        )
         divided = BuildSummary.all_divided_speakers(data_args.data)
         data, fold = apply_protocol(
             data, data_args.protocol, data_args.fold, data_args.folds, divided=divided, allow_leak=data_args.allow_leak
