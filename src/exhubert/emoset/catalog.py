@@ -173,8 +173,12 @@ class Layout:
         return _have(match, self.known)
 
     def is_other(self, path: str) -> bool:
-        """Whether a path is one of `others`."""
-        return bool(self.others and re.search(rf"(?:^|/)(?:{self.others})$", path, re.IGNORECASE))
+        """Whether a path is one of `others`, or would be with a suffix that the publisher uses."""
+        if not self.others:
+            return False
+        stem, _, ending = path.rpartition(".")
+        copies = [f"{stem}{suffix}" for suffix in self.suffixes] if f".{ending}".lower() in SUFFIXES else []
+        return any(re.search(rf"(?:^|/)(?:{self.others})$", name, re.IGNORECASE) for name in (path, *copies))
 
     def is_utterance(self, match: re.Match[str], path: Path) -> bool:
         """Whether a file that matches is an utterance, not a song or another version of a recording."""
