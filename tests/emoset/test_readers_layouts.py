@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from exhubert.emoset import catalog, entry, read
-from exhubert.emoset.catalog import emoset_plus_plus, problems, with_scheme
+from exhubert.emoset.catalog import emoset_plus_plus, with_scheme
+from exhubert.emoset.catalog_problems import problems
 from exhubert.emoset.readers import READERS
 
 from ..conftest import SHARED_CORPORA

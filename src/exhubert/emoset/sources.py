@@ -151,7 +151,7 @@ def _from_folder(root: Path) -> Sources:
     misnamed = any(_named(folder) and not claim.corpus for folder, claim in claims.items())
     # CASIA's speakers have such folders, too
     sure = [
-        corpus for corpus, claimants in owners.items() if any(claims[it].reason != _BY_EMOTIONS for it in claimants)
+        corpus for corpus, claimants in owners.items() if any(claims[path].reason != _BY_EMOTIONS for path in claimants)
     ]
     if (sure == parts or _has_small_parts(sure, claims)) and not misnamed:
         itself = _identify(root)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..catalog import VOTES_HOLD, vote_problems
+from ..catalog_problems import VOTES_HOLD, vote_problems
 from ..record import Vote
 from .columns import is_number, known
 
