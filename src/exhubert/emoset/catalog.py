@@ -477,7 +477,8 @@ def entry(corpus: str, places: Places | None = None) -> CatalogEntry:
     if corpus in entries.broken:
         raise CatalogError(entries.broken[corpus])
     if corpus not in entries:
-        close = difflib.get_close_matches(corpus, entries, n=3, cutoff=0.4)
+        names = {text.casefold(): facts.id for facts in entries.values() for text in (facts.name, facts.id)}
+        close = dict.fromkeys(names[it] for it in difflib.get_close_matches(corpus.casefold(), names, n=3, cutoff=0.4))
         hint = f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(entries)}."
         raise UnknownCorpusError(
             f"The catalog has no corpus {corpus!r}; {hint} A corpus of your own needs a manifest, or a YAML file in "
