@@ -103,14 +103,16 @@ def read_meld(facts: CatalogEntry, root: Path, encoding: str | None = None) -> I
         if path is None:
             continue
         for row in read_rows(path, ("dialogue_id", "utterance_id", "speaker", "emotion"), encoding):
-            name = f"dia{row['dialogue_id']}_utt{row['utterance_id']}"
+            # pandas writes numbers beside empty cells as 3.0
+            dialogue, utterance = (re.sub(r"\.0+$", "", row[name]) for name in ("dialogue_id", "utterance_id"))
+            name = f"dia{dialogue}_utt{utterance}"
             yield Record(
                 path=str(clips.get((partition, name), root / _MELD[partition][1] / f"{name}.mp4")),
                 raw_label=row["emotion"],
                 speaker=row["speaker"] or None,
                 text=row.get("utterance"),
                 partition=partition,
-                dialogue=f"{partition} {row['dialogue_id']}",
+                dialogue=f"{partition} {dialogue}",
                 sentiment=row.get("sentiment"),
                 other=other_facts({name: row.get(name) or None for name in _MELD_FACTS}),
             )
@@ -210,6 +212,8 @@ def read_smartkom(facts: CatalogEntry, root: Path, encoding: str | None = None) 
         for line in read_lines(path, encoding):
             tier, _, rest = line.partition(":")
             cells = rest.split()
+            if tier in ("USH", "TRN") and not all(map(str.isdecimal, cells[:2])):
+                raise ValueError(f"{path}: expected start and length in samples after {tier}:, found {rest.strip()!r}.")
             if tier == "USH" and len(cells) >= 3:
                 states.append((int(cells[0]), int(cells[0]) + int(cells[1]), " ".join(cells[2:])))
             elif tier == "TRN" and len(cells) >= 3:
@@ -307,7 +311,17 @@ def read_m3ed(facts: CatalogEntry, root: Path, encoding: str | None = None) -> I
         for path in files_in(root, f"movie_list_{name}.txt")
         for series in read_lines(path, encoding)
     }
-    for series, clips in read_json(annotation, encoding).items():
+    content = read_json(annotation, encoding)
+    try:
+        yield from _m3ed_turns(content, root, recordings, partition_of)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"{annotation}: expected series, their clips and the clips' Dialog ({error!r}).") from error
+
+
+def _m3ed_turns(
+    content: Any, root: Path, recordings: Mapping[str, Path], partition_of: Mapping[str, str]
+) -> Iterator[Record]:
+    for series, clips in content.items():
         for clip, content in clips.items():
             for utterance, turn in content["Dialog"].items():
                 who = turn["Speaker"]
