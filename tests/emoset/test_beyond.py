@@ -332,3 +332,14 @@ def test_list_show_and_verify_tell_corpora_beyond_from_the_37(emo_db, capsys):
     assert main(["emoset", "verify", "--root", str(emo_db.parent)]) == 0
     verified = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert "4 of 936 utterances" in verified["cafe"] and "absent" in verified["urdu"] and "nemo" not in verified
+
+
+def test_corpora_are_named_with_spaces_between_and_a_name_leads_to_its_id(emo_db, tmp_path, capsys):
+    arguments = ["emoset", "build", "--root", str(emo_db.parent), "--output", str(tmp_path / "out"), "--corpora"]
+    assert main([*arguments, "emoset++, emo_db,"]) == 0
+    with pytest.raises(SystemExit):
+        main([*arguments, " , "])
+    assert "--corpora: names no corpus; leave it out to build all" in capsys.readouterr().err
+    for name in ("EMO-DB", "Emo_DB", "emodb"):
+        assert main(["emoset", "show", name]) == 1
+        assert "did you mean emo_db" in capsys.readouterr().err

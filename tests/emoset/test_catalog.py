@@ -6,7 +6,8 @@ import pytest
 
 from exhubert.cli.main import main
 from exhubert.emoset import catalog, entry
-from exhubert.emoset.catalog import LabelMap, problems
+from exhubert.emoset.catalog import LabelMap
+from exhubert.emoset.catalog_problems import problems
 from exhubert.emoset.readers import READERS
 from exhubert.labels import SIX_CLASSES, class_of_word, emotion_classes
 

@@ -1,5 +1,6 @@
 """Corpora of one's own are YAML files in a folder: found, listed, built and checked like those of the package."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -184,7 +185,7 @@ MISTAKES = {
     "paths: {pattern: '{emotion}.wav', values: {speaker: 'S{spk}'}}": "values: speaker: the pattern has no group spk",
     "paths: {pattern: '{emotion}.wav', fixed: {sex: male}}": "fixed: sex is no field of a recording",
     "paths: {pattern: '{emotion}.wav', known: {emotion: '('}}": "known: raw_label: '(' isn't a valid regular",
-    "paths: {pattern: '{emotion}.wav', suffixes: wav}": "'wav' isn't the ending of a file",
+    "paths: {pattern: '{emotion}.wav', suffixes: wav}": "suffixes: 'wav' isn't the ending of a file",
     "paths: 5": "paths is 5, expected `key: value` lines",
     "reader: by_nme": "there is no reader 'by_nme'. Did you mean by_name?",
     "reader: by_name": "reader is by_name, which needs paths",
@@ -194,8 +195,24 @@ MISTAKES = {
     "labels: {A: {emotion: glee, arousal: high}}": "A: arousal without valence or the reverse",
     "labels: {A: '?'}": "isn't completed. In place of ?, give the labels A an emotion such as anger, a class (",
     "columns: {lable: emo}": "columns: lable is no field that a column can fill. Did you mean label?",
-    "rating_scale: [5, 1]": "The scale of ratings is [5, 1]; expected its lowest and highest value",
-    "rating_scale: 5": "The scale of ratings is 5; expected its lowest and highest value",
+    "rating_scale: [5, 1]": "rating_scale is [5, 1]; expected its lowest and highest value",
+    "rating_scale: {}": "rating_scale is {}; expected its lowest and highest value",
+    "sampling_rates: 16 kHz": "sampling_rates is '16 kHz', expected a list of whole numbers above 0",
+    "languages: German, Swiss": "languages: 'German, Swiss' is no tag of a language, such as de or en-GB",
+    "notes: [{a: b}]": "notes is [{'a': 'b'}], expected a list of texts",
+    "by_annotated_valence: maybe": "by_annotated_valence is 'maybe', expected true or false",
+    "speakers: 1.5": "speakers is 1.5, expected a positive number or unknown",
+    "archives: {a.zip: {bytes: 5 MB, md5: 1}}": "archives: a.zip: bytes is '5 MB' and md5 1, expected a number and 32",
+    "paths: {pattern: '{emotion}.wav', fewest_labels: two}": "paths: fewest_labels is 'two', expected a whole number",
+    "paths: {pattern: '{emotion}.wav', variants: '{speaker}.wav'}": "variants: {speaker}.wav: nothing says which",
+    "labels: {A: {emotion: [anger]}}": "labels: A: emotion is ['anger'], expected a text",
+    "table: {file: [a.csv]}": "table: file is ['a.csv'], expected a text",
+    "table: {file: a.csv}": "columns: there is no label, which the table needs",
+    "table: {file: a.csv}\ncolumns: {file: a, label: b, duration: c}": "columns: duration isn't read from the table of",
+    "table: {file: a.csv, values: {sex: {a: b}}}": "table: values: sex is no field that columns has",
+    "table: {file: a.csv, values: {gender: f}}": "table: values: gender is 'f', expected `code: value` lines",
+    "table: {file: a.csv, people: b.csv}": "table: people, a second table, and person, its column of speakers, are",
+    "reader: by_table": "reader is by_table, which needs table",
     "labels: 5": "labels is 5, expected `label: emotion` lines",
     "releases: {v1: many}": "releases: v1 is 'many', expected a number of utterances",
     "paths: {pattern: '{emotion}.wav', fixed: {gender: [a]}}": "fixed: gender is ['a'], expected a text",
@@ -221,6 +238,37 @@ def test_each_mistake_is_a_sentence_with_file_and_key_for_whoever_needs_the_entr
     arguments = ["emoset", "build", "--root", str(corpora), "--catalog", str(shelf), "--output", str(tmp_path / "out")]
     assert main([*arguments, "--strict"]) == 1, "a strict build of everything needs all entries"
     assert MISTAKES[content] in capsys.readouterr().err
+
+
+def test_the_rates_of_an_entry_are_those_that_verify_finds(shelf, corpora, capsys):
+    path = shelf / "plays.yaml"
+    path.write_text(path.read_text() + "sampling_rates: [16000]\n")
+    assert main(["emoset", "verify", "--root", str(corpora), "--catalog", str(shelf)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plays ")]
+    assert "Hz" not in line
+
+
+def test_the_table_of_an_entry_names_recordings_by_path_fields_by_alias_and_numbers_as_numbers(tmp_path):
+    touch(tmp_path, "s1/001.wav", "s2/001.wav", "s2/002.webm", "002/x.wav")
+    (tmp_path / "calls.yaml").write_text(
+        "table: {file: 'turns?.txt', values: {split: {Z: test}}}\n"
+        "columns: {audio: clip, emotion: heard, split: part, start: from}\nlabels: {A: anger}\n"
+    )
+    rows = ["s2\\001.wav,A,Z,1.5", "x/s1/001.wav,A,dev,", "002.wav,A,train,2"]
+    (tmp_path / "turns1.txt").write_text("\n".join(["clip,heard,part,from", *rows]) + "\n")
+    records = {
+        record.file.relative_to(tmp_path).as_posix(): record for record in read("calls", tmp_path, catalog=tmp_path)
+    }
+    assert {name: (item.partition, item.start) for name, item in records.items()} == {
+        "s1/001.wav": ("validation", None), "s2/001.wav": ("test", 1.5), "s2/002.webm": ("train", 2.0)}  # fmt: skip
+    for row, message in {
+        "001.wav,A,Z,": "'001.wav' may be s1/001.wav or s2/001.wav; write the path below",
+        "s1/001.wav,A,Teil 2,": "partition is 'Teil 2' by the table, expected train",
+        "s1/001.wav,A,Z,now": "start is 'now', expected a number",
+    }.items():
+        (tmp_path / "turns1.txt").write_text(f"clip,heard,part,from\n{row}\n")
+        with pytest.raises(ValueError, match=f"turns1.txt: ?.*{re.escape(message)}"):
+            list(read("calls", tmp_path, catalog=tmp_path))
 
 
 def test_two_files_with_one_id_are_both_set_aside(shelf, tmp_path):

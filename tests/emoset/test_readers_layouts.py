@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from exhubert.emoset import catalog, entry, read
-from exhubert.emoset.catalog import emoset_plus_plus, problems, with_scheme
+from exhubert.emoset.catalog import emoset_plus_plus, with_scheme
+from exhubert.emoset.catalog_problems import problems
 from exhubert.emoset.readers import READERS
 
 from ..conftest import SHARED_CORPORA
@@ -423,3 +424,26 @@ def test_every_real_example_is_read_with_its_label_and_speaker(tmp_path):
                 assert entry(corpus).class_of(record.raw_label) is not None
                 checked += 1
     assert checked > 150
+
+
+def test_meld_finds_clips_whose_numbers_pandas_wrote_and_labels_in_capitals(tmp_path):
+    touch(tmp_path, "train_splits/dia3_utt1.mp4")
+    header = "Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID"
+    (tmp_path / "train_sent_emo.csv").write_text(f"{header}\nhi,Ross,Surprise,positive,3.0,1.0\n")
+    (record,) = read("meld", tmp_path)
+    assert record.file.is_file() and (record.raw_label, record.dialogue) == ("surprise", "train 3")
+
+
+@pytest.mark.parametrize(
+    ("corpus", "name", "content", "message"),
+    [
+        ("m3ed", "annotation.json", '{"a": {"b": {"Dialog": {"c": {}}}}}', "expected series, their clips"),
+        ("m3ed", "annotation.json", "[1]", "expected series, their clips"),
+        ("smartkom", "w1_pk_AAA.par", "USH: now 5 Neutral", "expected start and length in samples after USH:, found"),
+    ],
+)
+def test_annotation_of_another_form_is_a_sentence_with_its_file(tmp_path, corpus, name, content, message):
+    touch(tmp_path, "w1_pkd.wav")
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=f"{name}: {message}"):
+        list(read(corpus, tmp_path))

@@ -160,6 +160,11 @@ def test_what_only_looks_like_a_corpus_is_none(kind, tmp_path):
     assert recognise(tmp_path) is None
 
 
+def test_what_a_publisher_adds_is_no_stranger_in_another_container(tmp_path):
+    touch(tmp_path, *(name.replace(".mp3", ".flac") for name in PUBLISHED["eu_ev"]))
+    assert recognise(tmp_path) == "eu_ev"
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -159,3 +159,26 @@ def test_folders_named_by_emotions_are_a_corpus_though_numbers_are_names_of_othe
     sources = find_corpora(tmp_path)
     assert sources.found == {"Gefuhle": tmp_path / "Gefühle"}
     assert "named by emotions, but its name has no letter" in sources.reasons[tmp_path / "日本"]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "names"),
+    [
+        ("casia", [f"{speaker}/{emotion}/{number}.wav" for speaker, emotion, number in product(
+            ("liuchanhg", "wangzhe"), ("angry", "sad"), (201, 202))]),
+        ("emotiw_2014", [f"{part}_AFEW/{emotion}/{number:09d}.avi" for part, emotion, number in product(
+            ("Train", "Val"), ("Angry", "Sad"), (46280, 5150814))]),
+        ("tess", [f"{emotion}/OAF_{word}_{emotion}.wav" for emotion, word in product(
+            ("angry", "happy"), ("back", "bar"))] + [f"sad/YAF_{word}_sad.wav" for word in ("back", "bar", "base")]),
+    ],
+)  # fmt: skip
+def test_parts_of_a_corpus_that_is_the_place_itself_are_no_corpora(tmp_path, corpus, names):
+    touch(tmp_path, *names)
+    sources = find_corpora(tmp_path)
+    assert sources.found == {corpus: tmp_path} and not sources.unknown
+
+
+def test_names_of_another_corpus_without_its_speakers_hide_no_folders_of_emotions(tmp_path):
+    touch(tmp_path, *(f"mine/{part}/{emotion}/{number}.wav" for part, emotion, number in product(
+        ("train", "test"), ("angry", "happy", "sad"), range(3))))  # fmt: skip
+    assert find_corpora(tmp_path).found == {"mine": tmp_path / "mine"}

@@ -62,7 +62,7 @@ def add_command(top_commands) -> None:
     command = commands.add_parser("list", parents=parents, help="list the corpora of the catalog and their folders")
     command.set_defaults(run=_with_catalog(_list))
     command = commands.add_parser("show", parents=[shelf], help="show the catalog entry of one corpus")
-    command.add_argument("corpus")
+    command.add_argument("corpus", help="its id, such as emo_db")
     command.set_defaults(run=_with_catalog(_show))
     parents = [place, shelf, tables]
     command = commands.add_parser("verify", parents=parents, help="compare corpora on disk with the catalog")
@@ -74,7 +74,7 @@ def add_command(top_commands) -> None:
     command = commands.add_parser("build", parents=parents, help="build corpora into one dataset")
     command.add_argument(
         "--corpora",
-        type=lambda text: text.split(","),
+        type=_names,
         help="build only these, separated by commas; emoset++ is the paper's 37",
     )
     command.add_argument(
@@ -110,13 +110,20 @@ def add_command(top_commands) -> None:
     command.set_defaults(run=_protocols)
 
     command = commands.add_parser("stats", help="write table, plots and card of a built dataset")
-    command.add_argument("dataset")
+    command.add_argument("dataset", help="folder of the dataset")
     command.set_defaults(run=_stats)
     command = commands.add_parser("push", help="upload a built dataset whose licences allow it")
-    command.add_argument("dataset")
+    command.add_argument("dataset", help="folder of the dataset")
     command.add_argument("repository", help="owner/name")
     command.add_argument("--public", action="store_true", help="make a new repository public")
     command.set_defaults(run=_push)
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError("names no corpus; leave it out to build all that are found")
+    return names
 
 
 def _with_catalog(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:

@@ -4,16 +4,15 @@ import difflib
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from ..labels import (
-    SIX_CLASSES,
     VALENCES,
     arousal_valence,
     class_name,
@@ -23,9 +22,9 @@ from ..labels import (
 )
 from ..search import SUFFIXES, VIDEOS
 from .catalog_files import CatalogError, load_file
-from .column_map import Columns, Scale, by_field, checked_scale, unknown_fields
+from .column_map import Columns, Scale, by_field, checked_scale
 from .layouts import ALIASES, Rule, compiled, layout_problems, suffixes_of, value_of
-from .scheme import ALL_CORPORA, nearest, read_scheme
+from .scheme import ALL_CORPORA, read_scheme
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +32,6 @@ _FOLDER = Path(__file__).parent / "catalog"
 CATALOG_VARIABLE = "EXHUBERT_CATALOG"
 NO_CORPORA = ("demo", "manifest")  # entries of the catalog that aren't recordings of people
 EMOSET = "emoset++"  # stands for the 37 corpora wherever corpora are named
-_LISTENER, _LABEL = "{rater}", "{label}"
-# what the name of a column must hold, for each field of a vote
-VOTES_HOLD = {"label": _LISTENER, "arousal": _LISTENER, "valence": _LISTENER, "dominance": _LISTENER, "count": _LABEL}
 _WORD_READERS = ("manifest", "by_folder")  # of corpora whose labels may be emotion words
 KINDS = ("acted", "induced", "natural", "mixed", "synthetic", "unknown")
 
@@ -173,8 +169,12 @@ class Layout:
         return _have(match, self.known)
 
     def is_other(self, path: str) -> bool:
-        """Whether a path is one of `others`."""
-        return bool(self.others and re.search(rf"(?:^|/)(?:{self.others})$", path, re.IGNORECASE))
+        """Whether a path is one of `others`, or would be with a suffix that the publisher uses."""
+        if not self.others:
+            return False
+        stem, _, ending = path.rpartition(".")
+        copies = [f"{stem}{suffix}" for suffix in self.suffixes] if f".{ending}".lower() in SUFFIXES else []
+        return any(re.search(rf"(?:^|/)(?:{self.others})$", name, re.IGNORECASE) for name in (path, *copies))
 
     def is_utterance(self, match: re.Match[str], path: Path) -> bool:
         """Whether a file that matches is an utterance, not a song or another version of a recording."""
@@ -199,7 +199,10 @@ class Layout:
                 pattern, self.suffixes, self.fixed, self.values, conditions, texts, self.others, self.facts
             )
             missing = [name for name in self.same if ALIASES.get(name, name) not in _groups(pattern)]
-            messages |= dict.fromkeys([*found, *(f"same: {pattern} has no group {name}" for name in missing)])
+            found += [f"same: {pattern} has no group {name}" for name in missing]
+            if pattern != self.pattern:  # what holds for both is said once
+                found = [f"variants: {pattern}: {fault}" for fault in found if fault not in messages]
+            messages |= dict.fromkeys(found)
         known = _groups(self.pattern) | self.values.keys() | self.fixed.keys()
         unknown = [name for name in self.facts if name not in known]
         return [*messages, *(f"facts: nothing says what {name} is" for name in unknown)]
@@ -474,7 +477,8 @@ def entry(corpus: str, places: Places | None = None) -> CatalogEntry:
     if corpus in entries.broken:
         raise CatalogError(entries.broken[corpus])
     if corpus not in entries:
-        close = difflib.get_close_matches(corpus, entries, n=3, cutoff=0.4)
+        names = {text.casefold(): facts.id for facts in entries.values() for text in (facts.name, facts.id)}
+        close = dict.fromkeys(names[it] for it in difflib.get_close_matches(corpus.casefold(), names, n=3, cutoff=0.4))
         hint = f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(entries)}."
         raise UnknownCorpusError(
             f"The catalog has no corpus {corpus!r}; {hint} A corpus of your own needs a manifest, or a YAML file in "
@@ -533,7 +537,7 @@ def _relabelled(facts: CatalogEntry, changes: Mapping[str, str | None], basis: s
 
 
 def parse_entry(content: Mapping[str, Any]) -> CatalogEntry:
-    """Returns the entry that a YAML file holds; it isn't checked, see [`problems`]."""
+    """Returns the entry that a YAML file holds; it isn't checked, see `exhubert.emoset.catalog_problems`."""
     values = dict(content)
     labels = {raw: LabelMap.parse(raw, facts) for raw, facts in (values.pop("labels", None) or {}).items()}
     if paths := values.pop("paths", None):
@@ -546,71 +550,3 @@ def parse_entry(content: Mapping[str, Any]) -> CatalogEntry:
     if scale := values.pop("rating_scale", None):
         values["rating_scale"] = tuple(scale)
     return CatalogEntry(**values, labels=labels)
-
-
-def problems(facts: CatalogEntry, readers: Iterable[str]) -> list[str]:
-    """Returns the problems of an entry, one sentence each; empty for a valid one. Tests check every entry with it."""
-    messages = []
-    number = (int, float)
-    for name in ("speakers", "utterances", "hours"):
-        value = getattr(facts, name)
-        if not (value == "unknown" or (isinstance(value, number) and value > 0)):
-            messages.append(f"{name} is {value!r}, expected a positive number or unknown")
-    if facts.kind not in KINDS:
-        messages.append(f"kind is {facts.kind!r}, expected one of {KINDS}")
-    if facts.redistribution not in ("allowed", "forbidden", "unknown"):
-        messages.append(f"redistribution is {facts.redistribution!r}")
-    if facts.reader not in readers:
-        messages.append(f"there is no reader {facts.reader!r}.{nearest(facts.reader, readers)}")
-    for name in ("uncertain", "sources"):
-        if unknown := set(getattr(facts, name)) - {item.name for item in fields(facts)}:
-            messages.append(f"{name} names no field: {sorted(unknown)}")
-    for name, archive in facts.archives.items():
-        if archive.bytes <= 0 or not re.fullmatch(r"[0-9a-f]{32}", archive.md5):
-            messages.append(f"{name}: bytes is {archive.bytes!r} and md5 {archive.md5!r}")
-    for item in fields(facts):
-        if getattr(facts, item.name) in ("", None) and item.name not in ("paths", "table", "rating_scale", "file"):
-            messages.append(f"{item.name} is empty; say unknown")
-    messages += [
-        f"releases: {name} is {size!r}, expected a number of utterances"
-        for name, size in facts.releases.items()
-        if not isinstance(size, int) or size <= 0
-    ]
-    messages += [f"columns: {fault}" for fault in unknown_fields(facts.columns)]
-    messages += [f"paths: {fault}" for fault in facts.paths.problems()] if facts.paths else []
-    if facts.reader == "by_name" and not facts.paths:
-        messages.append("reader is by_name, which needs paths")
-    messages += vote_problems(facts.votes)
-    for raw, label in facts.labels.items():
-        if label.basis not in ("source", "judgement", "user"):
-            messages.append(f"{raw}: basis is {label.basis!r}")
-        if (label.arousal is None) != (label.valence is None):
-            messages.append(f"{raw}: arousal without valence or the reverse")
-        elif label.class_name is not None and label.class_name not in SIX_CLASSES:
-            messages.append(f"{raw}: no class {label.class_name!r}")
-        if label.alternative is not None and label.alternative not in SIX_CLASSES:
-            messages.append(f"{raw}: alternative {label.alternative!r} is no class")
-        common = emotion_classes().get(label.emotion)
-        own = (label.class_name, label.alternative, label.basis)
-        if (
-            common
-            and own != (common.class_name, common.alternative, common.basis)
-            and not label.why
-            and label.basis != "user"
-        ):
-            messages.append(f"{raw}: {label.emotion} differs from the common map; say why")
-    return messages
-
-
-def vote_problems(patterns: Mapping[str, str]) -> list[str]:
-    """Returns the problems of `CatalogEntry.votes`, one sentence each; empty if it is valid."""
-    problems = []
-    for name, pattern in patterns.items():
-        holds = VOTES_HOLD.get(name)
-        if holds is None:
-            problems.append(f"votes has {name!r}, expected some of {', '.join(VOTES_HOLD)}")
-        elif not isinstance(pattern, str) or pattern.count(holds) != 1 or pattern == holds:
-            problems.append(
-                f"votes: {name} is {pattern!r}, expected a name of columns with {holds}, such as a{holds}_A"
-            )
-    return problems

@@ -35,6 +35,11 @@ Columns = Mapping[str, str]
 Scale = tuple[float, float]
 
 
+def column_field(name: str) -> str:
+    """Returns the field that a key of a map of columns means: `label` for `emotion`."""
+    return _ALIASES.get(name, name)
+
+
 def unknown_fields(columns: Columns) -> list[str]:
     """Returns a sentence for each key of a map that is no field; empty for a valid map.
 
@@ -45,7 +50,7 @@ def unknown_fields(columns: Columns) -> list[str]:
     return [
         f"{name} is no field that a column can fill.{nearest(name, [*FIELDS, *_ALIASES]) or every}"
         for name in columns
-        if _ALIASES.get(name, name) not in FIELDS
+        if column_field(name) not in FIELDS
     ]
 
 
@@ -82,7 +87,7 @@ def by_field(pairs: Iterable[tuple[str, str]], source: str) -> dict[str, str]:
         raise ValueError(f"{source}: the map of columns: {' '.join(faults)}")
     result: dict[str, str] = {}
     for name, column in columns:
-        field = _ALIASES.get(name, name)
+        field = column_field(name)
         if result.setdefault(field, column) != column:
             raise ValueError(
                 f"{source}: the columns {result[field]} and {column} are both to be the {field}; keep one."
@@ -135,15 +140,15 @@ def parse_scales(options: Iterable[str]) -> dict[str, Scale]:
     return result
 
 
-def checked_scale(scale: Any) -> Scale:
-    """Returns the lowest and highest value of a scale; raises `ValueError` for anything else."""
+def checked_scale(scale: Any, name: str = "The scale of ratings") -> Scale:
+    """Returns the lowest and highest value of a scale; raises `ValueError` for anything else, which it calls `name`."""
     if (
         not isinstance(scale, (list, tuple))
         or len(scale) != 2
         or not all(isinstance(number, (int, float)) and math.isfinite(number) for number in scale)
         or not scale[0] < scale[1]
     ):
-        raise ValueError(f"The scale of ratings is {scale!r}; expected its lowest and highest value, such as (1, 5).")
+        raise ValueError(f"{name} is {scale!r}; expected its lowest and highest value, such as (1, 5).")
     return float(scale[0]), float(scale[1])
 
 

@@ -161,7 +161,7 @@ def typed(fields: Mapping[str, Any], path: str) -> dict[str, Any]:
             try:
                 result[name] = _NUMBERS[name](result[name])
             except ValueError as error:
-                raise ValueError(f"{path}: {name} is {result[name]!r} by its name, expected a number.") from error
+                raise ValueError(f"{path}: {name} is {result[name]!r}, expected a number.") from error
     return result
 
 
@@ -186,7 +186,9 @@ def layout_problems(
         groups = set(compiled(pattern).groupindex)
     except ValueError as error:
         return [f"{error}"]
-    messages = [f"{suffix!r} isn't the ending of a file, such as .wav" for suffix in suffixes if suffix[:1] != "."]
+    messages = [
+        f"suffixes: {suffix!r} isn't the ending of a file, such as .wav" for suffix in suffixes if suffix[:1] != "."
+    ]
     used = set[str]()
     for key, mapping in conditions.items():
         used |= mapping.keys()

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from ..labels import SIX_CLASSES, arousal_valence, class_of_word
-from .catalog import AnnotationTable, Archive, CatalogEntry, LabelMap, Layout, parse_entry, problems
+from .catalog import AnnotationTable, Archive, CatalogEntry, LabelMap, Layout, parse_entry
 from .catalog_files import CatalogError, unknown_keys
+from .catalog_problems import problems
 from .column_map import checked_scale
 from .layouts import ALIASES
 from .readers import READERS
 from .scheme import nearest
 
 # Maps of texts, with the number of levels of maps that their values may have.
-_TEXT_MAPS = {"columns": 0, "sources": 0, "fixed": 0, "only": 0, "known": 0, "values": 1, "speakers": 1}
+_TEXT_MAPS = {"columns": 0, "sources": 0, "fixed": 0, "only": 0, "known": 0, "values": 1}
 UNFINISHED = "?"  # the class of a label in a draft that nobody has completed
 # What a user's entry says if its YAML file doesn't.
 _DEFAULTS = {
@@ -65,8 +66,8 @@ def own_entry(content: Mapping[str, Any], path: Path, shipped: Mapping[str, Cata
             values["labels"] = {
                 raw: label_facts(raw, value, languages) for raw, value in (values.get("labels") or {}).items()
             }
-            if scale := values.get("rating_scale"):
-                values["rating_scale"] = checked_scale(scale)
+            if (scale := values.get("rating_scale")) is not None:
+                values["rating_scale"] = checked_scale(scale, "rating_scale")
             facts = parse_entry(values)
             faults += problems(facts, READERS)
         except ValueError as error:
@@ -94,6 +95,7 @@ def _form_problems(values: dict[str, Any]) -> list[str]:
         messages += unknown_keys(table, [item.name for item in fields(AnnotationTable)], "table: ")
         if "file" not in table:
             messages.append("table: file is missing, the name of the table")
+        values["table"] = _texts(table, AnnotationTable, "table: ", messages)
     archives = values.get("archives")
     for name, facts in archives.items() if isinstance(archives, Mapping) else ():
         if not isinstance(facts, Mapping) or {*facts} != {item.name for item in fields(Archive)}:
@@ -102,12 +104,18 @@ def _form_problems(values: dict[str, Any]) -> list[str]:
         values["labels"] = labels = {str(label): str(label) for label in labels}
     if not isinstance(labels, Mapping | None):
         messages.append(f"labels is {labels!r}, expected `label: emotion` lines")
-    for raw, facts in labels.items() if isinstance(labels, Mapping) else ():
-        if isinstance(facts, Mapping):
-            known = [*(item.name for item in fields(LabelMap)), "class"]
-            messages += unknown_keys(facts, known, f"labels: {raw}: ")
+    elif labels:
+        values["labels"] = {raw: _label_texts(raw, facts, messages) for raw, facts in labels.items()}
     values |= _texts(values, CatalogEntry, "", messages)
     return messages
+
+
+def _label_texts(raw_label: str, facts: Any, messages: list[str]) -> Any:
+    if not isinstance(facts, Mapping):
+        return facts
+    where = f"labels: {raw_label}: "
+    messages += unknown_keys(facts, [*(item.name for item in fields(LabelMap)), "class"], where)
+    return _texts(facts, LabelMap, where, messages)
 
 
 def _texts(values: Mapping[str, Any], kind: Any, where: str, messages: list[str]) -> dict[str, Any]:
@@ -125,11 +133,21 @@ def _texts(values: Mapping[str, Any], kind: Any, where: str, messages: list[str]
                 result[item.name] = {
                     name: _text(part, depth, f"{where}{item.name}: {name}", messages) for name, part in value.items()
                 }
+        elif item.type is bool:
+            if not isinstance(value, bool):
+                messages.append(f"{where}{item.name} is {value!r}, expected true or false")
+        elif item.type is int or form == "list[int]":
+            numbers = value if isinstance(value, list) and item.type is not int else [value]
+            result[item.name] = value if item.type is int else numbers
+            if not numbers or any(type(number) is not int or number <= 0 for number in numbers):
+                kind = "a whole number" if item.type is int else "a list of whole numbers"
+                messages.append(f"{where}{item.name} is {value!r}, expected {kind} above 0")
         elif form.startswith(("list", "tuple[str")):
             result[item.name] = [str(part) for part in value] if isinstance(value, list) else [str(value)]
-            if isinstance(value, Mapping) or not value:
-                messages.append(f"{where}{item.name} is {value!r}, expected a list")
-        elif item.type is str:
+            parts = value if isinstance(value, list) else [value]
+            if not parts or any(part is None or isinstance(part, (Mapping, list)) for part in parts):
+                messages.append(f"{where}{item.name} is {value!r}, expected a list of texts")
+        elif item.type is str or (form == "str | None" and value is not None):
             result[item.name] = str(value)
             if isinstance(value, (Mapping, list)) or value is None:
                 messages.append(f"{where}{item.name} is {value!r}, expected a text")

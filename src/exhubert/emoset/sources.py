@@ -23,6 +23,7 @@ ROOT_VARIABLE = "EXHUBERT_CORPORA"
 _NAMED_FIT = 0.25  # share of the recordings that must fit in a folder that bears the name of the corpus
 _NAMELESS = "its name has no letter that could name a corpus; rename it, or name it with --corpus NAME=FOLDER"
 _UNKNOWN = "no known layout; to use it, put a manifest.csv there (file,label,speaker)"
+_BY_EMOTIONS = "its folders are named by emotions"
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,13 @@ def _from_folder(root: Path) -> Sources:
     several = {corpus: claimants for corpus, claimants in owners.items() if len(claimants) > 1}
     parts = [corpus for corpus, claimants in several.items() if _are_parts(corpus, claimants)]
     misnamed = any(_named(folder) and not claim.corpus for folder, claim in claims.items())
-    if list(owners) == parts and not misnamed:
+    # CASIA's speakers have such folders, too
+    sure = [
+        corpus for corpus, claimants in owners.items() if any(claims[path].reason != _BY_EMOTIONS for path in claimants)
+    ]
+    if (sure == parts or _has_small_parts(sure, claims)) and not misnamed:
         itself = _identify(root)
-        if itself.corpus and itself.corpus in (parts or [itself.corpus]):
+        if itself.corpus and itself.corpus in (sure or [itself.corpus]):
             return Sources({itself.corpus: root}, [], {itself.corpus: itself.certainty}, {root: itself.reason})
         if not owners and itself.reason != _UNKNOWN:
             claims[root] = itself
@@ -190,6 +195,15 @@ def _are_parts(corpus: str, folders: Sequence[Path]) -> bool:
     return len(set(names)) == len(names) and not any(map(own_form, folders))
 
 
+def _has_small_parts(corpora: Sequence[str], claims: Mapping[Path, "_Claim"]) -> bool:
+    """Whether one corpus is all that was recognised, in folders without its name, and others may be parts of it."""
+    of_corpus = [folder for folder, claim in claims.items() if claim.corpus in corpora]
+    doubtful = [folder for folder, claim in claims.items() if not claim.corpus and claim.reason != _UNKNOWN]
+    if len(corpora) != 1 or not doubtful or any(map(_named, of_corpus)):
+        return False
+    return _are_parts(corpora[0], [*of_corpus, *doubtful])
+
+
 @dataclass(frozen=True)
 class _Claim:
     """What one folder holds; `corpus` is empty if that can't be told."""
@@ -215,7 +229,7 @@ def _identify(folder: Path) -> _Claim:
     if own and not fitting and own.share >= _NAMED_FIT and own.utterances:
         return _Claim(own.corpus, "likely", f"{own}, and the folder has its name")
     if not any(match.fitting for match in results) and not named and has_emotion_folders(folder):
-        return _own_claim(folder, None, "likely", "its folders are named by emotions")
+        return _own_claim(folder, None, "likely", _BY_EMOTIONS)
     return _Claim("", "", _doubt(folder, named, results))
 
 

@@ -78,3 +78,18 @@ def test_a_table_that_is_not_what_it_should_be_is_named_and_costs_only_the_votes
     first, _ = read("crema_d", root)
     assert first.votes == () and first.raw_label == "ANG"
     assert "tabulatedVotes.csv" in caplog.text and "isn't used" in caplog.text
+
+
+def test_votes_without_an_answer_are_none_and_names_may_have_another_case_and_an_ending(root):
+    table = root / "finishedResponses.csv"
+    answers = [("a", "1001_ieo_ang_md.wav", "A"), ("", "1001_IEO_ANG_MD", "s"), ("c", "1001_IEO_ANG_MD", "")]
+    lines = [f"{rater},1,{name},{answer}" for rater, name, answer in answers]
+    table.write_text("\n".join(["localid,queryType,clipName,respEmo", *lines]) + "\n")
+    first, _ = read("crema_d", root)
+    assert [(vote.rater, vote.label) for vote in first.votes] == [("a", "ANG"), (None, "SAD")]
+    table.unlink()
+    (root / "processedResults/tabulatedVotes.csv").write_text(
+        "id,A,D,F,H,N,S,fileName\n100001,-1,0,x,0,2,0,1001_ieo_ang_md\n"
+    )
+    first, _ = read("crema_d", root)
+    assert [(vote.label, vote.count) for vote in first.votes] == [("NEU", 2)]

@@ -119,3 +119,18 @@ def _rows(path):
     import pyarrow.parquet
 
     return pyarrow.parquet.read_table(path).to_pylist()
+
+
+def test_turns_of_another_form_are_named_and_left_out_and_labels_may_be_capitals(session, caplog):
+    path = session / "dialog/EmoEvaluation/Ses01F_impro02.txt"
+    lines = ["turn", "Ses01F_impro02_XX1", "Ses01F_impro02_", "Ses01F_impro02_M000"]
+    rows = [f"[1.0 - 2.0]\t{turn}\tNEU\t[2.5, 2.5, 2.5]\nC-E1:\tAnger;\t()" for turn in lines]
+    path.write_text("\n".join([*rows, "[1..0 - 2.0]\tSes01F_impro02_M001\tneu\t[2.5, 2.5, 2.5]", ""]))
+    (record,) = [item for item in read("iemocap", session.parent) if item.dialogue == "Ses01F_impro02"]
+    assert (record.raw_label, record.speaker, len(record.votes)) == ("neu", "Ses01M", 1)
+    assert "4 lines on turns aren't understood, and left out, such as '[1.0 - 2.0]" in caplog.text
+
+
+def test_a_path_in_the_table_that_is_no_turn_has_no_speaker(tmp_path):
+    (tmp_path / "iemocap_full_dataset.csv").write_text("emotion,path\nang,Session1/odd.wav\nang,Session1/odd_x.wav\n")
+    assert {(item.speaker, item.session, item.dialogue) for item in read("iemocap", tmp_path)} == {(None, None, None)}

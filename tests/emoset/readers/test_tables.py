@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from exhubert.emoset import build
-from exhubert.emoset.catalog import entry, problems
+from exhubert.emoset.catalog import entry
+from exhubert.emoset.catalog_problems import problems
 from exhubert.emoset.listing import list_corpora, list_corpus
 from exhubert.emoset.readers import READERS, read
 from exhubert.emoset.record import Vote

@@ -1,6 +1,7 @@
 """Readers list the utterances of a corpus from file names and annotation files, one reader for each layout on disk."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -80,13 +81,20 @@ def read(
     if not root.is_dir():
         raise FileNotFoundError(f"{facts.name}: there is no folder {root}.")
     form = own_form(root)
-    results = (form.read if form else reader_of(facts))(facts, root, encoding)
+    results = form.read(facts, root, encoding) if form else _spelled(reader_of(facts)(facts, root, encoding), facts)
     records = sorted(results, key=lambda record: (record.path, record.row or 0, record.start or 0.0))
     if not records and form:
         raise FileNotFoundError(f"{facts.name}: {root} has {form.name}, but no utterance is in it.")
     if not records:
         raise FileNotFoundError(f"{facts.name}: nothing in {root} has the layout {facts.layout!r}; check the folder.")
     yield from records
+
+
+def _spelled(records: Iterator[Record], facts: CatalogEntry) -> Iterator[Record]:
+    """Writes labels as the entry does, which other copies may write in another case."""
+    for record in records:
+        label = facts.spelled(record.raw_label)
+        yield record if label == record.raw_label else replace(record, raw_label=label)
 
 
 __all__ = [

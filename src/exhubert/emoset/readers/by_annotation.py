@@ -4,16 +4,18 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
 from ...search import SUFFIXES, files_in
 from ..catalog import AnnotationTable, CatalogEntry
+from ..column_map import by_field, column_field
+from ..layouts import typed
 from ..record import Record, other_facts
 from .annotations import by_stem, known_rows, number, read_json, read_lines, read_rows
-from .by_name import files, one_container, read_by_name
+from .by_name import files, one_container, partition_of, read_by_name
 from .columns import GENDERS, PARTITIONS, UNKNOWN, gender_of
 from .text import read_text
 
@@ -101,14 +103,16 @@ def read_meld(facts: CatalogEntry, root: Path, encoding: str | None = None) -> I
         if path is None:
             continue
         for row in read_rows(path, ("dialogue_id", "utterance_id", "speaker", "emotion"), encoding):
-            name = f"dia{row['dialogue_id']}_utt{row['utterance_id']}"
+            # pandas writes numbers beside empty cells as 3.0
+            dialogue, utterance = (re.sub(r"\.0+$", "", row[name]) for name in ("dialogue_id", "utterance_id"))
+            name = f"dia{dialogue}_utt{utterance}"
             yield Record(
                 path=str(clips.get((partition, name), root / _MELD[partition][1] / f"{name}.mp4")),
                 raw_label=row["emotion"],
                 speaker=row["speaker"] or None,
                 text=row.get("utterance"),
                 partition=partition,
-                dialogue=f"{partition} {row['dialogue_id']}",
+                dialogue=f"{partition} {dialogue}",
                 sentiment=row.get("sentiment"),
                 other=other_facts({name: row.get(name) or None for name in _MELD_FACTS}),
             )
@@ -208,6 +212,8 @@ def read_smartkom(facts: CatalogEntry, root: Path, encoding: str | None = None) 
         for line in read_lines(path, encoding):
             tier, _, rest = line.partition(":")
             cells = rest.split()
+            if tier in ("USH", "TRN") and not all(map(str.isdecimal, cells[:2])):
+                raise ValueError(f"{path}: expected start and length in samples after {tier}:, found {rest.strip()!r}.")
             if tier == "USH" and len(cells) >= 3:
                 states.append((int(cells[0]), int(cells[0]) + int(cells[1]), " ".join(cells[2:])))
             elif tier == "TRN" and len(cells) >= 3:
@@ -305,7 +311,17 @@ def read_m3ed(facts: CatalogEntry, root: Path, encoding: str | None = None) -> I
         for path in files_in(root, f"movie_list_{name}.txt")
         for series in read_lines(path, encoding)
     }
-    for series, clips in read_json(annotation, encoding).items():
+    content = read_json(annotation, encoding)
+    try:
+        yield from _m3ed_turns(content, root, recordings, partition_of)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"{annotation}: expected series, their clips and the clips' Dialog ({error!r}).") from error
+
+
+def _m3ed_turns(
+    content: Any, root: Path, recordings: Mapping[str, Path], partition_of: Mapping[str, str]
+) -> Iterator[Record]:
+    for series, clips in content.items():
         for clip, content in clips.items():
             for utterance, turn in content["Dialog"].items():
                 who = turn["Speaker"]
@@ -349,36 +365,56 @@ def read_msp_improv(facts: CatalogEntry, root: Path, encoding: str | None = None
 def read_by_table(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
     """Reads a corpus whose entry names the table that annotates it, see `exhubert.emoset.catalog.AnnotationTable`.
 
-    Recordings are found by their names, with any ending if the one in the table doesn't exist.
+    Recordings are found by their paths, or else by their names, with any ending if the one in the table doesn't exist.
 
     Raises:
-        ValueError: The entry names no table, or a table lacks a column.
+        ValueError: The entry names no table, a table lacks a column, or several recordings have the name in it.
     """
-    table, columns = facts.table, {field: name.lower() for field, name in facts.columns.items()}
+    table = facts.table
+    columns = {field: name.lower() for field, name in by_field(facts.columns.items(), facts.name).items()}
     if table is None or not {"file", "label"} <= columns.keys():
         raise ValueError(f"{facts.name}: the reader by_table needs a table and the columns of file and label.")
     tables = list(files_in(root, table.file))
-    recordings: dict[str, Path] = {}
+    recordings: dict[str, list[Path]] = {}
     for path in files(root, SUFFIXES) if tables else ():
-        recordings.setdefault(path.stem, path)
-        recordings[path.name] = path
+        for key in {path.stem, path.name}:
+            recordings.setdefault(key, []).append(path)
     people = _people(table, root, encoding) if tables else {}
     needed = [columns["file"], columns["label"], *([columns["speaker"]] if table.people else [])]
     for path in tables:
         for row in read_rows(path, tuple(needed), encoding):
             cells = people.get(row.get(columns.get("speaker", ""), ""), {}) | row
             found: dict[str, Any] = {field: cells.get(name) or None for field, name in columns.items()}
-            for field, values in table.values.items():
+            for name, values in table.values.items():
+                field = column_field(name)
                 found[field] = values.get(found[field], found[field])
-            name, label = Path(found.pop("file") or "").name, found.pop("label") or ""
+            if found.get("partition"):
+                found["partition"] = partition_of(found["partition"], f"{path}", "the table")
+            place, label = (found.pop("file") or "").replace("\\", "/"), found.pop("label") or ""
             gender = found.get("gender")
             ratings = {field: number(found.pop(field)) for field in _RATINGS if field in found}
             yield Record(
-                path=str(recordings.get(name) or recordings.get(Path(name).stem) or root / name),
+                path=str(_named(place, recordings, root, path)),
                 raw_label=label,
                 rating_scale=facts.rating_scale if any(value is not None for value in ratings.values()) else None,
-                **found | ratings | {"gender": gender_of(gender)},
+                **typed(found, f"{path}: {place}") | ratings | {"gender": gender_of(gender)},
             )
+
+
+def _named(place: str, recordings: Mapping[str, list[Path]], root: Path, table: Path) -> Path:
+    """Returns the recording that a table names by its path or name; a path below the root if there is none."""
+    name = PurePosixPath(place)
+    found = recordings.get(name.name) or one_container((path.parent, path) for path in recordings.get(name.stem, ()))
+    # the end of the path that the most folders of one recording have in common
+    for parts in range(len(name.parts), 1, -1):
+        if len(found) > 1 and (same := [path for path in found if path.parts[-parts:] == name.parts[-parts:]]):
+            found = same
+    if len(found) > 1:
+        raise ValueError(
+            f"{table}: {place!r} may be {found[0].relative_to(root)} or {found[1].relative_to(root)}; write the path "
+            "below the corpus's folder in the table."
+        )
+    return found[0] if found else root / name.name
 
 
 def _people(table: AnnotationTable, root: Path, encoding: str | None) -> dict[str, dict[str, str]]:

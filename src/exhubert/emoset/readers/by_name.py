@@ -34,14 +34,19 @@ def fields_of(facts: CatalogEntry, match: re.Match[str], path: Path) -> Fields |
     if fields.get("gender"):
         fields["gender"] = gender_of(fields["gender"])
     if partition := fields.get("partition"):
-        if partition.lower() not in PARTITIONS:
-            raise ValueError(
-                f"{path}: partition is {partition!r} by its name, expected train, validation or test. In the entry, "
-                f"translate it: `values: {{partition: {{{partition}: validation}}}}`."
-            )
-        fields["partition"] = PARTITIONS[partition.lower()]
+        fields["partition"] = partition_of(partition, f"{path}", "its name")
     other = other_facts({name: fields.get(name) for name in facts.paths.facts})
     return typed(fields, str(path)) | {"other": other}
+
+
+def partition_of(word: str, source: str, place: str) -> str:
+    """Returns the partition that a word means; raises `ValueError` for other words, which an entry can translate."""
+    if word.lower() not in PARTITIONS:
+        raise ValueError(
+            f"{source}: partition is {word!r} by {place}, expected train, validation or test. In the entry, "
+            f"translate it: `values: {{partition: {{{word}: validation}}}}`."
+        )
+    return PARTITIONS[word.lower()]
 
 
 def read_by_name(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:

@@ -24,7 +24,7 @@ def read_crema_d(facts: CatalogEntry, root: Path, encoding: str | None = None) -
     Votes are those for the voice alone: from `finishedResponses.csv`, each listener's, or else the counts in
     `tabulatedVotes.csv`. They are written as the labels in the names, `ANG` for `A`.
     """
-    summary = {row["filename"]: row for row in known_rows(root, "summaryTable.csv", ("filename",), encoding)}
+    summary = {_clip(row["filename"]): row for row in known_rows(root, "summaryTable.csv", ("filename",), encoding)}
     people = {row["actorid"]: row for row in known_rows(root, "VideoDemographics.csv", ("actorid",), encoding)}
     votes = _votes(root, encoding)
     for record in read_by_name(facts, root):
@@ -36,24 +36,30 @@ def read_crema_d(facts: CatalogEntry, root: Path, encoding: str | None = None) -
             "race": person.get("race"),
             "ethnicity": person.get("ethnicity"),
         }
-        yield replace(record, votes=tuple(votes.get(name, ())), other=other_facts(other))
+        known = {key: value or None for key, value in other.items()}
+        yield replace(record, votes=tuple(votes.get(name, ())), other=other_facts(known))
 
 
 def _votes(root: Path, encoding: str | None) -> dict[str, list[Vote]]:
     votes: dict[str, list[Vote]] = {}
     for row in known_rows(root, "finishedResponses.csv", ("localid", "querytype", "clipname", "respemo"), encoding):
-        if row["querytype"] == _VOICE:
-            answer = _ANSWERS.get(row["respemo"], row["respemo"])
-            votes.setdefault(row["clipname"], []).append(Vote(row["localid"], answer))
+        if row["querytype"] == _VOICE and (answer := _ANSWERS.get(row["respemo"].upper(), row["respemo"])):
+            votes.setdefault(_clip(row["clipname"]), []).append(Vote(row["localid"] or None, answer))
     if votes:
         return votes
     table = known_rows(root, "tabulatedVotes.csv", ("filename", *map(str.lower, _ANSWERS)), encoding)
     for row in table:
         if _VOICE_OF_CLIP.fullmatch(next(iter(row.values()))):
             counts = {label: int(number(row[answer.lower()]) or 0) for answer, label in _ANSWERS.items()}
-            votes[row["filename"]] = [Vote(None, label, count=count) for label, count in counts.items() if count]
+            votes[_clip(row["filename"])] = [
+                Vote(None, label, count=count) for label, count in counts.items() if count > 0
+            ]
     if table and not votes:
         logger.warning(
             f"{root}: no row of tabulatedVotes.csv has a number such as 100001 first, so that it isn't used."
         )
     return votes
+
+
+def _clip(name: str) -> str:
+    return Path(name).stem.upper()

@@ -1,5 +1,6 @@
 """Reader for IEMOCAP, whose listeners' and actors' answers stand beside its labels."""
 
+import logging
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,11 @@ from ..record import Record, Vote, other_facts
 from .annotations import by_stem, number, read_lines, read_rows
 from .columns import GENDERS
 
-_TURN = re.compile(r"\[(?P<start>[\d.]+) - (?P<end>[\d.]+)\]\s+(?P<turn>\S+)\s+(?P<label>\w+)\s+\[(?P<ratings>[^\]]*)")
+logger = logging.getLogger(__name__)
+
+_TIME = r"\d+(?:\.\d*)?"
+_NAME = r"(?P<turn>Ses\d\d[FM]_\w+_(?P<letter>[FM])\w+)"
+_TURN = re.compile(rf"\[(?P<start>{_TIME}) - (?P<end>{_TIME})\]\s+{_NAME}\s+(?P<label>\w+)\s+\[(?P<ratings>[^\]]*)")
 _ANSWER = re.compile(r"[CA]-(?P<rater>\w+):(?P<answer>[^(]*)(?:\((?P<comment>.*)\))?")
 _RATING = re.compile(r"(val|act|dom)\s+(\d+(?:\.\d+)?)")
 _RATINGS = {"val": "valence", "act": "arousal", "dom": "dominance"}
@@ -42,13 +47,13 @@ def read_iemocap(facts: CatalogEntry, root: Path, encoding: str | None = None) -
     """
     recordings: dict[str, Path] | None = None
     texts: dict[str, str] = {}
+    strange: list[str] = []
     for path in files_in(root, "EmoEvaluation/*.txt"):
         if recordings is None:
             recordings = by_stem(root)
             texts = _texts(root, encoding)
-        for match, answers in _turns(read_lines(path, encoding)):
-            turn = match["turn"]
-            letter = turn.rpartition("_")[2][0]
+        for match, answers in _turns(read_lines(path, encoding), path, strange):
+            turn, letter = match["turn"], match["letter"]
             ratings = [_rating(cell, facts) for cell in match["ratings"].split(",")]
             valence, arousal, dominance = [*ratings, None, None, None][:3]
             comments = {item["rater"]: item["comment"] for item in answers if item["comment"]}
@@ -74,6 +79,8 @@ def read_iemocap(facts: CatalogEntry, root: Path, encoding: str | None = None) -
                 votes=_votes(answers),
                 other=other_facts(other),
             )
+    if strange:
+        logger.warning(f"{root}: {len(strange)} lines on turns aren't understood, and left out, such as {strange[0]}.")
     if recordings is None:
         yield from _table(root, encoding)
 
@@ -86,15 +93,15 @@ def _table(root: Path, encoding: str | None) -> Iterator[Record]:
     for row in read_rows(path, ("path", "emotion"), encoding):
         place = row["path"].replace("\\", "/")
         turn = Path(place).stem
-        letter = turn.rpartition("_")[2][:1]
+        match = re.fullmatch(_NAME, turn)
         yield Record(
             path=str(recordings.get(turn, root / place)),
             raw_label=row["emotion"],
-            speaker=f"{turn[:5]}{letter}",
-            gender=GENDERS.get(letter.lower()),
+            speaker=f"{turn[:5]}{match['letter']}" if match else None,
+            gender=GENDERS[match["letter"].lower()] if match else None,
             text=texts.get(turn),
-            session=turn[:5],
-            dialogue=turn.rpartition("_")[0],
+            session=turn[:5] if match else None,
+            dialogue=turn.rpartition("_")[0] if match else None,
             other=other_facts({name: row.get(name) or None for name in ("method", "n_annotators", "agreement")}),
         )
 
@@ -104,8 +111,8 @@ def _texts(root: Path, encoding: str | None) -> dict[str, str]:
     return {match["turn"]: match["text"] for match in map(_TEXT.match, lines) if match}
 
 
-def _turns(lines: Iterable[str]) -> Iterator[tuple[re.Match[str], list[re.Match[str]]]]:
-    """Yields the first line of each turn, and those of its raters."""
+def _turns(lines: Iterable[str], path: Path, strange: list[str]) -> Iterator[tuple[re.Match[str], list[re.Match[str]]]]:
+    """Yields the first line of each turn, and those of its raters; adds first lines of another form to `strange`."""
     turn: re.Match[str] | None = None
     answers: list[re.Match[str]] = []
     for line in lines:
@@ -113,6 +120,11 @@ def _turns(lines: Iterable[str]) -> Iterator[tuple[re.Match[str], list[re.Match[
             if turn:
                 yield turn, answers
             turn, answers = first, []
+        elif line.startswith("["):
+            strange.append(f"{line.strip()!r} in {path.name}")
+            if turn:
+                yield turn, answers
+            turn, answers = None, []  # whose raters follow
         elif answer := _ANSWER.match(line):
             answers.append(answer)
     if turn:

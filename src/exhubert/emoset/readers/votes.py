@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from ..catalog import VOTES_HOLD, vote_problems
+from ..catalog_problems import VOTES_HOLD, vote_problems
 from ..record import Vote
 from .columns import known, number_of
 
