@@ -273,17 +273,25 @@ def is_number(cell: str) -> bool:
     return number_of(cell) is not None
 
 
-def number_of(cell: str) -> float | None:
-    """Returns the finite number in a cell, with a decimal point or comma; None for anything else.
+def number_of(cell: str | None) -> float | None:
+    """Returns the finite number in a cell, with a decimal point or comma; None for anything else, or no cell.
 
     >>> number_of("2,5"), number_of("-1"), number_of("2+"), number_of("inf")
     (2.5, -1.0, None, None)
     """
     try:
-        number = float(cell.replace(",", ".", 1))
+        number = float((cell or "").replace(",", ".", 1))
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def as_number(cell: str, what: str) -> float:
+    """Returns the number in a cell as [`number_of`]; raises `ValueError` if there is none, with `what` it is for."""
+    number = number_of(cell)
+    if number is None:
+        raise ValueError(f"{what} is {cell!r}, expected a number.")
+    return number
 
 
 def gender_of(text: str | None) -> str | None:
