@@ -99,11 +99,11 @@ def _other_tables(root: Path) -> dict[Path, str | None]:
     if len(set(named.values())) > 1:
         return dict(named)
     # publishers' tables rarely name the speakers beside recordings at their place
-    lists = [path for path in tables if _is_manifest(path, "speaker") and _names_recordings(path)]
+    lists = [path for path in tables if _is_manifest(path, "speaker") and names_recordings(path)]
     return {lists[0]: None} if len(lists) == 1 else {}
 
 
-def _names_recordings(path: Path) -> bool:
+def names_recordings(path: Path) -> bool:
     """Whether the first recording that a table names exists."""
     try:
         (table,) = read_tables(path, is_header)
