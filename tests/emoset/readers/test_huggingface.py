@@ -524,6 +524,14 @@ def test_a_map_of_columns_takes_precedence(tmp_path):
         list(read(replace(facts, columns={"label": "emo_y"}), tmp_path))
 
 
+def test_a_list_of_the_recordings_in_parquet_files_is_no_manifest(tmp_path):
+    write(tmp_path / "data/train-00000-of-00001.parquet", [{"audio": audio(0, "a.wav"), "emotion": "joy"}])
+    (tmp_path / "metadata.csv").write_text("file_name,emotion\na.wav,joy\n")
+    assert own_form(tmp_path).name == "a Hugging Face dataset"
+    (tmp_path / "a.wav").write_bytes(sound(0))
+    assert own_form(tmp_path).name == "a manifest"
+
+
 def test_times_and_ratings_are_understood_as_in_tables(tmp_path):
     (tmp_path / "a.wav").write_bytes(sound(0))
     rows = [{"file": "a.wav", "start_ms": 100, "end_ms": 250, "valence": "2,5", "dataset_x": "mine"}]

@@ -311,3 +311,12 @@ def test_tables_that_are_not_read_are_named_with_what_to_do(tmp_path, tables, wh
     touch(tmp_path / "mine", "x.wav")
     reason = find_corpora(tmp_path).reasons[tmp_path / "mine"]
     assert what in reason and "call it manifest.csv" in reason
+
+
+def test_the_columns_of_msp_podcast_are_understood_also_in_a_table_of_ones_own(tmp_path):
+    header = "FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set,Set"
+    root = write(tmp_path, "manifest.csv", header, "a.wav,N,3.2,4,3,127,Male,Development,A", "b.wav,A,1,2,3,5,,Test1,B")
+    assert facts_of(read("manifest", root), "raw_label", "speaker", "arousal", "partition") == [
+        ("N", "127", 3.2, "validation"),
+        ("A", "5", 1.0, "test"),
+    ]

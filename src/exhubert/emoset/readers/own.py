@@ -12,7 +12,7 @@ from .audformat_db import facts_of_database, find_database
 from .audformat_records import read_audformat
 from .emobox import find_emobox, read_emobox
 from .kaldi import find_kaldi, read_kaldi
-from .manifest import find_manifest, find_tables, read_manifest
+from .manifest import find_manifest, find_tables, names_recordings, read_manifest
 
 # Lists the utterances of a corpus from its catalog entry, its folder and the encoding of its files.
 Reader = Callable[[CatalogEntry, Path, str | None], Iterator[Record]]
@@ -54,6 +54,12 @@ def _read_dataset(facts: CatalogEntry, root: Path, encoding: str | None = None) 
     return read_dataset(facts, root, encoding)
 
 
+def _has_manifest(root: Path) -> bool:
+    # a dataset of the hub may list the recordings that its parquet files hold
+    tables = find_manifest(root)
+    return bool(tables) and (not _is_dataset(root) or any(map(names_recordings, tables)))
+
+
 def _facts_of_dataset(root: Path) -> Mapping[str, Any]:
     from .dataset_files import facts_of_card
 
@@ -64,7 +70,7 @@ HUGGING_FACE = OwnForm(
     "a Hugging Face dataset", _is_dataset, _read_dataset, chosen_partitions=False, facts=_facts_of_dataset
 )
 OWN_FORMS = (
-    OwnForm("a manifest", lambda root: bool(find_manifest(root)), read_manifest),
+    OwnForm("a manifest", _has_manifest, read_manifest),
     OwnForm(
         "an audformat database",
         lambda root: bool(find_database(root)),
