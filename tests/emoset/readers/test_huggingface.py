@@ -842,3 +842,23 @@ def test_answers_of_listeners_are_votes_by_the_patterns_of_the_entry(tmp_path):
     assert (second.votes, second.rating_scale, second.other) == ((Vote("2", None, 2.0),), (1, 5), '{"snr": 8}')
     with pytest.raises(ValueError, match=r"train.parquet: votes: valence is 'x_\{rater\}' .* but no column has such a"):
         list(read(replace(facts, votes={"valence": "x_{rater}"}), tmp_path))
+
+
+def test_missing_files_of_a_numbered_series_are_named(tmp_path, caplog):
+    rows = [{"audio": audio(index), "emotion": "anger", "speaker": "s"} for index in range(2)]
+    for name in ("data/train-00000-of-00003.parquet", "data/train-00002-of-00003.parquet", "data/test-0-of-1.parquet"):
+        write(tmp_path / name, rows)
+    list(read("manifest", tmp_path))
+    assert "1 of its files are missing, such as train-00001-of-00003; their rows aren't read" in caplog.text
+    caplog.clear()
+    write(tmp_path / "data/train-00001-of-00003-0123456789abcdef.parquet", rows)
+    list(read("manifest", tmp_path))
+    assert not caplog.text
+
+
+def test_numbers_without_names_are_no_remark_if_names_of_recordings_tell_the_labels(tmp_path, caplog):
+    names = [f"{speaker}{code}01.wav" for speaker in ("F01", "M02") for code in SHEMO_CODES]
+    rows = [{"audio": audio(index, name), "label": index % 6} for index, name in enumerate(names)]
+    write(tmp_path / "train.parquet", rows)
+    assert Counter(record.raw_label for record in read("manifest", tmp_path)) == dict.fromkeys(SHEMO_CODES, 2)
+    assert "label, speaker" in caplog.text and "numbers without names" not in caplog.text

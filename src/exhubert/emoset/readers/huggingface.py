@@ -28,6 +28,7 @@ from .dataset_files import (
     features_of,
     first_table,
     is_partition_word,
+    missing_shards,
     partition_word,
     partitions_of,
 )
@@ -179,6 +180,11 @@ class _Dataset:
             self.remarks[f"{len(unusable)} files have no column of recordings, such as {names}; they aren't read"] = (
                 None
             )
+        if missing := missing_shards(file.path for file in files):
+            names = ", ".join(missing[:3])
+            self.remarks[
+                f"{len(missing)} of its files are missing, such as {names}; their rows aren't read. Download them"
+            ] = None
         if not self.tables:
             columns = ", ".join(tables[0].all_columns) if tables else "no parquet or Arrow file"
             raise ValueError(
@@ -417,8 +423,10 @@ class _Dataset:
 
     def report(self) -> None:
         """Logs what a user should know of how the dataset was understood."""
+        has_labels_of_names = any("label" in known.taken for known in self.known.values())
         for table in self.tables:
-            self.remarks |= dict.fromkeys(table.columns.remarks)
+            if not (table.columns.bare_label and has_labels_of_names):
+                self.remarks |= dict.fromkeys(table.columns.remarks)
         annotated = any({"label", *_RATINGS} & table.columns.fields.keys() for table in self.tables)
         if not annotated and not self.is_annotated:
             columns = ", ".join(self.tables[0].all_columns)
