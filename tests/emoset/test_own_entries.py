@@ -256,3 +256,19 @@ def test_keys_and_codes_are_the_texts_that_are_written(tmp_path):
 def test_the_shipped_entries_hold_no_path_of_a_machine():
     assert not any(facts.file for facts in catalog().values())
     assert str(Path.home()) not in repr(dict(catalog()))
+
+
+def test_a_table_is_never_read_without_what_a_wrong_entry_says_of_it(shelf, tmp_path, capsys):
+    (shelf / "calls.yaml").write_text("votes: a1_A\nlabels: {0: anger, 1: joy}\n")
+    for number, name in enumerate(("calls", "others")):
+        rows = ["file,label,speaker"]
+        for index in range(3):
+            write_tone(tmp_path / f"corpora/{name}/{index}.wav", frequency=100 + 50 * index + 7 * number)
+            rows.append(f"{index}.wav,anger,s{index}")
+        (tmp_path / f"corpora/{name}/manifest.csv").write_text("\n".join(rows))
+    command = ["emoset", "build", "--catalog", str(shelf), "--output", str(tmp_path / "out")]
+    assert main([*command, "--corpus", f"calls={tmp_path / 'corpora/calls'}"]) == 1
+    assert "calls.yaml: votes is 'a1_A', expected `key: value` lines" in capsys.readouterr().err
+    assert main([*command, "--root", str(tmp_path / "corpora")]) == 0
+    printed = capsys.readouterr().out
+    assert "others: 3 utterances" in printed and "calls: has a manifest, but its entry has a mistake" in printed

@@ -67,7 +67,7 @@ def test_manifest_names_the_channel_as_people_and_spreadsheets_write_it(tmp_path
     ("content", "message"),
     [
         ("file,speaker\na.wav,x\n", "column label is missing; found file, speaker"),
-        ("file,label\na.wav,\n", "line 2: file and label must not be empty"),
+        ("file,label\n,joy\n", "line 2: file must not be empty"),
         ("file,label,start\na.wav,joy,1 s\n", "line 2: start is '1 s', expected seconds"),
         ("file,label,partition\na.wav,joy,holdout\n", "line 2: partition is 'holdout'"),
         ("file,label,channel\na.wav,joy,1\nb.wav,joy,-1\n", "line 3: channel is '-1', expected its number"),

@@ -18,6 +18,7 @@ _ALIASES = {
     "split": "partition",
     "activation": "arousal",
     "transcript": "text",
+    "dataset": "corpus",
 }
 _NO_COLUMNS = ("path", "raw_label", "row", "column", "name", "votes", "rating_scale", "other")
 FIELDS = (

@@ -35,7 +35,7 @@ from .hub_dataset import local_folder
 from .label_spaces import Labels
 from .listing import FEATURES, Listing, list_corpora
 from .partition import PARTITIONS, check_leakage
-from .rated import COLUMNS, label_facts, rated_only
+from .rated import COLUMNS, label_facts, rated_only, scaled_ratings
 from .relabel import Chosen, choose
 from .scheme import SCHEMES, scheme_facts
 from .shared_audio import check_shared_audio, file_hashes
@@ -398,13 +398,15 @@ def _summary(builder: EmoSetPlusPlus, listing: Listing, folder: Path, rejected: 
 
 
 def _rated(folder: Path) -> Counter[bool]:
-    """Number of utterances that have ratings instead of a label, by whether the scale is known."""
+    """Number of utterances that have ratings on their scale instead of a label, by whether the scale is known."""
     result = Counter[bool]()
     for path in sorted(folder.glob("*.parquet")):
         with pq.ParquetFile(path, pre_buffer=False) as file:
             for batch in file.iter_batches(columns=list(COLUMNS), use_threads=False):
                 facts = label_facts(pa.Table.from_batches([batch]))
-                result.update(facts["scale_low"].notna()[rated_only(facts)].tolist())
+                is_scaled = facts["scale_low"].notna()
+                usable = ~is_scaled | scaled_ratings(facts).notna().any(axis=1)
+                result.update(is_scaled[rated_only(facts) & usable].tolist())
     return result
 
 

@@ -53,10 +53,10 @@ def deal(
         raise ValueError(f"{len(shares)} piles need at least as many units, found {len(names)}.")
     size = len(names)
     del names  # of a million units, if each is one utterance
-    per_class = _counts(index, size, pd.Series(list(classes)).astype(str).to_numpy())
     known = np.array([gender is not None for gender in genders or [None] * len(index)])
     per_gender = _counts(index[known], size, np.array([g for g in genders or () if g is not None], dtype=object))
-    search = _Search(per_class, per_gender, shares, np.random.default_rng(seed))
+    names_of_classes = np.array(list(map(str, classes)), dtype=object)
+    search = _Search(_counts(index, size, names_of_classes), per_gender, shares, np.random.default_rng(seed))
     return search.best()[index].tolist()
 
 

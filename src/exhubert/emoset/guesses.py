@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from ..labels import class_of_word, word_languages, words_with_prefix
 from .name_parts import Names, Part
-from .readers.by_name import GENDERS
-from .readers.columns import PARTITIONS
+from .readers.columns import EVALUATION, GENDERS, PARTITIONS
 
 _FEW = 60  # recordings, below which nearly every value may be a new one
 _MOST_CODES = 16  # emotions under names that are no words
@@ -261,12 +260,11 @@ def _has_words(part: Part) -> bool:
 
 def _is_gender(part: Part) -> bool:
     values = {value.casefold() for value in part.counts}
-    known = {*GENDERS, "w", "woman", "man", "women", "men", "males", "females"}
-    return len(values) > 1 and values <= known
+    return len(values) > 1 and values <= {*GENDERS}
 
 
 def _is_partition(part: Part) -> bool:
-    return {value.casefold() for value in part.counts} <= {*PARTITIONS, "eval", "evaluation"}
+    return {value.casefold() for value in part.counts} <= {*PARTITIONS, *EVALUATION}
 
 
 def _has_intensities(part: Part) -> bool:

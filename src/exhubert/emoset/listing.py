@@ -25,6 +25,7 @@ from .partition import FEW_SPEAKERS, check_leakage, partition
 from .readers import has_emotion_folders, own_form, read, told_corpus
 from .record import Record, Utterance, source_file, stem, utterance_id
 from .recording import file_size_and_change, size_and_change
+from .relabel import utterances_text
 from .scheme import ALL_CORPORA, SCHEMES, Scheme, check_corpora, check_labels, read_scheme
 from .speakers import people_of, speaker_key, unify_speakers
 
@@ -90,7 +91,7 @@ class Listing:
         rule: The rule that made the partitions, see `exhubert.emoset.partition`.
         merged_speakers: Other spellings of each speaker's name that had several.
         not_speakers: Names of speakers that aren't a person's, such as `unknown`, with their counts.
-        notes: What users should know of where the corpus is from and of its partitions, one sentence each.
+        notes: What users should know of where the corpus is from, its partitions and labels, one sentence each.
     """
 
     entry: CatalogEntry
@@ -124,7 +125,7 @@ def corpus_entry(corpus: str, root: Path) -> CatalogEntry:
     corpus tells about itself, such as its licence, fills the fields of the entry.
     """
     form = own_form(root)
-    if corpus in catalog():
+    if corpus in catalog() or corpus in catalog().broken:
         return replace(entry(corpus), reader="manifest") if form else entry(corpus)
     if form:
         told = told_corpus(form, root)
@@ -253,6 +254,7 @@ def _list(known: CatalogEntry, root: Path, found: list[Record], seed: int, schem
         if part is None
     ]
     notes = [] if form is None or chosen_partitions else _notes(records, rule)
+    notes += _notes_on_labels(records, root.as_posix())
     chosen = [(record, name, part) for record, name, part in zip(records, classes, parts, strict=True) if part]
     del records, classes, balanced, parts  # of a million utterances
     utterances = _utterances(facts.id, root, chosen)
@@ -260,6 +262,27 @@ def _list(known: CatalogEntry, root: Path, found: list[Record], seed: int, schem
     rejected += [rejection(root, record, reason) for record, reason in repeated]
     listed = dict(sorted(dropped.items()))
     return Listing(facts, root, utterances, rejected, listed, rule, merged, nobody, notes)
+
+
+def _notes_on_labels(records: Sequence[Record], root: str) -> Iterator[str]:
+    """Says which utterances have nothing to take a class from."""
+    if bare := [record for record in records if not record.raw_label and _ratings(record) == {None}]:
+        example = source_file(root, bare[0])
+        yield f"neither label nor ratings, kept without a class: {utterances_text(len(bare))}, such as {example}"
+    if outside := list(filter(_is_outside, records)):
+        example = source_file(root, outside[0])
+        yield f"rating outside its scale, and so not used: {utterances_text(len(outside))}, such as {example}"
+
+
+def _ratings(record: Record) -> set[float | None]:
+    return {record.arousal, record.valence, record.dominance}
+
+
+def _is_outside(record: Record) -> bool:
+    if record.rating_scale is None:
+        return False
+    low, high = record.rating_scale
+    return any(rating is not None and not low <= rating <= high for rating in _ratings(record))
 
 
 def _notes(records: Sequence[Record], rule: str) -> list[str]:
@@ -375,14 +398,18 @@ def settings_of_tables(
     Raises:
         ValueError: They are given for corpora that aren't there or have no table.
     """
-    own = [corpus for corpus, root in roots.items() if (columns or rating_scale) and own_form(Path(root))]
-    maps = by_corpus(columns, roots, own, "A map of columns")
+    forms = {corpus: own_form(Path(root)) for corpus, root in roots.items()} if columns or rating_scale else {}
+    own = [corpus for corpus, form in forms.items() if form]
+    tables = [corpus for corpus, form in forms.items() if form and form.has_columns]
+    maps = by_corpus(columns, roots, tables, "A map of columns")
     for corpus in maps:
         known = catalog().get(corpus)
-        if corpus not in own and Path(roots[corpus]).is_dir() and (known is None or known.table is None):
+        if corpus not in tables and Path(roots[corpus]).is_dir() and (known is None or known.table is None):
+            form = forms[corpus]
+            how = f"it has {form.name}" if form else "its recordings are read by their publisher's layout"
             raise ValueError(
-                f"A map of columns is given for {corpus}, but {roots[corpus]} has no table: its recordings are read by "
-                "their publisher's layout. Leave out the map, or put a manifest.csv there."
+                f"A map of columns is given for {corpus}, but {roots[corpus]} has no table: {how}. Leave out the map, "
+                "or put a manifest.csv there."
             )
     return maps, by_corpus(rating_scale, roots, own, "A scale of ratings")
 

@@ -13,6 +13,7 @@ from .hub_dataset import HUB, local_folder
 from .readers import Match, has_emotion_folders, matches, own_form, told_corpus
 from .readers.by_name import NOT_SPEECH
 from .readers.columns import PARTITIONS
+from .readers.manifest import possible_tables
 from .readers.own import HUGGING_FACE
 from .readers.recognition import recordings
 
@@ -221,7 +222,9 @@ def _identify(folder: Path) -> _Claim:
 def _own_claim(folder: Path, named: str | None, certainty: str, reason: str) -> _Claim:
     """Returns the claim of somebody's own corpus, which is called as the folder if nothing else names it."""
     corpus = named or slug(folder.name or folder.resolve().name)
-    return _Claim(corpus, certainty, reason if corpus else f"{reason}, but {_NAMELESS}")
+    broken = catalog().broken.get(corpus)
+    lack = f"its entry has a mistake: {broken}" if broken else "" if corpus else _NAMELESS
+    return _Claim("", "", f"{reason.removeprefix('it ')}, but {lack}") if lack else _Claim(corpus, certainty, reason)
 
 
 def _doubt(folder: Path, named: str | None, results: Sequence[Match]) -> str:
@@ -230,6 +233,11 @@ def _doubt(folder: Path, named: str | None, results: Sequence[Match]) -> str:
         return (
             f"holds {', '.join(tables)}, which isn't read: a manifest is a .csv, .tsv, .txt, .xlsx, .json or .jsonl "
             "with at least the columns file and label, separated by commas, semicolons or tabs"
+        )
+    if not results and not named and (tables := [path.name for path in possible_tables(folder)]):
+        return (
+            f"holds {' and '.join(tables)}, but it isn't clear {'which' if len(tables) > 1 else 'whether that'} is its "
+            "list of recordings: call it manifest.csv, with the columns file, label and, if known, speaker"
         )
     if not results and not named:
         return _UNKNOWN

@@ -567,3 +567,15 @@ def test_a_property_of_a_scheme_can_be_mapped(tmp_path):
     root = saved(db, tmp_path / "mine")
     (record,) = records(root, speaker="emotion.who", gender="who.sexe", age="who.ans")
     assert (record.speaker, record.gender, record.age) == ("x", "female", "30")
+
+
+def test_a_column_that_the_map_names_wrongly_is_never_taken_for_a_property_of_a_scheme(tmp_path):
+    db = new()
+    emotion_scheme(db)
+    add(db, "emotion", ["a.wav"], emotion=["anger"])
+    root = saved(db, tmp_path / "mine")
+    facts = replace(entry("manifest"), columns={"speaker": "emotion.spk"})
+    with pytest.raises(ValueError, match="there is no column emotion.spk, which is to be the speaker"):
+        list(read(facts, root))
+    facts = replace(entry("manifest"), columns={"raw_label": "Emotion.EMOTION"})
+    assert [record.raw_label for record in read(facts, root)] == ["anger"], "in any case, as in other tables"

@@ -520,8 +520,16 @@ def test_a_map_of_columns_takes_precedence(tmp_path):
     facts = replace(entry("manifest"), columns={"audio": "a2", "label": "emo_x", "speaker": "who"})
     (record,) = read(facts, tmp_path)
     assert (record.column, record.raw_label, record.speaker) == ("a2", "joy", "anna")
-    with pytest.raises(ValueError, match="no column emo_y; found a1, a2"):
+    with pytest.raises(ValueError, match="no column 'emo_y', which is to be the label. Did you mean emo_x"):
         list(read(replace(facts, columns={"label": "emo_y"}), tmp_path))
+
+
+def test_times_and_ratings_are_understood_as_in_tables(tmp_path):
+    (tmp_path / "a.wav").write_bytes(sound(0))
+    rows = [{"file": "a.wav", "start_ms": 100, "end_ms": 250, "valence": "2,5", "dataset_x": "mine"}]
+    write(tmp_path / "d.parquet", rows)
+    (record,) = read(replace(entry("manifest"), columns={"dataset": "dataset_x"}), tmp_path)
+    assert (record.start, record.end, record.valence, record.corpus) == (0.1, 0.25, 2.5, "mine")
 
 
 def test_ravdess_names_give_speakers_and_leave_songs_out(tmp_path, caplog):
@@ -839,7 +847,9 @@ def test_answers_of_listeners_are_votes_by_the_patterns_of_the_entry(tmp_path):
     facts = replace(entry("manifest"), votes={"arousal": "a{rater}_A", "label": "a{rater}_E"}, rating_scale=(1, 5))
     first, second = read(facts, tmp_path)
     assert first.votes == (Vote("1", "anger", 4.0), Vote("2", "joy"))
-    assert (second.votes, second.rating_scale, second.other) == ((Vote("2", None, 2.0),), (1, 5), '{"snr": 8}')
+    assert (first.raw_label, first.arousal) == ("", 4.0), "neither label is more frequent"
+    assert (second.votes, second.arousal, second.other) == ((Vote("2", None, 2.0),), 2.0, '{"snr": 8}')
+    assert second.rating_scale == (1, 5)
     with pytest.raises(ValueError, match=r"train.parquet: votes: valence is 'x_\{rater\}' .* but no column has such a"):
         list(read(replace(facts, votes={"valence": "x_{rater}"}), tmp_path))
 

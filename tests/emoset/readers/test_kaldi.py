@@ -6,7 +6,7 @@ import pytest
 
 from exhubert.cli.main import main
 from exhubert.emoset import load, read
-from exhubert.emoset.listing import list_corpus
+from exhubert.emoset.listing import list_corpora, list_corpus
 from exhubert.emoset.sources import find_corpora
 
 from ...conftest import write_tone
@@ -234,3 +234,17 @@ def test_paths_from_another_machine_are_found_below_the_corpus(tmp_path):
     touch(root, "wav/a.wav", "wav/b.wav")
     found = sorted(record.path for record in records(root))
     assert found == sorted([str(root / "wav/a.wav"), str(root / "wav/b.wav"), str(root / "/nowhere/c.wav")])
+
+
+def test_ratings_need_no_emotions_and_have_the_scale_of_the_entry(tmp_path, caplog):
+    ratings = {"utt2arousal": ["a 3,5", "b 2"], "utt2valence": ["a 1", "b 5"]}
+    root = data_folder(tmp_path, wav_scp=["a a.wav", "b b.wav"], utt2lang=["a German"], **ratings)
+    listing = list_corpus("mine", root, rating_scale=(1, 5))
+    found = [(item.record.arousal, item.record.rating_scale, item.record.language) for item in listing.utterances]
+    assert found == [(3.5, (1.0, 5.0), "de"), (2.0, (1.0, 5.0), None)] and not caplog.records
+
+
+def test_a_map_of_columns_is_refused_for_what_has_none(tmp_path):
+    root = data_folder(tmp_path, wav_scp=["a a.wav"], utt2emo=["a joy"])
+    with pytest.raises(ValueError, match="has no table: it has Kaldi's wav.scp. Leave out the map"):
+        list_corpora({"mine": root}, columns={"mine": {"speaker": "who"}})

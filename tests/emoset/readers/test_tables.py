@@ -7,12 +7,14 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from exhubert.emoset import build
 from exhubert.emoset.catalog import entry, problems
 from exhubert.emoset.listing import list_corpora, list_corpus
 from exhubert.emoset.readers import READERS, read
 from exhubert.emoset.record import Vote
 from exhubert.emoset.sources import find_corpora
 
+from ...conftest import write_tone
 from ..conftest import touch
 
 
@@ -127,7 +129,7 @@ def test_ratings_age_and_columns_without_a_meaning_are_kept(tmp_path):
         "manifest.csv",
         "file;activation;valence;dominance;age;take;snr;note",
         "a.wav;3,5;2;;41;2;12.5;",
-        "b.wav;1;;4;;;;late",
+        "b.wav;1,5;;4;;;;late",
     )
     first, second = read(replace(entry("manifest"), rating_scale=(1, 5)), root)
     assert facts_of([first], "raw_label", "arousal", "valence", "dominance", "age", "take", "rating_scale") == [
@@ -143,9 +145,6 @@ def test_valence_in_words_is_the_sentiment_and_a_rating_that_is_none_names_its_l
     write(tmp_path, "manifest.csv", "file,label,valence", "a.wav,joy,3", "b.wav,joy,high")
     with pytest.raises(ValueError, match="line 3: valence is 'high', expected a number"):
         list(read("manifest", root))
-    write(tmp_path, "manifest.csv", "file,label,arousal", "a.wav,joy,3", "b.wav,,")
-    with pytest.raises(ValueError, match="line 3: file and label must not be empty"):
-        list(read("manifest", root))
 
 
 VOTES = {"label": "a{rater}_E", "arousal": "a{rater}_A", "valence": "a{rater}_V"}
@@ -159,7 +158,72 @@ def test_columns_of_listeners_become_votes_by_the_patterns_of_the_entry(tmp_path
     first, second = read(facts, root)
     assert first.votes == (Vote("1", "joy", 3.0, 2.5),)
     assert second.votes == (Vote("1", None, 1.0), Vote("2", "anger", 4.0, 5.0))
-    assert second.rating_scale == (1, 7) and first.arousal is None and not caplog.records
+    assert facts_of([first, second], "raw_label", "arousal", "valence") == [("joy", 3, 2.5), ("anger", 2.5, 5)]
+    assert second.rating_scale == (1, 7) and not caplog.records
+
+
+def test_a_published_label_and_rating_come_before_those_of_listeners(tmp_path):
+    facts = replace(entry("manifest"), votes={"label": "a{rater}_E", "arousal": "a{rater}_A"})
+    lines = ("file,label,arousal,a1_A,a1_E,a2_A,a2_E", "x.wav,joy,1,3,fear,5,fear", "y.wav,,,3,fear,5,fear")
+    root = write(tmp_path, "manifest.csv", *lines)
+    assert facts_of(read(facts, root), "raw_label", "arousal") == [("joy", 1.0), ("", 4.0)]
+    write(tmp_path, "manifest.csv", "file,a1_E,a2_E,a1_A", "x.wav,joy,fear,", "y.wav,,,")
+    assert facts_of(read(facts, root), "raw_label", "arousal") == [("", None), ("", None)], "a tie has no label"
+
+
+def test_a_rating_outside_its_scale_is_counted_and_gives_no_class(tmp_path):
+    for index in range(3):
+        write_tone(tmp_path / f"mine/{index}.wav", frequency=100.0 + 50 * index)
+    rows = ("file,speaker,valence,arousal", "0.wav,a,30,40", "1.wav,b,2,2", "2.wav,c,5,1")
+    root = write(tmp_path / "mine", "manifest.csv", *rows)
+    summary = build({"mine": root}, tmp_path / "out", rating_scale=(1, 5))["mine"]
+    assert summary.notes == ["rating outside its scale, and so not used: 1 utterance, such as 0.wav"]
+    assert summary.rated == 2, "utterances that get a class from ratings"
+
+
+@pytest.mark.parametrize("cell", ["", "<NA>", "nan"])
+def test_an_utterance_without_a_label_is_kept_and_counted(tmp_path, cell):
+    rows = ["file,label,speaker,arousal", "a.wav,joy,s1,", f"b.wav,{cell},s2,", "c.wav,,s3,2"]
+    root = write(tmp_path, "manifest.csv", *rows, files=["a.wav", "b.wav", "c.wav"])
+    listing = list_corpus("mine", root)
+    assert [item.record.raw_label for item in listing.utterances] == ["joy", "", ""]
+    assert listing.notes == ["neither label nor ratings, kept without a class: 1 utterance, such as b.wav"]
+
+
+def test_words_are_the_label_beside_a_column_of_their_codes(tmp_path):
+    root = write(tmp_path, "manifest.csv", "file,label,emotion_name", "a.wav,0,joy", "b.wav,1,anger")
+    found = list(read("manifest", root))
+    assert facts_of(found, "raw_label", "other") == [("joy", '{"label": "0"}'), ("anger", '{"label": "1"}')]
+
+
+def test_a_list_of_labels_is_written_as_its_labels(tmp_path):
+    root = write(tmp_path, "manifest.jsonl", '{"file": "a.wav", "label": ["joy"]}', '{"file": "b.wav", "label": []}')
+    assert facts_of(read("manifest", root), "raw_label") == [("joy",), ("",)]
+    (root / "manifest.jsonl").unlink()
+    write(root, "manifest.csv", "file,label", "a.wav,\"['joy', 'fear']\"", "b.wav,[laughs]")
+    assert facts_of(read("manifest", root), "raw_label") == [("joy, fear",), ("[laughs]",)]
+
+
+@pytest.mark.parametrize("unit", ["start_ms,end_ms", "Start (ms),End (ms)", "onset milliseconds,offset_milliseconds"])
+def test_times_in_milliseconds_are_no_times_of_the_whole_recording(tmp_path, unit):
+    root = write(tmp_path, "manifest.csv", f"file,{unit},label", "a.wav,500,1250,joy", "a.wav,1250,2500,anger")
+    assert facts_of(read("manifest", root), "start", "end") == [(0.5, 1.25), (1.25, 2.5)]
+
+
+def test_columns_of_the_same_name_are_all_kept(tmp_path):
+    root = write(tmp_path, "manifest.csv", "file,label,note,note", "a.wav,joy,x,y")
+    assert facts_of(read("manifest", root), "other") == [('{"note": "x", "note column 4": "y"}',)]
+
+
+def test_genders_and_languages_have_the_words_that_all_readers_know(tmp_path):
+    root = write(tmp_path, "manifest.csv", "file,label,sex,lang", "a.wav,Wut,Woman,German", "b.wav,joy,W,en_US")
+    assert facts_of(read("manifest", root), "gender", "language") == [("female", "de"), ("female", "en-US")]
+
+
+@pytest.mark.parametrize("name", ["/home/anna/corpus/wav/a.wav", "C:\\corpus\\wav\\a.wav", "D:/wav/A.wav"])
+def test_a_path_of_another_machine_is_found_by_its_end(tmp_path, name):
+    root = write(tmp_path, "manifest.csv", "file,label", f"{name},joy", files=["wav/a.wav"])
+    assert [record.file for record in read("manifest", root)] == [root / "wav/a.wav"]
 
 
 def test_numbers_of_listeners_for_each_label_become_votes(tmp_path):
@@ -211,3 +275,38 @@ def test_listing_takes_less_than_a_kilobyte_for_each_row(tmp_path, columns):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert (peaks[1] - peaks[0]) / 10_000 < 1000
+
+
+def test_two_label_columns_with_the_same_words_need_no_choice(tmp_path):
+    root = write(tmp_path, "manifest.csv", "file,emotion,class_label", "a.wav,joy,joy", "b.wav,fear,fear")
+    assert facts_of(read("manifest", root), "raw_label") == [("joy",), ("fear",)]
+    write(tmp_path, "manifest.csv", "file,emotion,class_label", "a.wav,joy,fear", "b.wav,fear,joy")
+    with pytest.raises(ValueError, match="the columns emotion and class_label all mean label"):
+        list(read("manifest", root))
+
+
+def test_paths_may_begin_above_the_folder_of_the_table(tmp_path):
+    root = write(tmp_path / "data/mine", "all.csv", "file,speaker,emotion", "./data/mine/wav/a.wav,s1,anger")
+    touch(root, "wav/a.wav")
+    assert find_corpora(tmp_path / "data").found == {"mine": root}
+    assert [record.file.resolve() for record in read("manifest", root)] == [root / "wav/a.wav"]
+
+
+def test_a_recording_may_be_a_map_with_its_path(tmp_path):
+    root = write(tmp_path, "manifest.jsonl", '{"audio": {"path": "a.wav", "bytes": null}, "label": "joy"}')
+    assert [record.path for record in read("manifest", root)] == [str(root / "a.wav")]
+
+
+@pytest.mark.parametrize(
+    ("tables", "what"),
+    [
+        ({"a.csv": "file,speaker,emotion"}, "holds a.csv, but it isn't clear whether that is its list of recordings"),
+        ({"a.csv": "file,emotion", "b.tsv": "path\tlabel"}, "holds a.csv and b.tsv, but it isn't clear which is"),
+    ],
+)
+def test_tables_that_are_not_read_are_named_with_what_to_do(tmp_path, tables, what):
+    for name, header in tables.items():
+        write(tmp_path / "mine", name, header)
+    touch(tmp_path / "mine", "x.wav")
+    reason = find_corpora(tmp_path).reasons[tmp_path / "mine"]
+    assert what in reason and "call it manifest.csv" in reason

@@ -10,16 +10,15 @@ from typing import Any
 
 from ...labels import class_of_word
 from ..catalog import CatalogEntry
+from ..column_map import by_field
 from .audformat_db import Database, Key
 from .by_name import NOT_SPEECH
-from .columns import EVALUATION, PARTITIONS, meaning_of
+from .columns import RATINGS, meaning_of, with_evaluation
 
-RATINGS = ("arousal", "valence", "dominance")
 OF_SPEAKERS = ("gender", "age", "language")
 TEXTS = ("speaker", *OF_SPEAKERS, "text", "session", "dialogue", "intensity", "take", "group")
 FIELDS = (*TEXTS, "sentiment", "channel", "partition", *RATINGS)
 _MEASURES = ("file", "start", "end", "duration")  # of recordings, which the builder takes from the audio
-_ALIASES = {"raw_label": "label", "emotion": "label", "split": "partition", "activation": "arousal"}
 # Names beside those of the columns of manifests
 _MEANINGS = {
     **dict.fromkeys(("age", "speakerage"), "age"),
@@ -99,7 +98,7 @@ class Columns:
 
     def __init__(self, database: Database, facts: CatalogEntry) -> None:
         self.database, self.facts = database, facts
-        self.given = {_ALIASES.get(name, name): column for name, column in facts.columns.items()}
+        self.given = by_field(facts.columns.items(), str(database.path))
         columns = [self._column(table, name) for table in database.tables for name in database.columns(table)]
         self.all = sorted(columns, key=lambda column: (column.rank, column.table))
 
@@ -129,13 +128,16 @@ class Columns:
         Raises:
             ValueError: There are none.
         """
-        wanted = self.given[field]
+        wanted = self.given[field].strip().casefold()
         columns = [
-            each for each in self.all if any(fnmatch.fnmatchcase(name, wanted) for name in (str(each), each.name))
+            each
+            for each in self.all
+            if any(fnmatch.fnmatchcase(name.casefold(), wanted) for name in (str(each), each.name))
         ]
         if not columns:
             raise ValueError(
-                f"{self.database.path}: there is no column {wanted}, which is to be the {field}. {self.listed}"
+                f"{self.database.path}: there is no column {self.given[field]}, which is to be the {field}. "
+                f"{self.listed}"
             )
         return columns
 
@@ -208,8 +210,7 @@ class Columns:
     @cached_property
     def _partition_words(self) -> Mapping[str, str]:
         names = {word for name in (*self.database.tables, *self.database.splits) for word in words(name)}
-        rest = {"validation", "test"} - {PARTITIONS.get(word) for word in names}
-        return PARTITIONS | (dict.fromkeys(EVALUATION, rest.pop()) if len(rest) == 1 else {})
+        return with_evaluation(names)
 
     def partition(self, word: str) -> str | None:
         """Returns the partition that a word stands for."""

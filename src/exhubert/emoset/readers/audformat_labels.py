@@ -2,15 +2,16 @@
 
 import ast
 import logging
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ..record import Vote
-from .audformat_columns import RATINGS, Column, Columns, field_of, text_of
+from .audformat_columns import Column, Columns, field_of, text_of
 from .audformat_db import Key
 from .by_name import NOT_SPEECH
+from .columns import RATINGS
+from .votes import most_frequent
 
 logger = logging.getLogger(__name__)
 
@@ -106,14 +107,7 @@ def _presence(columns: Columns) -> list[Row]:
 
 
 def _most_frequent(columns: Columns, votes: Mapping[Key, Sequence[Vote]]) -> list[Row]:
-    rows = []
-    for key, answers in votes.items():
-        counts = Counter[str]()
-        for vote in answers:
-            counts[vote.label or ""] += vote.count
-        del counts[""]
-        if best := counts.most_common(2):
-            rows.append((key, best[0][0] if len(best) == 1 or best[0][1] > best[1][1] else ""))
+    rows = [(key, most_frequent(answers)) for key, answers in votes.items() if any(vote.label for vote in answers)]
     if rows:
         logger.warning(
             f"{columns.database.path} holds only answers of raters; the label is the most frequent one, and none if "

@@ -5,21 +5,19 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from ...labels import VALENCES
 from ..catalog import CatalogEntry
 from ..record import Record, Vote
-from .audformat_columns import FIELDS, OF_SPEAKERS, RATINGS, TEXTS, Columns, Lookup, field_of, first, text_of
+from .audformat_columns import FIELDS, OF_SPEAKERS, TEXTS, Columns, Lookup, field_of, first, text_of
 from .audformat_db import Database, Key, find_database, language_tag
 from .audformat_labels import Row, labelled, number_of, votes_of
-from .by_name import GENDERS
+from .columns import CHANNELS, RATINGS, gender_of
 from .recordings import Recordings
+from .votes import mean_rating
 
 logger = logging.getLogger(__name__)
-
-_SIDES = {"left": "0", "right": "1"}
 
 
 def read_audformat(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
@@ -61,7 +59,7 @@ def read_audformat(facts: CatalogEntry, root: Path, encoding: str | None = None)
         other = other_of(key) | {name: value for name, value in speaker.items() if name not in OF_SPEAKERS}
         facts_of_row: dict[str, Any] = {field: text_of(values[field]) for field in TEXTS} | ratings
         facts_of_row["language"] = _language(facts, facts_of_row["language"])
-        facts_of_row["gender"] = GENDERS.get((facts_of_row["gender"] or "").lower(), facts_of_row["gender"])
+        facts_of_row["gender"] = gender_of(facts_of_row["gender"])
         yield Record(
             path=recordings.find(key[0]),
             raw_label=label,
@@ -85,7 +83,8 @@ def _lookup(columns: Columns, field: str) -> Lookup | None:
     """
     if field in columns.given:
         scheme, _, name = columns.given[field].rpartition(".")
-        if scheme in columns.database.schemes and not any(str(each) == columns.given[field] for each in columns.all):
+        told = columns.database.labels(scheme) if scheme in columns.database.schemes else {}
+        if any(isinstance(facts, Mapping) and name in facts for facts in told.values()):
             return _property(columns, scheme, name)
         chosen = columns.named(field)
     else:
@@ -170,8 +169,7 @@ def _language(facts: CatalogEntry, language: str | None) -> str | None:
 
 def _rating(value: Any, field: str, votes: Sequence[Vote]) -> float | None:
     """Returns a rating; the mean of those of single raters if there is no other."""
-    answers = [answer for vote in votes if (answer := getattr(vote, field)) is not None]
-    return number_of(value) if value is not None or not answers else fmean(answers)
+    return number_of(value) if value is not None else mean_rating(votes, field)
 
 
 def _sentiment(*values: Any) -> str | None:
@@ -181,5 +179,5 @@ def _sentiment(*values: Any) -> str | None:
 
 def _channel(value: Any) -> int | None:
     name = (text_of(value) or "").lower()
-    number = _SIDES.get(name, name)
+    number = CHANNELS.get(name, name)
     return int(number) if number.isdigit() else None

@@ -13,8 +13,8 @@ from ...search import SUFFIXES, files_in
 from ..catalog import AnnotationTable, CatalogEntry
 from ..record import Record, other_facts
 from .annotations import by_stem, known_rows, number, read_json, read_lines, read_rows
-from .by_name import GENDERS, files, one_container, read_by_name
-from .columns import PARTITIONS, UNKNOWN
+from .by_name import files, one_container, read_by_name
+from .columns import GENDERS, PARTITIONS, UNKNOWN, gender_of
 from .text import read_text
 
 logger = logging.getLogger(__name__)
@@ -377,7 +377,7 @@ def read_by_table(facts: CatalogEntry, root: Path, encoding: str | None = None) 
                 path=str(recordings.get(name) or recordings.get(Path(name).stem) or root / name),
                 raw_label=label,
                 rating_scale=facts.rating_scale if any(value is not None for value in ratings.values()) else None,
-                **found | ratings | {"gender": GENDERS.get(gender.lower(), gender) if gender else None},
+                **found | ratings | {"gender": gender_of(gender)},
             )
 
 

@@ -11,12 +11,11 @@ from ...search import LOSSLESS, SUFFIXES, VIDEOS, files_in
 from ..catalog import CatalogEntry, Layout
 from ..layouts import typed
 from ..record import Record, other_facts
-from .columns import PARTITIONS
+from .columns import PARTITIONS, gender_of
 
 logger = logging.getLogger(__name__)
 
 Fields = dict[str, Any]
-GENDERS = {"f": "female", "m": "male", "c": "child", "female": "female", "male": "male"}
 # Folders of laryngograph signals, which corpora ship under the names of their recordings: EMO-DB 2.0 has `laryngo`.
 NOT_SPEECH = re.compile(r"laryngo(?:graph|gram)?s?|lar|egg|lx|electroglottogra(?:ph|m)s?", re.IGNORECASE)
 
@@ -33,7 +32,7 @@ def fields_of(facts: CatalogEntry, match: re.Match[str], path: Path) -> Fields |
     fields = facts.paths.fields(match)
     fields["raw_label"] = facts.spelled(fields.get("raw_label") or "")
     if fields.get("gender"):
-        fields["gender"] = GENDERS.get(fields["gender"].lower(), fields["gender"])
+        fields["gender"] = gender_of(fields["gender"])
     if partition := fields.get("partition"):
         if partition.lower() not in PARTITIONS:
             raise ValueError(

@@ -1,6 +1,7 @@
 """The columns of a manifest under the names that people give them."""
 
 import difflib
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -40,7 +41,8 @@ _COLUMNS = {
 }
 _MEANING = {name: column for column, names in _COLUMNS.items() for name in names.split()}
 _TIMES = ("start", "end", "offset", "duration")
-_TIME_UNIT = re.compile(r"(?:in)?(?:s|sec|secs|second|seconds)$")
+_SECONDS = re.compile(r"(?:in)?(?:s|secs?|seconds?)$")
+_MILLISECONDS = re.compile(r"(?:in)?(?:ms|msecs?|millis|milliseconds?)$")
 RATINGS = ("arousal", "valence", "dominance")
 TEXTS = ("gender", "language", "text", "session", "dialogue", "intensity", "take", "sentiment", "group")
 # Words for partitions, without `eval`: it means validation beside a test partition, and test beside a validation one.
@@ -50,9 +52,20 @@ PARTITIONS = {
     **dict.fromkeys(("test", "testing", "tst"), "test"),
 }
 EVALUATION = ("eval", "evaluation")
-# What pandas, R and databases write for an unknown value. `Na` is a name, and a transcript may be any word.
+CHANNELS = {"left": "0", "l": "0", "a": "0", "right": "1", "r": "1", "b": "1"}  # A and B are the sides of a call
+GENDERS = {
+    **dict.fromkeys(
+        ("female", "f", "w", "woman", "women", "females", "girl", "feminine", "female_feminine", "weiblich"), "female"
+    ),
+    **dict.fromkeys(
+        ("male", "m", "man", "men", "males", "boy", "masculine", "male_masculine", "männlich", "maennlich"), "male"
+    ),
+    **dict.fromkeys(("child", "c"), "child"),
+}
+# What pandas, R and databases write for an unknown value. `Na` is a name, `none` a label, and a transcript any word.
 UNKNOWN = ("", "nan", "NaN", "NaT", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "None", "none")
-_UNKNOWN = {"file": ("",), "label": ("",), "text": ("", "nan", "NaN", "NaT", "#N/A", "<NA>")}
+_NOTHING = ("", "nan", "NaN", "NaT", "#N/A", "<NA>")
+_UNKNOWN = {"file": ("",), "label": _NOTHING, "text": _NOTHING}
 
 NO_COLUMNS: Columns = MappingProxyType({})
 
@@ -73,8 +86,18 @@ def _plain(name: str) -> str:
 def _meaning(name: str) -> str | None:
     """Returns the column that a name stands for: `startTime [s]` for `start`."""
     plain = _plain(name)
-    without_unit = _MEANING.get(_TIME_UNIT.sub("", plain))
-    return _MEANING.get(plain) or (without_unit if without_unit in _TIMES else None)
+    without_unit = (_MEANING.get(unit.sub("", plain)) for unit in (_SECONDS, _MILLISECONDS))
+    return _MEANING.get(plain) or next((meaning for meaning in without_unit if meaning in _TIMES), None)
+
+
+def seconds_per_unit(name: str) -> float:
+    """Returns the unit of the times in a column by its name.
+
+    >>> seconds_per_unit("start"), seconds_per_unit("End (ms)")
+    (1.0, 0.001)
+    """
+    plain = _plain(name)
+    return 0.001 if plain not in _MEANING and _MEANING.get(_MILLISECONDS.sub("", plain)) in _TIMES else 1.0
 
 
 def meaning_of(name: str) -> str | None:
@@ -113,7 +136,7 @@ def columns_of(table: Table, mapped: Columns = NO_COLUMNS, needs_label: bool = T
     """
     chosen = find_columns(mapped, table.columns, table.source)
     candidates = _candidates(table.columns, chosen)
-    rated = any(any(map(is_number, _values(table, index))) for name in RATINGS for index in candidates.get(name, ()))
+    rated = any(_has_numbers(table, index) for name in RATINGS for index in candidates.get(name, ()))
     needed = ["file", "label"] if needs_label and not rated else ["file"]
     if missing := [column for column in needed if column not in candidates]:
         found = ", ".join(table.columns) or "no header"
@@ -145,7 +168,7 @@ def _settle_ratings(table: Table, result: dict[str, int], chosen: Collection[str
     for name in ("sentiment", *RATINGS):
         if name not in result or name in chosen:
             continue
-        has_numbers = any(map(is_number, _values(table, result[name])))
+        has_numbers = _has_numbers(table, result[name])
         if name == "valence" and not has_numbers:
             result.setdefault("sentiment", result[name])
         if has_numbers == (name == "sentiment"):
@@ -153,13 +176,28 @@ def _settle_ratings(table: Table, result: dict[str, int], chosen: Collection[str
 
 
 def _chosen(table: Table, meaning: str, indices: list[int]) -> int:
-    """Returns the only one of columns with the same meaning that has values, or that has exactly this name."""
+    """Returns the only one of columns with the same meaning that has values, or has exactly this name, or any if equal.
+
+    Raises:
+        ValueError: It isn't clear which one.
+    """
     filled = [index for index in indices if _values(table, index)] or indices[:1]
+    if meaning == "label":  # words come before their codes
+        filled = [index for index in filled if not all(map(is_number, _values(table, index)))] or filled
     exact = [index for index in filled if _plain(table.columns[index]) == meaning]
-    if len(filled) > 1 and len(exact) != 1:
+    if len(filled) > 1 and len(exact) != 1 and not _are_equal(table, filled):
         names = " and ".join(table.columns[index] for index in filled)
-        raise ValueError(f"{table.source}: the columns {names} all mean {meaning}; call the one to use {meaning}.")
+        raise ValueError(
+            f"{table.source}: the columns {names} all mean {meaning}; call the one to use {meaning}, and no other."
+        )
     return (exact or filled)[0]
+
+
+def _are_equal(table: Table, indices: Sequence[int]) -> bool:
+    first, *others = (table.values[index] for index in indices)
+    return all(values == first for values in others) and all(
+        len({cells[index] for index in indices}) == 1 for _, cells in table.rows
+    )
 
 
 def _settle_offset(table: Table, result: dict[str, int]) -> None:
@@ -191,6 +229,10 @@ def _values(table: Table, index: int) -> set[str]:
     return table.values[index] - {*UNKNOWN}
 
 
+def _has_numbers(table: Table, index: int) -> bool:
+    return any(map(is_number, _values(table, index)))
+
+
 def known(column: str, cell: str) -> bool:
     """Whether a cell holds a value, not a word for an unknown one."""
     return cell not in _UNKNOWN.get(column, UNKNOWN)
@@ -208,8 +250,12 @@ def partition_word(text: str) -> str | None:
 
 def unused_columns(table: Table, columns: Mapping[str, int]) -> dict[str, int]:
     """Returns the index of the columns that have values but no meaning, or another column with the same meaning."""
-    others = set(range(len(table.columns))) - set(columns.values())
-    return {table.columns[index] or f"column {index + 1}": index for index in sorted(others) if _values(table, index)}
+    result: dict[str, int] = {}
+    for index in sorted(set(range(len(table.columns))) - set(columns.values())):
+        name = table.columns[index]
+        if _values(table, index):
+            result[name if name and name not in result else f"{name} column {index + 1}".strip()] = index
+    return result
 
 
 def with_suggestion(name: str, columns: Mapping[str, int]) -> str:
@@ -224,8 +270,28 @@ def _suggestion(name: str, free: Sequence[str]) -> str:
 
 def is_number(cell: str) -> bool:
     """Whether a cell is a number, with a decimal point or comma."""
+    return number_of(cell) is not None
+
+
+def number_of(cell: str) -> float | None:
+    """Returns the finite number in a cell, with a decimal point or comma; None for anything else.
+
+    >>> number_of("2,5"), number_of("-1"), number_of("2+"), number_of("inf")
+    (2.5, -1.0, None, None)
+    """
     try:
-        float(cell.replace(",", ".", 1))
+        number = float(cell.replace(",", ".", 1))
     except ValueError:
-        return False
-    return True
+        return None
+    return number if math.isfinite(number) else None
+
+
+def gender_of(text: str | None) -> str | None:
+    """Returns `female`, `male` or `child` for a word or letter that means one; other texts as they are."""
+    return GENDERS.get(text.strip().lower(), text) if text else None
+
+
+def with_evaluation(words: Iterable[str | None]) -> dict[str, str]:
+    """Returns the words for partitions, with `eval` if it can only mean the one that other words leave over."""
+    rest = {"validation", "test"} - {PARTITIONS.get(word) for word in words if word}
+    return PARTITIONS | (dict.fromkeys(EVALUATION, rest.pop()) if len(rest) == 1 else {})

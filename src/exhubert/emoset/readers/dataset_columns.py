@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from .columns import TEXTS, meaning_of
+from .. import column_map
+from .columns import RATINGS, TEXTS, meaning_of
 from .dataset_files import Feature
 
 # Names of columns beyond those of manifests, without case, spaces and punctuation; the best ones first.
@@ -33,14 +34,9 @@ _OTHER_KINDS = ("image", "pdf", "nifti", "mesh")
 _VIDEOS = ("video", "videofile", "mp4", "clip")
 _SAMPLES = ("audio", "array", "samples", "waveform", "signal", "speech", "wav")
 _RATES = ("samplingrate", "samplerate", "sr")
-# Other names of fields in a map of columns.
-_ALIASES = {
-    **{"audio": "file", "path": "file", "raw_label": "label", "emotion": "label", "split": "partition"},
-    **{"activation": "arousal", "transcript": "text", "dataset": "corpus"},
-}
 _INDEX = "__index_level_"  # of pandas
 _PARTS = ("start", "end", "duration", "channel")
-_FIELDS = ("label", "speaker", "partition", "corpus", "age", "arousal", "valence", "dominance", *TEXTS)
+_FIELDS = ("label", "speaker", "partition", "corpus", "age", *RATINGS, *TEXTS)
 _ONLY_MAPPED = ("group",)  # whose name says too little of what it holds
 
 
@@ -87,9 +83,7 @@ def find_columns(
     Raises:
         ValueError: A mapped column doesn't exist, or several columns hold recordings.
     """
-    given = {_ALIASES.get(name, name): column for name, column in mapped.items()}
-    if missing := [column for column in given.values() if column not in schema.names]:
-        raise ValueError(f"{source}: there is no column {missing[0]}; found {', '.join(schema.names)}.")
+    given = column_map.find_columns(mapped, schema.names, source)
     meanings = {name: _meaning(name) for name in schema.names if name not in given.values()}
     audio = given.get("file") or _audio(schema, features, meanings, source)
     if audio is None:
@@ -173,7 +167,7 @@ def _chosen(
     def kind(column: str) -> pa.DataType:
         return _storage(schema.field(column).type)
 
-    if name in ("arousal", "valence", "dominance"):
+    if name in RATINGS:
         candidates = sorted(candidates, key=lambda column: not _is_number(kind(column)))
     if name != "label":
         return next((column for column in candidates if _is_word(kind(column))), None)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from .columns import UNKNOWN, is_number
+from .columns import UNKNOWN
+from .columns import number_of as number_in
 
 _LONG = 32  # lists with more elements are measurements, not facts
 _LANGUAGES = {"farsi": "fa", "mandarin": "zh", "mandarin chinese": "zh", "bangla": "bn", "castilian": "es"}
@@ -69,10 +70,7 @@ def text_of(value: Any, classes: Sequence[str] = (), unknown: Sequence[str] = UN
 def number_of(value: Any) -> float | None:
     """Returns a value as a finite number; None if it isn't one."""
     text = text_of(value)
-    if text is None or not is_number(text):
-        return None
-    number = float(text)
-    return number if math.isfinite(number) else None
+    return None if text is None else number_in(text)
 
 
 def language_of(value: str | None) -> str | None:

@@ -17,8 +17,7 @@ from ..audio_rows import PARQUET, Rows, find_beside
 from ..catalog import CatalogEntry, catalog
 from ..corpus_names import corpus_of_name
 from ..record import Record, Vote
-from .by_name import GENDERS
-from .columns import TEXTS, UNKNOWN, is_number
+from .columns import RATINGS, TEXTS, UNKNOWN, gender_of, is_number, seconds_per_unit
 from .dataset_columns import Columns, find_columns
 from .dataset_files import (
     STATE,
@@ -34,19 +33,14 @@ from .dataset_files import (
 )
 from .dataset_values import Names, json_value, language_of, name_of, number_of, text_of
 from .known_names import corpus_of_recordings, facts_in_name
-from .votes import VoteColumns
+from .votes import VoteColumns, mean_rating, most_frequent
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 1_000
 _LARGE = 4096  # bytes for each row; larger cells are no facts
 _MOST_CORPORA = 100
-_RATINGS = ("arousal", "valence", "dominance")
 _EVERYTHING = ("all", "combined", "default", "full", "merged")  # configurations that repeat the others
-_GENDERS = GENDERS | {
-    **dict.fromkeys(("woman", "girl", "female_feminine", "feminine"), "female"),
-    **dict.fromkeys(("man", "boy", "male_masculine", "masculine"), "male"),
-}
 _TAKEN_FROM_NAMES = ("speaker", "gender", "text", "take", "intensity", "language", "session", "dialogue", "group")
 
 
@@ -306,9 +300,11 @@ class _Dataset:
         columns = table.columns
         values = {name: table.text(column, cells[column]) for name, column in columns.fields.items()}
         label, votes = self._label(table, cells)
-        votes = self._votes(table, row, cells) or votes
+        if answers := self._votes(table, row, cells):
+            votes, label = answers, label if "label" in columns.fields else most_frequent(answers)
         corpus = self._corpus_of(table, values.get("corpus"))
-        ratings: dict[str, Any] = {name: number_of(values.get(name)) for name in _RATINGS}
+        ratings: dict[str, Any] = {name: number_of(values.get(name)) for name in RATINGS}
+        ratings |= {name: mean_rating(votes, name) for name, rating in ratings.items() if rating is None}
         record: dict[str, Any] = {name: values.get(name) for name in (*TEXTS, "speaker", "age")}
         record["gender"] = self._gender(values.get("gender"))
         record["language"] = language_of(values.get("language")) or (None if corpus in self.catalog else self.language)
@@ -330,7 +326,7 @@ class _Dataset:
                     record[name] = found[name]
                     known.taken.add(name)
             corpus = corpus if corpus in self.catalog else known.entry.id
-        is_rated = set(ratings.values()) != {None} or any(vote.label is None for vote in votes)
+        is_rated = set(ratings.values()) != {None}
         self.is_annotated |= bool(label or votes) or is_rated
         word = values.get("partition") or ""
         word = word if word.lower() in self.partitions else table.file.split or ""
@@ -355,7 +351,9 @@ class _Dataset:
             return {"path": path, "row": row, "column": table.columns.audio, "name": unique}
         name = text_of(cells[table.columns.audio]) or f"row {row} of {table.file.path.name} names no file"
         found = find_beside(table.file.path, name)
-        part: dict[str, Any] = {field: number_of(cells[column]) for field, column in table.columns.parts.items()}
+        numbers = {column: number_of(cells[column]) for column in table.columns.parts.values()}
+        times = {column: number * seconds_per_unit(column) for column, number in numbers.items() if number is not None}
+        part: dict[str, Any] = {name: times.get(column) for name, column in table.columns.parts.items()}
         duration = part.pop("duration", None)
         if duration is not None and part.get("start") is not None:
             part["end"] = part["start"] + duration
@@ -391,7 +389,7 @@ class _Dataset:
 
     def _gender(self, value: str | None) -> str | None:
         if value is None or not is_number(value):
-            return _GENDERS.get((value or "").lower(), value)
+            return gender_of(value)
         self.remarks["genders are numbers without names, such as 0 and 1, whose meaning isn't guessed"] = None
         return None
 
@@ -400,7 +398,7 @@ class _Dataset:
         facts = {
             column: fact for column in table.columns.others if (fact := table.fact(column, cells[column])) is not None
         }
-        for name in ("gender", *_RATINGS, "partition", "sentiment", "corpus"):
+        for name in ("gender", *RATINGS, "partition", "sentiment", "corpus"):
             value = values.get(name)
             if value is not None and not self._fills(name, value):
                 facts[table.columns.fields[name]] = value
@@ -419,7 +417,7 @@ class _Dataset:
             return partition_word(value) is not None
         if name in ("valence", "sentiment") and value.lower() in VALENCES:
             return True
-        return name in _RATINGS and is_number(value)
+        return name in RATINGS and is_number(value)
 
     def report(self) -> None:
         """Logs what a user should know of how the dataset was understood."""
@@ -427,7 +425,7 @@ class _Dataset:
         for table in self.tables:
             if not (table.columns.bare_label and has_labels_of_names):
                 self.remarks |= dict.fromkeys(table.columns.remarks)
-        annotated = any({"label", *_RATINGS} & table.columns.fields.keys() for table in self.tables)
+        annotated = any({"label", *RATINGS} & table.columns.fields.keys() for table in self.tables)
         if not annotated and not self.is_annotated:
             columns = ", ".join(self.tables[0].all_columns)
             self.remarks[

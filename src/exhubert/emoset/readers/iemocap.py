@@ -9,7 +9,7 @@ from ...search import files_in
 from ..catalog import CatalogEntry
 from ..record import Record, Vote, other_facts
 from .annotations import by_stem, number, read_lines, read_rows
-from .by_name import GENDERS
+from .columns import GENDERS
 
 _TURN = re.compile(r"\[(?P<start>[\d.]+) - (?P<end>[\d.]+)\]\s+(?P<turn>\S+)\s+(?P<label>\w+)\s+\[(?P<ratings>[^\]]*)")
 _ANSWER = re.compile(r"[CA]-(?P<rater>\w+):(?P<answer>[^(]*)(?:\((?P<comment>.*)\))?")

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..catalog import CatalogEntry
 from ..record import Record
-from .by_name import GENDERS
-from .columns import EVALUATION, PARTITIONS, is_number
+from .columns import EVALUATION, PARTITIONS, RATINGS, gender_of, number_of, with_evaluation
+from .dataset_values import language_of
 from .recordings import Recordings
 from .text import read_text
 
@@ -31,7 +31,7 @@ _FIELDS = {
     "take": ("utt2take",),
     "sentiment": ("utt2sentiment",),
 }
-_RATINGS = {name: f"utt2{name}" for name in ("arousal", "valence", "dominance")}
+_RATINGS = {name: f"utt2{name}" for name in RATINGS}
 _SIDES = {"a": 0, "b": 1, "1": 0, "2": 1}  # of a call, in reco2file_and_channel
 _ARCHIVE = re.compile(r".+\.ark:\d+")
 _WORDS = {*PARTITIONS, *EVALUATION, "all"}  # in names of data folders of one corpus
@@ -42,14 +42,15 @@ _WHOLE = -1.0  # the end of a segment that lasts as long as its recording
 def find_kaldi(root: Path) -> dict[Path, str | None]:
     """Returns the data folders in a folder, each with the partition it stands for; empty if there are none.
 
-    These are the folder itself, and folders such as `train` or `data/train` in it, if they hold `wav.scp` and emotions.
+    These are the folder itself, and folders such as `train` or `data/train` in it, if they hold `wav.scp` and emotions
+    or ratings.
     """
     folders = [folder for parent in (root, root / "data") for folder in _subfolders(parent)]
     named = [folder for folder in folders if _WORDS & _words(folder)]  # others are corpora of their own
     found = [folder for folder in (root, *named) if (folder / "wav.scp").is_file()]
-    if not any((folder / name).is_file() for folder in found for name in _EMOTIONS):
+    if not any((folder / name).is_file() for folder in found for name in (*_EMOTIONS, *_RATINGS.values())):
         return {}
-    words = PARTITIONS | _evaluation(found)
+    words = with_evaluation(_partition(folder, PARTITIONS) for folder in found)
     return {folder: _partition(folder, words) if folder != root else None for folder in found}
 
 
@@ -58,12 +59,6 @@ def _subfolders(folder: Path) -> list[Path]:
         return []
     with os.scandir(folder) as items:  # of which there may be 100,000, but few folders
         return sorted(folder / item.name for item in items if item.is_dir())
-
-
-def _evaluation(folders: Iterable[Path]) -> dict[str, str]:
-    """Returns what `eval` means: the partition that the other folders leave over."""
-    rest = {"validation", "test"} - {_partition(folder, PARTITIONS) for folder in folders}
-    return dict.fromkeys(EVALUATION, rest.pop()) if len(rest) == 1 else {}
 
 
 def _partition(folder: Path, words: Mapping[str, str]) -> str | None:
@@ -94,11 +89,14 @@ def read_kaldi(facts: CatalogEntry, root: Path, encoding: str | None = None) -> 
     """
     folders = find_kaldi(root)
     if not folders:
-        raise FileNotFoundError(f"{root} holds no data folder of Kaldi: expected wav.scp, utt2spk and utt2emo.")
+        raise FileNotFoundError(
+            f"{root} holds no data folder of Kaldi: expected wav.scp, utt2spk, and utt2emo or "
+            "utt2arousal and utt2valence."
+        )
     utterances: dict[str, tuple[Path, Record]] = {}
     refused: list[str] = []
     for folder, partition in folders.items():
-        for name, record in _DataFolder(folder, root, encoding).records(partition, refused):
+        for name, record in _DataFolder(folder, root, facts, encoding).records(partition, refused):
             first, known = utterances.setdefault(name, (folder, record))
             if _part(known) != _part(record):  # ids need to be unique within a folder only
                 utterances[f"{folder}/{name}"] = folder, record
@@ -133,8 +131,8 @@ class _Part:
 class _DataFolder:
     """One data folder."""
 
-    def __init__(self, folder: Path, root: Path, encoding: str | None) -> None:
-        self.folder, self.encoding = folder, encoding
+    def __init__(self, folder: Path, root: Path, facts: CatalogEntry, encoding: str | None) -> None:
+        self.folder, self.facts, self.encoding = folder, facts, encoding
         self.recordings = Recordings(root, [folder, root.parent, root.parent.parent])
 
     def records(self, partition: str | None, refused: list[str]) -> Iterator[tuple[str, Record]]:
@@ -146,12 +144,15 @@ class _DataFolder:
         speakers = self._speakers(parts)
         fields = {field: self._of_utterances(names, speakers) for field, names in _FIELDS.items()}
         ratings = {field: self._table(name) or {} for field, name in _RATINGS.items()}
-        self._report(parts, source, labels, speakers)
+        rated = {name: text for values in ratings.values() for name, text in values.items()}
+        self._report(parts, source, rated | labels, speakers)
         for name, part in parts.items():
             facts: dict[str, Any] = {field: values.get(name) or None for field, values in fields.items()}
-            facts["gender"] = GENDERS.get((facts["gender"] or "").lower(), facts["gender"])
+            facts |= {"gender": gender_of(facts["gender"]), "language": language_of(facts["language"])}
             for field, values in ratings.items():
                 facts[field] = self._number(values[name], _RATINGS[field], name) if name in values else None
+            if any(facts[field] is not None for field in RATINGS):
+                facts["rating_scale"] = self.facts.rating_scale
             yield (
                 name,
                 Record(
@@ -193,15 +194,16 @@ class _DataFolder:
         for name, (number, text) in segments.items():
             where = f"{self.folder / 'segments'}, line {number}"
             cells = text.split()
-            if len(cells) not in (3, 4) or not all(map(is_number, cells[1:])):
+            numbers = [value for cell in cells[1:] if (value := number_of(cell)) is not None]
+            if len(cells) not in (3, 4) or len(numbers) < len(cells) - 1:
                 raise ValueError(f"{where}: expected utterance, recording, start, end in seconds; found {name} {text}.")
-            start, end = float(cells[1]), float(cells[2])
+            start, end = numbers[:2]
             if start < 0 or (end != _WHOLE and end <= start):
                 raise ValueError(
                     f"{where}: start is {cells[1]} and end {cells[2]}; expected 0 <= start < end, or -1 for the whole."
                 )
             if cells[0] in paths:
-                channel = int(float(cells[3])) if len(cells) == 4 else channels.get(cells[0])
+                channel = int(numbers[2]) if len(cells) == 4 else channels.get(cells[0])
                 result[name] = _Part(cells[0], start, None if end == _WHOLE else end, channel)
             elif cells[0] not in listed:
                 lost.append(f"{name} ({cells[0]})")
@@ -277,9 +279,10 @@ class _DataFolder:
         return result
 
     def _number(self, text: str, file: str, name: str) -> float:
-        if not is_number(text):
+        number = number_of(text)
+        if number is None:
             raise ValueError(f"{self.folder / file}: {name} is {text!r}, expected a number.")
-        return float(text)
+        return number
 
     def _report(
         self, parts: Mapping[str, _Part], emotions: str, labels: Mapping[str, str], speakers: Mapping[str, str]

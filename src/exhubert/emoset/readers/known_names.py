@@ -6,7 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..catalog import CatalogEntry, catalog, entry
-from .by_name import GENDERS, fields_of
+from .by_name import fields_of
+from .columns import GENDERS
 from .recognition import matches_by_name
 
 _SOME, _PROMISING = 500, 0.5  # names, and the share of them that must fit

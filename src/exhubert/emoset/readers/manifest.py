@@ -1,14 +1,12 @@
 """Reader for your own corpora: a manifest is a table of recordings with their labels and speakers."""
 
+import ast
 import json
 import logging
 import math
-import os
 import re
-import stat
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property, lru_cache, partial
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +17,37 @@ from ...labels import VALENCES, class_of_word, word_languages
 from ..catalog import CatalogEntry
 from ..column_map import Columns
 from ..record import Record
-from .by_name import GENDERS
 from .columns import (
+    CHANNELS,
     EVALUATION,
     PARTITIONS,
     RATINGS,
     UNKNOWN,
     columns_of,
+    gender_of,
     is_header,
-    is_number,
     known,
+    number_of,
     partition_word,
+    seconds_per_unit,
     unused_columns,
+    with_evaluation,
     with_suggestion,
 )
+from .dataset_values import language_of
+from .recordings import Recordings, exists
 from .table import Table, read_tables
-from .votes import VoteColumns
+from .votes import VoteColumns, mean_rating, most_frequent
 
 logger = logging.getLogger(__name__)
 
-_CHANNELS = {"left": "0", "l": "0", "a": "0", "right": "1", "r": "1", "b": "1"}  # A and B are the sides of a call
 # audformat and pandas write `0 days 00:00:01.250000`, subtitles `00:00:01,250`
 _CLOCK = re.compile(r"(?:(\d+) days?)?(?:(?:^| )(\d{1,2}):([0-5]\d):([0-5]\d(?:\.\d+)?))?")
-_UNUSUAL = re.compile(r"^$|^/|//|/$|(?:^|/)\.\.?(?:/|$)")  # what `Path` or `normpath` would change
 _REMEMBERED = 2**14  # different cells of a column
 _FIELDS = {"path": "file", "raw_label": "label"}  # the columns of fields that have another name
 _FIELDS_OF = {column: field for field, column in _FIELDS.items()}
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+_SUFFIXES = (".csv", ".tsv", ".jsonl")
 _NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl", "manifest.xlsx", "manifest.json", "manifest.txt")
 # a table for each partition: EmoNet's train.csv, val.csv and test.csv, Common Voice's dev.tsv
 _OF_PARTITIONS = {f"{word}{suffix}": part for word, part in PARTITIONS.items() for suffix in (".csv", ".tsv")}
@@ -90,10 +92,9 @@ def _metadata(folder: Path) -> Path | None:
 
 
 def _other_tables(root: Path) -> dict[Path, str | None]:
-    paths = sorted(root.iterdir()) if root.is_dir() else []
-    tables = [path for path in paths if path.suffix.lower() in (".csv", ".tsv", ".jsonl") and path.is_file()]
+    tables = possible_tables(root)
     parts = {path: PARTITIONS.get(partition_word(path.stem) or "") for path in tables}
-    named = {path: part for path, part in parts.items() if part and _is_manifest(path)}
+    named = {path: part for path, part in parts.items() if part}
     if len(set(named.values())) > 1:
         return dict(named)
     # publishers' tables rarely name the speakers beside recordings at their place
@@ -109,7 +110,18 @@ def _names_recordings(path: Path) -> bool:
         cells = next((cells for _, cells in table.rows), None)
     except ValueError:
         return False
-    return cells is not None and _exists(_Recordings(path.parent).find(cells[index]))
+    return cells is not None and exists(_recordings(path).find(_name(cells[index])))
+
+
+def _recordings(table: Path) -> Recordings:
+    """Finds the recordings of a table, whose paths may also begin at one of the two folders above it."""
+    return Recordings(table.parent, list(table.absolute().parents)[1:3])
+
+
+def possible_tables(root: Path) -> list[Path]:
+    """Returns the tables in a folder that have columns for recordings and labels, whatever their names."""
+    paths = sorted(root.iterdir()) if root.is_dir() else []
+    return [path for path in paths if path.suffix.lower() in _SUFFIXES and path.is_file() and _is_manifest(path)]
 
 
 def _files_by_lower_name(root: Path) -> dict[str, Path]:
@@ -143,6 +155,8 @@ def read_manifest(facts: CatalogEntry, root: Path, encoding: str | None = None) 
     unknown. Without a manifest, one table for each partition is read, such as `train.csv`, `dev.csv` and
     `test.csv`, or the `metadata.csv`, `.jsonl` or `.parquet` of an audio folder of `datasets`, at the top or in its
     folders `train`, `test` and so on; or the only table with columns for the recording, its label and its speaker.
+    Utterances without a label are kept with an empty one; without a column for labels or ratings, they are the most
+    frequent answer and the mean rating of the listeners in `facts.votes`.
 
     Args:
         facts: Catalog entry of the corpus; its `columns` name the columns with other names.
@@ -166,9 +180,9 @@ def read_manifest(facts: CatalogEntry, root: Path, encoding: str | None = None) 
         )
     parts = []
     for path, partition in paths.items():
-        recordings = _Recordings(path.parent)
+        recordings = _recordings(path)
         header = partial(is_header, mapped=facts.columns)
-        fit = partial(recordings.fit, mapped=facts.columns)
+        fit = partial(_fit, recordings=recordings, mapped=facts.columns)
         for table in read_tables(path, header, encoding, fit):
             parts.append(_Part(table, facts, recordings, partition))
     unused = dict.fromkeys(with_suggestion(name, part.columns) for part in parts for name in part.others)
@@ -180,7 +194,7 @@ def read_manifest(facts: CatalogEntry, root: Path, encoding: str | None = None) 
     words = {word for part in parts for word in part.partition_words()}
     channels: set[int | None] = set()
     for part in parts:
-        for record in part.records(PARTITIONS | _evaluation(words)):
+        for record in part.records(with_evaluation(words)):
             channels.add(record.channel)
             yield record
     if {1, 2} <= channels and 0 not in channels:
@@ -188,13 +202,6 @@ def read_manifest(facts: CatalogEntry, root: Path, encoding: str | None = None) 
         raise ValueError(
             f"{names}: the channels are 1 and 2, never 0, but are counted from 0. Write 0 and 1, or left and right."
         )
-
-
-def _evaluation(words: Iterable[str | None]) -> dict[str, str]:
-    """Returns what `eval` means beside the other words for partitions; empty if nothing tells."""
-    others = {PARTITIONS.get(word) for word in words if word}
-    rest = {"validation", "test"} - others
-    return dict.fromkeys(EVALUATION, rest.pop()) if len(rest) == 1 else {}
 
 
 class _Part:
@@ -211,7 +218,7 @@ class _Part:
         others: The columns that have none.
     """
 
-    def __init__(self, table: Table, facts: CatalogEntry, recordings: "_Recordings", partition: str | None):
+    def __init__(self, table: Table, facts: CatalogEntry, recordings: Recordings, partition: str | None):
         self.table, self.facts, self.recordings, self.partition = table, facts, recordings, partition
         self.votes = VoteColumns(facts.votes, table.columns, table.source)
         self.columns = columns_of(table, facts.columns, needs_label=not facts.votes)
@@ -246,16 +253,17 @@ class _Part:
                 raise ValueError(f"{where}: {error}") from error
 
     def _record(self, values: dict[str, Any], other: str | None) -> Record:
-        rated = any(values.get(name) is not None for name in RATINGS)
-        if values["path"] is None or not (values.get("raw_label") or rated or values.get("votes")):
-            raise ValueError("file and label must not be empty.")
-        values["raw_label"] = values.get("raw_label") or ""
+        if values["path"] is None:
+            raise ValueError("file must not be empty.")
+        votes = values.get("votes", ())
+        values["raw_label"] = (values.get("raw_label") or "") if "label" in self.columns else most_frequent(votes)
         duration = values.pop("duration", None)
         if duration is not None and values["start"] is not None:
             values["end"] = values["start"] + duration
         if self.partition:
             values["partition"] = self.partition
-        if rated or any(vote.label is None for vote in values.get("votes", ())):
+        values |= {name: mean_rating(votes, name) for name in RATINGS if votes and values.get(name) is None}
+        if any(values.get(name) is not None for name in RATINGS):
             values["rating_scale"] = self.facts.rating_scale
         return Record(other=other, **values)
 
@@ -263,19 +271,34 @@ class _Part:
         values = {name: cell for name, cell in zip(self.others, cells, strict=True) if cell not in UNKNOWN}
         return json.dumps(values, ensure_ascii=False) if values else None
 
+    def _unit(self, column: str) -> float:
+        return seconds_per_unit(self.table.columns[self.columns[column]]) if column in self.columns else 1.0
+
     def _converter(self, column: str, partitions: Mapping[str, str]) -> Callable[[str], Any]:
         """Returns the function that turns a cell of a column into a value; None for unknown ones."""
         converters: dict[str, Callable[[str], Any]] = {
-            "file": self.recordings.find,
+            "file": lambda cell: self.recordings.find(_name(cell)),
             "partition": partial(_partition, partitions=partitions),
             "channel": _channel,
-            "gender": lambda cell: GENDERS.get(cell.lower(), cell),
+            "gender": gender_of,
+            "label": _label,
+            "language": language_of,
             "sentiment": lambda cell: cell.lower() if cell.lower() in VALENCES else cell,
-            **{name: partial(_seconds, column=name) for name in ("start", "end", "duration")},
+            **{name: partial(_seconds, column=name, unit=self._unit(name)) for name in ("start", "end", "duration")},
             **{name: partial(_number, column=name) for name in RATINGS},
         }
         convert = converters.get(column, str)
         return lambda cell: convert(cell) if known(column, cell) else None
+
+
+def _name(cell: str) -> str:
+    """Returns the path of a recording in a cell, also from a map of its path and its bytes as `datasets` writes it."""
+    if not cell.startswith("{"):
+        return cell
+    try:
+        return str(json.loads(cell).get("path") or cell)
+    except ValueError:
+        return cell
 
 
 def _partition_of_folder(name: str) -> str | None:
@@ -293,26 +316,37 @@ def _partition(cell: str, partitions: Mapping[str, str]) -> str:
 
 
 def _number(cell: str, column: str) -> float:
-    number = cell.replace(",", ".", 1)
-    if not is_number(number) or not math.isfinite(float(number)):
+    number = number_of(cell)
+    if number is None:
         raise ValueError(f"{column} is {cell!r}, expected a number.")
-    return float(number)
+    return number
+
+
+def _label(cell: str) -> str:
+    """Returns a label; that of a list with one, and all of a list of several, as pandas and JSON write them."""
+    if not (cell.startswith("[") and cell.endswith("]")):
+        return cell
+    try:
+        values = ast.literal_eval(cell)
+    except (SyntaxError, ValueError):
+        return cell
+    return ", ".join(map(str, values))
 
 
 def _channel(cell: str) -> int:
-    number = _CHANNELS.get(cell.lower(), cell)
+    number = CHANNELS.get(cell.lower(), cell)
     # spreadsheets and pandas write whole numbers as 1.0
     if not re.fullmatch(r"[0-9]+(\.0+)?", number):
         raise ValueError(f"channel is {cell!r}, expected its number, counted from 0, or left or right.")
     return int(number.partition(".")[0])
 
 
-def _seconds(cell: str, column: str) -> float:
-    number = cell.replace(",", ".", 1)
-    if is_number(number):
-        seconds = float(number)
+def _seconds(cell: str, column: str, unit: float = 1.0) -> float:
+    number = number_of(cell)
+    if number is not None:
+        seconds = number * unit
     else:
-        match = _CLOCK.fullmatch(number)
+        match = _CLOCK.fullmatch(cell.replace(",", ".", 1))
         days, hours, minutes, rest = (float(part or 0) for part in match.groups()) if match else [math.nan] * 4
         seconds = ((days * 24 + hours) * 60 + minutes) * 60 + rest
     if not math.isfinite(seconds) or seconds < 0:
@@ -320,57 +354,12 @@ def _seconds(cell: str, column: str) -> float:
     return seconds
 
 
-class _Recordings:
-    """Finds the recordings that a manifest names, also if their names are written in another way on disk."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._prefix = str(root / "x")[:-1]
-
-    def find(self, name: str) -> str:
-        """Returns the path of the file of a name; the name itself below the root if there is no such file.
-
-        The name may have backslashes, another Unicode form (macOS decomposes accents), or another case if only one
-        file has it.
-        """
-        if _exists(path := self._path(name)):
-            return path
-        name = name.replace("\\", "/")
-        similar = self._by_form.get(_form(name).casefold(), [])
-        same = [path for path in similar if _form(path) == _form(name)]
-        return self._path(same[0] if same else similar[0] if len(similar) == 1 else name)
-
-    def _path(self, name: str) -> str:
-        """Joins a name to the root, as `Path` would, which takes ten times as long."""
-        return str(self.root / name) if os.sep != "/" or _UNUSUAL.search(name) else f"{self._prefix}{name}"
-
-    def fit(self, table: Table, mapped: Columns) -> float:
-        """Share of the names beyond ASCII that files have, or else of the labels that are known words; else a half."""
-        columns = columns_of(table, mapped, needs_label=False)
-        names = table.values[columns["file"]]
-        labels = table.values[columns["label"]] if "label" in columns else ()
-        right = [_exists(self.find(name)) for name in names if not name.isascii()] or [
-            class_of_word(label, word_languages()) is not None for label in labels if not label.isascii()
-        ]
-        return sum(right) / len(right) if right else 0.5
-
-    @cached_property
-    def _by_form(self) -> dict[str, list[str]]:
-        """Paths of all files relative to the root, by their normal form."""
-        result: dict[str, list[str]] = {}
-        for folder, _, names in os.walk(self.root):
-            for name in names:
-                path = Path(folder, name).relative_to(self.root).as_posix()
-                result.setdefault(_form(path).casefold(), []).append(path)
-        return result
-
-
-def _exists(path: str) -> bool:
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 (a path takes longer than the call)
-    except (OSError, ValueError):  # too long for a name, or with a NUL
-        return False
-
-
-def _form(path: str) -> str:
-    return unicodedata.normalize("NFC", os.path.normpath(path) if _UNUSUAL.search(path) else path)
+def _fit(table: Table, recordings: Recordings, mapped: Columns) -> float:
+    """Share of the names beyond ASCII that files have, or else of the labels that are known words; else a half."""
+    columns = columns_of(table, mapped, needs_label=False)
+    names = table.values[columns["file"]]
+    labels = table.values[columns["label"]] if "label" in columns else ()
+    right = [exists(recordings.find(name)) for name in names if not name.isascii()] or [
+        class_of_word(label, word_languages()) is not None for label in labels if not label.isascii()
+    ]
+    return sum(right) / len(right) if right else 0.5

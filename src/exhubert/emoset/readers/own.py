@@ -29,6 +29,7 @@ class OwnForm:
         chosen_partitions: Whether partitions are their author's choice, and an error if they share speakers. Others are
             kept only if they don't.
         facts: Fields of `CatalogEntry` that a folder tells about itself, such as `licence`.
+        has_columns: Whether a map of columns can say what is in it.
         whole: Whether a folder of this form is one corpus, whatever its sub-folders look like.
     """
 
@@ -37,6 +38,7 @@ class OwnForm:
     read: Reader
     chosen_partitions: bool = True
     facts: Callable[[Path], Mapping[str, Any]] = lambda root: {}
+    has_columns: bool = True
     whole: bool = False
 
 
@@ -71,8 +73,15 @@ OWN_FORMS = (
         facts=facts_of_database,
         whole=True,
     ),
-    OwnForm("Kaldi's wav.scp", lambda root: bool(find_kaldi(root)), read_kaldi, chosen_partitions=False, whole=True),
-    OwnForm("a list of EmoBox", lambda root: bool(find_emobox(root)), read_emobox, whole=True),
+    OwnForm(
+        "Kaldi's wav.scp",
+        lambda root: bool(find_kaldi(root)),
+        read_kaldi,
+        chosen_partitions=False,
+        has_columns=False,
+        whole=True,
+    ),
+    OwnForm("a list of EmoBox", lambda root: bool(find_emobox(root)), read_emobox, has_columns=False, whole=True),
     HUGGING_FACE,
     # last, since other forms have tables, too
     OwnForm("a table of recordings", lambda root: bool(find_tables(root)), read_manifest),

@@ -1,11 +1,13 @@
 """Columns of a table that hold the answers of single listeners, by the patterns of a catalog entry."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 
 from ..catalog import VOTES_HOLD, vote_problems
 from ..record import Vote
-from .columns import is_number, known
+from .columns import known, number_of
 
 
 class VoteColumns:
@@ -63,8 +65,28 @@ class VoteColumns:
                 yield Vote(key, label, *ratings)
 
 
+def most_frequent(votes: Sequence[Vote]) -> str:
+    """Returns the label that most listeners chose; empty for none, or if two are equally frequent.
+
+    >>> most_frequent([Vote(label="joy", count=2), Vote(label="fear")]), most_frequent([Vote(label="joy"), Vote()])
+    ('joy', 'joy')
+    """
+    counts = Counter[str]()
+    for vote in votes:
+        if vote.label is not None:
+            counts[vote.label] += vote.count
+    best = counts.most_common(2)
+    return best[0][0] if best and (len(best) == 1 or best[0][1] > best[1][1]) else ""
+
+
+def mean_rating(votes: Sequence[Vote], field: str) -> float | None:
+    """Returns the mean of the listeners' ratings in a field of `Vote`; None if nobody rated it."""
+    ratings = [rating for vote in votes if (rating := getattr(vote, field)) is not None]
+    return fmean(ratings) if ratings else None
+
+
 def _number(field: str, key: str, text: str) -> float:
-    text = text.replace(",", ".", 1)
-    if not is_number(text):
+    number = number_of(text)
+    if number is None:
         raise ValueError(f"{field} of {key} is {text!r}, expected a number.")
-    return float(text)
+    return number
