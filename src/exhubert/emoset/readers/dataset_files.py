@@ -337,8 +337,8 @@ def card_language(root: Path) -> str | None:
 def facts_of_card(root: Path) -> dict[str, str]:
     """Returns the fields of `CatalogEntry` that a dataset's README.md tells: its licence and title."""
     head = _head(_snapshot(root))
-    licences = head.get("license") if isinstance(head.get("license"), list) else [head.get("license")]
-    words = [*licences, head.get("license_name"), head.get("license_link")]
+    told = head.get("license")
+    words = [*(told if isinstance(told, list) else [told]), head.get("license_name"), head.get("license_link")]
     licence = " ".join(word for word in words if isinstance(word, str) and word not in ("other", "unknown"))
     title = head.get("pretty_name")
     facts = {"licence": licence, "full_name": title if isinstance(title, str) else ""}
