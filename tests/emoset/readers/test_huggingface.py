@@ -872,3 +872,15 @@ def test_numbers_without_names_are_no_remark_if_names_of_recordings_tell_the_lab
     write(tmp_path / "train.parquet", rows)
     assert Counter(record.raw_label for record in read("manifest", tmp_path)) == dict.fromkeys(SHEMO_CODES, 2)
     assert "label, speaker" in caplog.text and "numbers without names" not in caplog.text
+
+
+def test_a_list_of_one_value_is_that_value_and_longer_ones_are_kept(tmp_path):
+    rows = [
+        {"audio": audio(0), "emotion": "joy", "speaker": ["anna"], "transcription": ["one two"], "valence": [3.5]},
+        {"audio": audio(1), "emotion": "joy", "speaker": ["a", "b"], "transcription": [], "valence": [3.0, 4.0]},
+    ]
+    write(tmp_path / "train.parquet", rows)
+    first, second = read("manifest", tmp_path)
+    assert (first.speaker, first.text, first.valence, first.other) == ("anna", "one two", 3.5, None)
+    assert (second.speaker, second.text, second.valence) == (None, None, None)
+    assert json.loads(second.other) == {"speaker": ["a", "b"], "valence": [3.0, 4.0]}

@@ -116,7 +116,8 @@ class _Table:
         return own + ([self.columns.audio] if self.columns.is_file else []) + list(self.columns.names)
 
     def text(self, column: str, value: Any) -> str | None:
-        """Returns a value of a column as text."""
+        """Returns a value of a column as text, also the only one of a list."""
+        value = value[0] if isinstance(value, list) and len(value) == 1 else value
         fields = self.columns.fields
         unknown = ("",) if column in (fields.get("label"), fields.get("text")) else UNKNOWN
         return text_of(value, self._classes(column), unknown)
@@ -398,6 +399,9 @@ class _Dataset:
         facts = {
             column: fact for column in table.columns.others if (fact := table.fact(column, cells[column])) is not None
         }
+        for name, column in table.columns.fields.items():
+            if name != "label" and isinstance(cells[column], list) and len(cells[column]) > 1:
+                facts[column] = json_value(cells[column])
         for name in ("gender", *RATINGS, "partition", "sentiment", "corpus"):
             value = values.get(name)
             if value is not None and not self._fills(name, value):
