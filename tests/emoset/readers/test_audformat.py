@@ -579,3 +579,12 @@ def test_a_column_that_the_map_names_wrongly_is_never_taken_for_a_property_of_a_
         list(read(facts, root))
     facts = replace(entry("manifest"), columns={"raw_label": "Emotion.EMOTION"})
     assert [record.raw_label for record in read(facts, root)] == ["anger"], "in any case, as in other tables"
+
+
+def test_a_column_may_tell_the_partition_among_other_words(tmp_path):
+    db = new()
+    emotion_scheme(db)
+    files = ["a.wav", "b.wav", "c.wav"]
+    add(db, "emotion", files, emotion=["anger"] * 3, subset=["train_1", "Test set", "evaluation"])
+    found = [record.partition for record in records(saved(db, tmp_path / "mine"))]
+    assert found == ["train", "test", "validation"]

@@ -524,6 +524,14 @@ def test_a_map_of_columns_takes_precedence(tmp_path):
         list(read(replace(facts, columns={"label": "emo_y"}), tmp_path))
 
 
+def test_a_list_of_the_recordings_in_parquet_files_is_no_manifest(tmp_path):
+    write(tmp_path / "data/train-00000-of-00001.parquet", [{"audio": audio(0, "a.wav"), "emotion": "joy"}])
+    (tmp_path / "metadata.csv").write_text("file_name,emotion\na.wav,joy\n")
+    assert own_form(tmp_path).name == "a Hugging Face dataset"
+    (tmp_path / "a.wav").write_bytes(sound(0))
+    assert own_form(tmp_path).name == "a manifest"
+
+
 def test_times_and_ratings_are_understood_as_in_tables(tmp_path):
     (tmp_path / "a.wav").write_bytes(sound(0))
     rows = [{"file": "a.wav", "start_ms": 100, "end_ms": 250, "valence": "2,5", "dataset_x": "mine"}]
@@ -802,17 +810,6 @@ def test_a_dataset_in_a_folder_named_data_hides_no_corpora_beside_it(emo_db, tmp
     write(tmp_path / "other/data/train-00000-of-00001.parquet", speech(3))
     manifest(tmp_path / "other/calls", ["file,label", "a.wav,joy"])
     assert set(find_corpora(tmp_path / "other").found) == {"data", "calls"}
-
-
-def test_tables_beside_recordings_in_rows_dont_hide_them_but_a_manifest_does(tmp_path):
-    rows = [{"audio": audio(index, f"{index}.wav"), "emotion": "anger", "speaker": "s"} for index in range(3)]
-    write(tmp_path / "data" / "train-00000-of-00001.parquet", rows)
-    lines = ["file_name,emotion", *(f"{index}.wav,joy" for index in range(3))]
-    for name in ("train.csv", "metadata.csv"):
-        manifest(tmp_path, lines).joinpath("manifest.csv").rename(tmp_path / name)
-        assert {record.raw_label for record in read("manifest", tmp_path)} == {"anger"}
-    manifest(tmp_path, lines)
-    assert {record.raw_label for record in read("manifest", tmp_path)} == {"joy"}
 
 
 def test_a_repository_in_the_cache_of_the_hub_is_one_dataset(tmp_path):

@@ -320,3 +320,12 @@ def test_an_audio_folder_with_nothing_but_train_has_no_split(tmp_path):
         assert [record.partition for record in records] == [None, None]
     write(tmp_path / "table" / "test", "metadata.csv", "file_name,emotion", "a.wav,joy")
     assert {record.partition for record in read("manifest", tmp_path / "table")} == {"train", "test"}
+
+
+def test_the_columns_of_msp_podcast_are_understood_also_in_a_table_of_ones_own(tmp_path):
+    header = "FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set,Set"
+    root = write(tmp_path, "manifest.csv", header, "a.wav,N,3.2,4,3,127,Male,Development,A", "b.wav,A,1,2,3,5,,Test1,B")
+    assert facts_of(read("manifest", root), "raw_label", "speaker", "arousal", "partition") == [
+        ("N", "127", 3.2, "validation"),
+        ("A", "5", 1.0, "test"),
+    ]

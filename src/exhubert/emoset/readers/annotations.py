@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,6 @@ def by_stem(root: Path) -> dict[str, Path]:
     """Returns the recordings below a folder by their names without suffix, one container of each."""
     chosen = one_container(((path.stem, path) for path in files(root, SUFFIXES)), (".wav",))
     return {path.stem: path for path in reversed(chosen)}
-
-
-def number(cell: str | None) -> float | None:
-    """Returns the number in a cell; None for `nan`, for what isn't one, and for no cell."""
-    try:
-        value = float(cell or "nan")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 def known_rows(root: Path, name: str, columns: tuple[str, ...], encoding: str | None) -> list[dict[str, str]]:

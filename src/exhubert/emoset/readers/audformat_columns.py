@@ -214,7 +214,7 @@ class Columns:
 
     def partition(self, word: str) -> str | None:
         """Returns the partition that a word stands for."""
-        return self._partition_words.get(word.strip().lower())
+        return self._partition_words.get(word)
 
     def partition_of_table(self, table: str) -> str | None:
         """Returns the partition of a table: its split, or the only word for one in its name."""

@@ -13,7 +13,7 @@ from ..record import Record, Vote
 from .audformat_columns import FIELDS, OF_SPEAKERS, TEXTS, Columns, Lookup, field_of, first, text_of
 from .audformat_db import Database, Key, find_database, language_tag
 from .audformat_labels import Row, labelled, number_of, votes_of
-from .columns import CHANNELS, RATINGS, gender_of
+from .columns import CHANNELS, RATINGS, gender_of, partition_word, with_evaluation
 from .recordings import Recordings
 from .votes import mean_rating
 
@@ -146,10 +146,13 @@ def _partitions(columns: Columns, rows: Sequence[Row]) -> dict[Key, str | None]:
                 for name in (key, key[0]):
                     parts_of[table not in labels].setdefault(name, set()).add(partition)
     column = _lookup(columns, "partition")
+    told = {key: partition_word(str(column(key) or "")) for key, _ in rows} if column else {}
+    meanings = with_evaluation(told.values())
     result: dict[Key, str | None] = {}
     doubtful = 0
     for key, _ in rows:
-        known = columns.partition(str(column(key) or "")) if column else None
+        word = told.get(key) or ""
+        known = meanings.get(word) or columns.partition(word)
         parts = next((found for each in parts_of if (found := each.get(key) or each.get(key[0]))), ())
         result[key] = known or (next(iter(parts)) if len(parts) == 1 else None)
         doubtful += len(parts) > 1 and not known

@@ -12,9 +12,9 @@ import yaml
 from ...search import SUFFIXES, files_in
 from ..catalog import AnnotationTable, CatalogEntry
 from ..record import Record, other_facts
-from .annotations import by_stem, known_rows, number, read_json, read_lines, read_rows
+from .annotations import by_stem, known_rows, read_json, read_lines, read_rows
 from .by_name import files, one_container, read_by_name
-from .columns import GENDERS, PARTITIONS, UNKNOWN, gender_of
+from .columns import GENDERS, PARTITIONS, UNKNOWN, gender_of, number_of
 from .text import read_text
 
 logger = logging.getLogger(__name__)
@@ -64,9 +64,9 @@ def read_fau_aibo(facts: CatalogEntry, root: Path, encoding: str | None = None) 
     recordings = by_stem(root) if chunks else {}
     for chunk, (label, confidence) in chunks.items():
         school, _, rest = chunk.partition("_")
-        other: dict[str, Any] = {"confidence": number(confidence)}
+        other: dict[str, Any] = {"confidence": number_of(confidence)}
         if chunks is labels[5] and chunk in labels[2]:
-            other |= {"label_of_two": labels[2][chunk][0], "confidence_of_two": number(labels[2][chunk][1])}
+            other |= {"label_of_two": labels[2][chunk][0], "confidence_of_two": number_of(labels[2][chunk][1])}
         yield Record(
             path=str(recordings.get(chunk, root / "wav" / f"{chunk}.wav")),
             raw_label=label,
@@ -333,7 +333,7 @@ def read_msp_improv(facts: CatalogEntry, root: Path, encoding: str | None = None
         if match is None:
             continue
         name = f"MSP-IMPROV-{match['name']}"
-        ratings: dict[str, Any] = {rating: number(match[rating]) for rating in _RATINGS}
+        ratings: dict[str, Any] = {rating: number_of(match[rating]) for rating in _RATINGS}
         yield Record(
             path=str(recordings.get(name, root / f"{name}.wav")),
             raw_label=match["label"],
@@ -372,7 +372,7 @@ def read_by_table(facts: CatalogEntry, root: Path, encoding: str | None = None) 
                 found[field] = values.get(found[field], found[field])
             name, label = Path(found.pop("file") or "").name, found.pop("label") or ""
             gender = found.get("gender")
-            ratings = {field: number(found.pop(field)) for field in _RATINGS if field in found}
+            ratings = {field: number_of(found.pop(field)) for field in _RATINGS if field in found}
             yield Record(
                 path=str(recordings.get(name) or recordings.get(Path(name).stem) or root / name),
                 raw_label=label,

@@ -15,14 +15,14 @@ _COLUMNS = {
     "file": "file filename filepath path audio audiofile audiofilename audiofilepath audiopath wav wavfile wavfilename "
     "wavpath recording clip fname relativepath soundfile",
     "label": "label labels rawlabel emotion emotions emotionlabel emotionname emotionclass emotioncategory emo class "
-    "classname classlabel category",
+    "classname classlabel category emoclass",
     "speaker": "speaker speakerid speakername spk spkid spkr actor actorid subject subjectid participant participantid "
-    "talker talkerid clientid",
+    "talker talkerid clientid spkrid",
     "start": "start starttime begin begintime onset onsettime xmin tmin",
     "end": "end endtime stop stoptime xmax tmax",
     "offset": "offset offsettime",
     "duration": "duration dur",
-    "partition": "partition split datasplit set subset",
+    "partition": "partition split datasplit set subset splitset",
     "gender": "gender sex speakergender speakersex",
     "language": "language languagecode lang langcode locale",
     "text": "text transcription transcript sentence",
@@ -184,6 +184,8 @@ def _chosen(table: Table, meaning: str, indices: list[int]) -> int:
     filled = [index for index in indices if _values(table, index)] or indices[:1]
     if meaning == "label":  # words come before their codes
         filled = [index for index in filled if not all(map(is_number, _values(table, index)))] or filled
+    if meaning == "partition":  # a `set` may be one of recordings
+        filled = [index for index in filled if any(map(partition_word, _values(table, index)))] or filled
     exact = [index for index in filled if _plain(table.columns[index]) == meaning]
     if len(filled) > 1 and len(exact) != 1 and not _are_equal(table, filled):
         names = " and ".join(table.columns[index] for index in filled)
@@ -273,17 +275,25 @@ def is_number(cell: str) -> bool:
     return number_of(cell) is not None
 
 
-def number_of(cell: str) -> float | None:
-    """Returns the finite number in a cell, with a decimal point or comma; None for anything else.
+def number_of(cell: str | None) -> float | None:
+    """Returns the finite number in a cell, with a decimal point or comma; None for anything else, or no cell.
 
     >>> number_of("2,5"), number_of("-1"), number_of("2+"), number_of("inf")
     (2.5, -1.0, None, None)
     """
     try:
-        number = float(cell.replace(",", ".", 1))
+        number = float((cell or "").replace(",", ".", 1))
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def as_number(cell: str, what: str) -> float:
+    """Returns the number in a cell as [`number_of`]; raises `ValueError` if there is none, with `what` it is for."""
+    number = number_of(cell)
+    if number is None:
+        raise ValueError(f"{what} is {cell!r}, expected a number.")
+    return number
 
 
 def gender_of(text: str | None) -> str | None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ..catalog import CatalogEntry
 from ..record import Record, Vote, other_facts
-from .annotations import known_rows, number
+from .annotations import known_rows
 from .by_name import read_by_name
+from .columns import number_of
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def _votes(root: Path, encoding: str | None) -> dict[str, list[Vote]]:
     table = known_rows(root, "tabulatedVotes.csv", ("filename", *map(str.lower, _ANSWERS)), encoding)
     for row in table:
         if _VOICE_OF_CLIP.fullmatch(next(iter(row.values()))):
-            counts = {label: int(number(row[answer.lower()]) or 0) for answer, label in _ANSWERS.items()}
+            counts = {label: int(number_of(row[answer.lower()]) or 0) for answer, label in _ANSWERS.items()}
             votes[row["filename"]] = [Vote(None, label, count=count) for label, count in counts.items() if count]
     if table and not votes:
         logger.warning(

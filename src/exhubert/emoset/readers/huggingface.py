@@ -44,21 +44,15 @@ _EVERYTHING = ("all", "combined", "default", "full", "merged")  # configurations
 _TAKEN_FROM_NAMES = ("speaker", "gender", "text", "take", "intensity", "language", "session", "dialogue", "group")
 
 
-def is_dataset(root: Path, with_audio: bool = False) -> bool:
-    """Whether a folder holds parquet or Arrow files with recordings, or with paths of recordings and their labels.
-
-    Args:
-        root: The folder.
-        with_audio: Whether paths aren't enough.
-    """
+def is_dataset(root: Path) -> bool:
+    """Whether a folder holds parquet or Arrow files with recordings, or with paths of recordings and their labels."""
     if (root / "db.yaml").is_file():
         return False  # an audformat database, whose tables may be parquet
     if not root.is_dir() or (table := first_table(root)) is None:
         return False
     try:
         schema = Rows(table).schema
-        columns = find_columns(schema, features_of(schema), {}, str(table))
-        return columns is not None and not (with_audio and columns.is_file)
+        return find_columns(schema, features_of(schema), {}, str(table)) is not None
     except ValueError:
         # reading it tells what is wrong; other programs have files that end in .arrow, too
         return table.suffix.lower() in PARQUET or (table.parent / STATE).is_file()

@@ -8,8 +8,8 @@ from pathlib import Path
 from ...search import files_in
 from ..catalog import CatalogEntry
 from ..record import Record, Vote, other_facts
-from .annotations import by_stem, number, read_lines, read_rows
-from .columns import GENDERS
+from .annotations import by_stem, read_lines, read_rows
+from .columns import GENDERS, number_of
 
 _TURN = re.compile(r"\[(?P<start>[\d.]+) - (?P<end>[\d.]+)\]\s+(?P<turn>\S+)\s+(?P<label>\w+)\s+\[(?P<ratings>[^\]]*)")
 _ANSWER = re.compile(r"[CA]-(?P<rater>\w+):(?P<answer>[^(]*)(?:\((?P<comment>.*)\))?")
@@ -147,6 +147,6 @@ def _votes(answers: Iterable[re.Match[str]]) -> tuple[Vote, ...]:
 
 def _rating(cell: str, facts: CatalogEntry) -> float | None:
     """Returns a rating; None for what isn't on the corpus's scale, as IEMOCAP writes missing ones."""
-    value = number(cell)
+    value = number_of(cell)
     lowest, highest = facts.rating_scale or (-math.inf, math.inf)
     return value if value is not None and lowest <= value <= highest else None

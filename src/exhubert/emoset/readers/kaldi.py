@@ -11,7 +11,7 @@ from typing import Any
 
 from ..catalog import CatalogEntry
 from ..record import Record
-from .columns import EVALUATION, PARTITIONS, RATINGS, gender_of, number_of, with_evaluation
+from .columns import EVALUATION, PARTITIONS, RATINGS, as_number, gender_of, number_of, with_evaluation
 from .dataset_values import language_of
 from .recordings import Recordings
 from .text import read_text
@@ -150,7 +150,9 @@ class _DataFolder:
             facts: dict[str, Any] = {field: values.get(name) or None for field, values in fields.items()}
             facts |= {"gender": gender_of(facts["gender"]), "language": language_of(facts["language"])}
             for field, values in ratings.items():
-                facts[field] = self._number(values[name], _RATINGS[field], name) if name in values else None
+                facts[field] = (
+                    as_number(values[name], f"{self.folder / _RATINGS[field]}: {name}") if name in values else None
+                )
             if any(facts[field] is not None for field in RATINGS):
                 facts["rating_scale"] = self.facts.rating_scale
             yield (
@@ -277,12 +279,6 @@ class _DataFolder:
             if key:
                 result[key] = number, "".join(text).strip()
         return result
-
-    def _number(self, text: str, file: str, name: str) -> float:
-        number = number_of(text)
-        if number is None:
-            raise ValueError(f"{self.folder / file}: {name} is {text!r}, expected a number.")
-        return number
 
     def _report(
         self, parts: Mapping[str, _Part], emotions: str, labels: Mapping[str, str], speakers: Mapping[str, str]

@@ -23,6 +23,7 @@ from .columns import (
     PARTITIONS,
     RATINGS,
     UNKNOWN,
+    as_number,
     columns_of,
     gender_of,
     is_header,
@@ -99,11 +100,11 @@ def _other_tables(root: Path) -> dict[Path, str | None]:
     if len(set(named.values())) > 1:
         return dict(named)
     # publishers' tables rarely name the speakers beside recordings at their place
-    lists = [path for path in tables if _is_manifest(path, "speaker") and _names_recordings(path)]
+    lists = [path for path in tables if _is_manifest(path, "speaker") and names_recordings(path)]
     return {lists[0]: None} if len(lists) == 1 else {}
 
 
-def _names_recordings(path: Path) -> bool:
+def names_recordings(path: Path) -> bool:
     """Whether the first recording that a table names exists."""
     try:
         (table,) = read_tables(path, is_header)
@@ -286,7 +287,7 @@ class _Part:
             "language": language_of,
             "sentiment": lambda cell: cell.lower() if cell.lower() in VALENCES else cell,
             **{name: partial(_seconds, column=name, unit=self._unit(name)) for name in ("start", "end", "duration")},
-            **{name: partial(_number, column=name) for name in RATINGS},
+            **{name: partial(as_number, what=name) for name in RATINGS},
         }
         convert = converters.get(column, str)
         return lambda cell: convert(cell) if known(column, cell) else None
@@ -314,13 +315,6 @@ def _partition(cell: str, partitions: Mapping[str, str]) -> str:
         doubt = " (here it may mean validation or test)" if word in EVALUATION else ""
         raise ValueError(f"partition is {cell!r}{doubt}, expected train, validation or test, or nothing.")
     return partitions[word]
-
-
-def _number(cell: str, column: str) -> float:
-    number = number_of(cell)
-    if number is None:
-        raise ValueError(f"{column} is {cell!r}, expected a number.")
-    return number
 
 
 def _label(cell: str) -> str:

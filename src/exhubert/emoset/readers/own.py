@@ -12,7 +12,7 @@ from .audformat_db import facts_of_database, find_database
 from .audformat_records import read_audformat
 from .emobox import find_emobox, read_emobox
 from .kaldi import find_kaldi, read_kaldi
-from .manifest import find_manifest, find_tables, read_manifest
+from .manifest import find_manifest, find_tables, names_recordings, read_manifest
 
 # Lists the utterances of a corpus from its catalog entry, its folder and the encoding of its files.
 Reader = Callable[[CatalogEntry, Path, str | None], Iterator[Record]]
@@ -42,10 +42,10 @@ class OwnForm:
     whole: bool = False
 
 
-def _is_dataset(root: Path, with_audio: bool = False) -> bool:
+def _is_dataset(root: Path) -> bool:
     from .huggingface import is_dataset  # needs pyarrow, which is slow to import
 
-    return is_dataset(root, with_audio)
+    return is_dataset(root)
 
 
 def _read_dataset(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
@@ -60,11 +60,17 @@ def _facts_of_dataset(root: Path) -> Mapping[str, Any]:
     return facts_of_card(root)
 
 
+def _has_manifest(root: Path) -> bool:
+    # a dataset of the hub may list the recordings that its parquet files hold
+    tables = find_manifest(root)
+    return bool(tables) and (not _is_dataset(root) or any(map(names_recordings, tables)))
+
+
 HUGGING_FACE = OwnForm(
     "a Hugging Face dataset", _is_dataset, _read_dataset, chosen_partitions=False, facts=_facts_of_dataset
 )
 OWN_FORMS = (
-    OwnForm("a manifest", lambda root: bool(find_manifest(root)), read_manifest),
+    OwnForm("a manifest", _has_manifest, read_manifest),
     OwnForm(
         "an audformat database",
         lambda root: bool(find_database(root)),
@@ -89,16 +95,8 @@ OWN_FORMS = (
 
 
 def own_form(root: Path) -> OwnForm | None:
-    """Returns the form of a folder; None if it has none, and so must have the layout of a corpus of the catalog.
-
-    A dataset that holds recordings is read by its own columns, not by a `train.csv` or `metadata.csv` beside it, which
-    repositories of the hub also have; only a `manifest.csv` takes precedence.
-    """
-    form = next((form for form in OWN_FORMS if form.find(root)), None)
-    tables = find_manifest(root) if form is OWN_FORMS[0] else {}
-    if tables and not any(path.stem.lower() == "manifest" for path in tables) and _is_dataset(root, with_audio=True):
-        return HUGGING_FACE
-    return form
+    """Returns the form of a folder; None if it has none, and so must have the layout of a corpus of the catalog."""
+    return next((form for form in OWN_FORMS if form.find(root)), None)
 
 
 def told_corpus(form: OwnForm, root: Path) -> str | None:

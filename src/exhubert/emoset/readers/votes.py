@@ -7,7 +7,7 @@ from statistics import fmean
 
 from ..catalog import VOTES_HOLD, vote_problems
 from ..record import Vote
-from .columns import known, number_of
+from .columns import as_number, known
 
 
 class VoteColumns:
@@ -56,7 +56,7 @@ class VoteColumns:
             kind, _, key = name.partition(" ")
             values = {field: cells[index] for field, index in fields.items() if known(field, cells[index])}
             label = values.pop("label", None)
-            numbers = {field: _number(field, key, text) for field, text in values.items()}
+            numbers = {field: as_number(text, f"{field} of {key}") for field, text in values.items()}
             if kind == "count":
                 if numbers.get("count"):
                     yield Vote(label=key, count=int(numbers["count"]))
@@ -83,10 +83,3 @@ def mean_rating(votes: Sequence[Vote], field: str) -> float | None:
     """Returns the mean of the listeners' ratings in a field of `Vote`; None if nobody rated it."""
     ratings = [rating for vote in votes if (rating := getattr(vote, field)) is not None]
     return fmean(ratings) if ratings else None
-
-
-def _number(field: str, key: str, text: str) -> float:
-    number = number_of(text)
-    if number is None:
-        raise ValueError(f"{field} of {key} is {text!r}, expected a number.")
-    return number
