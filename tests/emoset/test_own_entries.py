@@ -319,4 +319,4 @@ def test_a_table_is_never_read_without_what_a_wrong_entry_says_of_it(shelf, tmp_
     assert "calls.yaml: votes is 'a1_A', expected `key: value` lines" in capsys.readouterr().err
     assert main([*command, "--root", str(tmp_path / "corpora")]) == 0
     printed = capsys.readouterr().out
-    assert "others: 3 utterances" in printed and "calls: it has a manifest, but its entry has a mistake" in printed
+    assert "others: 3 utterances" in printed and "calls: has a manifest, but its entry has a mistake" in printed

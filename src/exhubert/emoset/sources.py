@@ -236,9 +236,9 @@ def _identify(folder: Path) -> _Claim:
 def _own_claim(folder: Path, named: str | None, certainty: str, reason: str) -> _Claim:
     """Returns the claim of somebody's own corpus, which is called as the folder if nothing else names it."""
     corpus = named or slug(folder.name or folder.resolve().name)
-    if corpus in catalog().broken:
-        return _Claim("", "", f"{reason}, but its entry has a mistake: {catalog().broken[corpus]}")
-    return _Claim(corpus, certainty, reason if corpus else f"{reason}, but {_NAMELESS}")
+    broken = catalog().broken.get(corpus)
+    lack = f"its entry has a mistake: {broken}" if broken else "" if corpus else _NAMELESS
+    return _Claim("", "", f"{reason.removeprefix('it ')}, but {lack}") if lack else _Claim(corpus, certainty, reason)
 
 
 def _doubt(folder: Path, named: str | None, results: Sequence[Match]) -> str:

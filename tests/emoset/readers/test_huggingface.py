@@ -812,17 +812,6 @@ def test_a_dataset_in_a_folder_named_data_hides_no_corpora_beside_it(emo_db, tmp
     assert set(find_corpora(tmp_path / "other").found) == {"data", "calls"}
 
 
-def test_tables_beside_recordings_in_rows_dont_hide_them_but_a_manifest_does(tmp_path):
-    rows = [{"audio": audio(index, f"{index}.wav"), "emotion": "anger", "speaker": "s"} for index in range(3)]
-    write(tmp_path / "data" / "train-00000-of-00001.parquet", rows)
-    lines = ["file_name,emotion", *(f"{index}.wav,joy" for index in range(3))]
-    for name in ("train.csv", "metadata.csv"):
-        manifest(tmp_path, lines).joinpath("manifest.csv").rename(tmp_path / name)
-        assert {record.raw_label for record in read("manifest", tmp_path)} == {"anger"}
-    manifest(tmp_path, lines)
-    assert {record.raw_label for record in read("manifest", tmp_path)} == {"joy"}
-
-
 def test_a_repository_in_the_cache_of_the_hub_is_one_dataset(tmp_path):
     root = tmp_path / "datasets--me--speech"
     rows = [{"audio": audio(index), "emotion": "anger", "speaker": "s"} for index in range(3)]
@@ -855,6 +844,40 @@ def test_answers_of_listeners_are_votes_by_the_patterns_of_the_entry(tmp_path):
     facts = replace(entry("manifest"), votes={"arousal": "a{rater}_A", "label": "a{rater}_E"}, rating_scale=(1, 5))
     first, second = read(facts, tmp_path)
     assert first.votes == (Vote("1", "anger", 4.0), Vote("2", "joy"))
-    assert (second.votes, second.rating_scale, second.other) == ((Vote("2", None, 2.0),), (1, 5), '{"snr": 8}')
+    assert (first.raw_label, first.arousal) == ("", 4.0), "neither label is more frequent"
+    assert (second.votes, second.arousal, second.other) == ((Vote("2", None, 2.0),), 2.0, '{"snr": 8}')
+    assert second.rating_scale == (1, 5)
     with pytest.raises(ValueError, match=r"train.parquet: votes: valence is 'x_\{rater\}' .* but no column has such a"):
         list(read(replace(facts, votes={"valence": "x_{rater}"}), tmp_path))
+
+
+def test_missing_files_of_a_numbered_series_are_named(tmp_path, caplog):
+    rows = [{"audio": audio(index), "emotion": "anger", "speaker": "s"} for index in range(2)]
+    for name in ("data/train-00000-of-00003.parquet", "data/train-00002-of-00003.parquet", "data/test-0-of-1.parquet"):
+        write(tmp_path / name, rows)
+    list(read("manifest", tmp_path))
+    assert "1 of its files are missing, such as train-00001-of-00003; their rows aren't read" in caplog.text
+    caplog.clear()
+    write(tmp_path / "data/train-00001-of-00003-0123456789abcdef.parquet", rows)
+    list(read("manifest", tmp_path))
+    assert not caplog.text
+
+
+def test_numbers_without_names_are_no_remark_if_names_of_recordings_tell_the_labels(tmp_path, caplog):
+    names = [f"{speaker}{code}01.wav" for speaker in ("F01", "M02") for code in SHEMO_CODES]
+    rows = [{"audio": audio(index, name), "label": index % 6} for index, name in enumerate(names)]
+    write(tmp_path / "train.parquet", rows)
+    assert Counter(record.raw_label for record in read("manifest", tmp_path)) == dict.fromkeys(SHEMO_CODES, 2)
+    assert "label, speaker" in caplog.text and "numbers without names" not in caplog.text
+
+
+def test_a_list_of_one_value_is_that_value_and_longer_ones_are_kept(tmp_path):
+    rows = [
+        {"audio": audio(0), "emotion": "joy", "speaker": ["anna"], "transcription": ["one two"], "valence": [3.5]},
+        {"audio": audio(1), "emotion": "joy", "speaker": ["a", "b"], "transcription": [], "valence": [3.0, 4.0]},
+    ]
+    write(tmp_path / "train.parquet", rows)
+    first, second = read("manifest", tmp_path)
+    assert (first.speaker, first.text, first.valence, first.other) == ("anna", "one two", 3.5, None)
+    assert (second.speaker, second.text, second.valence) == (None, None, None)
+    assert json.loads(second.other) == {"speaker": ["a", "b"], "valence": [3.0, 4.0]}

@@ -10,7 +10,7 @@ import pytest
 from exhubert.emoset import build
 from exhubert.emoset.catalog import entry
 from exhubert.emoset.catalog_problems import problems
-from exhubert.emoset.listing import list_corpora, list_corpus
+from exhubert.emoset.listing import corpus_entry, list_corpora, list_corpus
 from exhubert.emoset.readers import READERS, read
 from exhubert.emoset.record import Vote
 from exhubert.emoset.sources import find_corpora
@@ -311,6 +311,16 @@ def test_tables_that_are_not_read_are_named_with_what_to_do(tmp_path, tables, wh
     touch(tmp_path / "mine", "x.wav")
     reason = find_corpora(tmp_path).reasons[tmp_path / "mine"]
     assert what in reason and "call it manifest.csv" in reason
+
+
+def test_an_audio_folder_with_nothing_but_train_has_no_split(tmp_path):
+    write(tmp_path / "table" / "train", "metadata.csv", "file_name,emotion", "a.wav,joy", "b.wav,anger")
+    touch(tmp_path / "folders", "train/joy/a.wav", "train/anger/b.wav")
+    for corpus, root in (("manifest", tmp_path / "table"), ("mine", tmp_path / "folders")):
+        records = list(read(corpus_entry(corpus, root), root))
+        assert [record.partition for record in records] == [None, None]
+    write(tmp_path / "table" / "test", "metadata.csv", "file_name,emotion", "a.wav,joy")
+    assert {record.partition for record in read("manifest", tmp_path / "table")} == {"train", "test"}
 
 
 def test_the_columns_of_msp_podcast_are_understood_also_in_a_table_of_ones_own(tmp_path):

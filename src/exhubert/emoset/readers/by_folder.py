@@ -26,11 +26,15 @@ def has_emotion_folders(root: Path) -> bool:
 
 
 def read_by_folder(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
-    """Lists recordings such as `train/anger/1.wav`: the folder is the label, the one above it the partition, if any."""
-    for path in files(root, SUFFIXES):
-        label, partition = _label_and_partition(root, path)
+    """Lists recordings such as `train/anger/1.wav`: the folder is the label, the one above it the partition, if any.
+
+    If all are in `train`, as `datasets` calls data without splits, they have no partition.
+    """
+    found = [(path, *_label_and_partition(root, path)) for path in files(root, SUFFIXES)]
+    is_split = {partition for _, _, partition in found} != {"train"}
+    for path, label, partition in found:
         if label is not None:
-            yield Record(path=str(path), raw_label=label, partition=partition)
+            yield Record(path=str(path), raw_label=label, partition=partition if is_split else None)
 
 
 def _label_and_partition(root: Path, path: Path) -> tuple[str | None, str | None]:

@@ -170,7 +170,8 @@ def _chosen(
     if name in RATINGS:
         candidates = sorted(candidates, key=lambda column: not _is_number(kind(column)))
     if name != "label":
-        return next((column for column in candidates if _is_word(kind(column))), None)
+        candidates = sorted(candidates, key=lambda column: _is_list(kind(column)))  # which may hold one value each
+        return next((column for column in candidates if _is_word(_element(kind(column)))), None)
     words = [column for column in candidates if classes(column) or _is_text(_element(kind(column)))]
     numbers = [column for column in candidates if pa.types.is_integer(kind(column)) and column not in words]
     if len(words) > 1:

@@ -24,6 +24,7 @@ _CACHES = re.compile(r"(?:cache-|tmp|indices)", re.IGNORECASE)  # what `datasets
 _SHARD = re.compile(
     r"(?:^|[-_.])(?:part|shard|data|dataset)?[-_.]?\d+(?:-of-\d+)?(?:-[0-9a-f]{8,})?$|^(?:data|dataset)$"
 )
+_NUMBERED = re.compile(r"(.+)-(\d+)-of-(\d{1,6})(?:-[0-9a-f]{8,})?$")
 _DEPTH, _MOST_ENTRIES = 3, 20_000  # of folders in which datasets are looked for
 STATE, _DICT, _INFO, _INFOS = "state.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json"
 _FOLDERS = ("data", "default")  # whose names say nothing
@@ -127,6 +128,20 @@ def data_files(root: Path) -> list[DataFile]:
             },
         )
         for file in found
+    ]
+
+
+def missing_shards(paths: Iterable[Path]) -> list[str]:
+    """Returns the names of files that are missing among those numbered such as `train-00000-of-00004.parquet`."""
+    present: dict[tuple[Path, str, str], set[int]] = {}
+    for path in paths:
+        if match := _NUMBERED.match(path.stem):
+            present.setdefault((path.parent, match[1], match[3]), set()).add(int(match[2]))
+    return [
+        f"{name}-{number:05}-of-{total}"
+        for (_, name, total), numbers in sorted(present.items())
+        for number in range(int(total))
+        if number not in numbers
     ]
 
 

@@ -27,12 +27,13 @@ from .dataset_files import (
     features_of,
     first_table,
     is_partition_word,
+    missing_shards,
     partition_word,
     partitions_of,
 )
 from .dataset_values import Names, json_value, language_of, name_of, number_of, text_of
 from .known_names import corpus_of_recordings, facts_in_name
-from .votes import VoteColumns
+from .votes import VoteColumns, mean_rating, most_frequent
 
 logger = logging.getLogger(__name__)
 
@@ -43,21 +44,15 @@ _EVERYTHING = ("all", "combined", "default", "full", "merged")  # configurations
 _TAKEN_FROM_NAMES = ("speaker", "gender", "text", "take", "intensity", "language", "session", "dialogue", "group")
 
 
-def is_dataset(root: Path, with_audio: bool = False) -> bool:
-    """Whether a folder holds parquet or Arrow files with recordings, or with paths of recordings and their labels.
-
-    Args:
-        root: The folder.
-        with_audio: Whether paths aren't enough.
-    """
+def is_dataset(root: Path) -> bool:
+    """Whether a folder holds parquet or Arrow files with recordings, or with paths of recordings and their labels."""
     if (root / "db.yaml").is_file():
         return False  # an audformat database, whose tables may be parquet
     if not root.is_dir() or (table := first_table(root)) is None:
         return False
     try:
         schema = Rows(table).schema
-        columns = find_columns(schema, features_of(schema), {}, str(table))
-        return columns is not None and not (with_audio and columns.is_file)
+        return find_columns(schema, features_of(schema), {}, str(table)) is not None
     except ValueError:
         # reading it tells what is wrong; other programs have files that end in .arrow, too
         return table.suffix.lower() in PARQUET or (table.parent / STATE).is_file()
@@ -115,7 +110,8 @@ class _Table:
         return own + ([self.columns.audio] if self.columns.is_file else []) + list(self.columns.names)
 
     def text(self, column: str, value: Any) -> str | None:
-        """Returns a value of a column as text."""
+        """Returns a value of a column as text, also the only one of a list."""
+        value = value[0] if isinstance(value, list) and len(value) == 1 else value
         fields = self.columns.fields
         unknown = ("",) if column in (fields.get("label"), fields.get("text")) else UNKNOWN
         return text_of(value, self._classes(column), unknown)
@@ -173,6 +169,11 @@ class _Dataset:
             self.remarks[f"{len(unusable)} files have no column of recordings, such as {names}; they aren't read"] = (
                 None
             )
+        if missing := missing_shards(file.path for file in files):
+            names = ", ".join(missing[:3])
+            self.remarks[
+                f"{len(missing)} of its files are missing, such as {names}; their rows aren't read. Download them"
+            ] = None
         if not self.tables:
             columns = ", ".join(tables[0].all_columns) if tables else "no parquet or Arrow file"
             raise ValueError(
@@ -294,9 +295,11 @@ class _Dataset:
         columns = table.columns
         values = {name: table.text(column, cells[column]) for name, column in columns.fields.items()}
         label, votes = self._label(table, cells)
-        votes = self._votes(table, row, cells) or votes
+        if answers := self._votes(table, row, cells):
+            votes, label = answers, label if "label" in columns.fields else most_frequent(answers)
         corpus = self._corpus_of(table, values.get("corpus"))
         ratings: dict[str, Any] = {name: number_of(values.get(name)) for name in RATINGS}
+        ratings |= {name: mean_rating(votes, name) for name, rating in ratings.items() if rating is None}
         record: dict[str, Any] = {name: values.get(name) for name in (*TEXTS, "speaker", "age")}
         record["gender"] = self._gender(values.get("gender"))
         record["language"] = language_of(values.get("language")) or (None if corpus in self.catalog else self.language)
@@ -318,7 +321,7 @@ class _Dataset:
                     record[name] = found[name]
                     known.taken.add(name)
             corpus = corpus if corpus in self.catalog else known.entry.id
-        is_rated = set(ratings.values()) != {None} or any(vote.label is None for vote in votes)
+        is_rated = set(ratings.values()) != {None}
         self.is_annotated |= bool(label or votes) or is_rated
         word = values.get("partition") or ""
         word = word if word.lower() in self.partitions else table.file.split or ""
@@ -390,6 +393,9 @@ class _Dataset:
         facts = {
             column: fact for column in table.columns.others if (fact := table.fact(column, cells[column])) is not None
         }
+        for name, column in table.columns.fields.items():
+            if name != "label" and isinstance(cells[column], list) and len(cells[column]) > 1:
+                facts[column] = json_value(cells[column])
         for name in ("gender", *RATINGS, "partition", "sentiment", "corpus"):
             value = values.get(name)
             if value is not None and not self._fills(name, value):
@@ -413,8 +419,10 @@ class _Dataset:
 
     def report(self) -> None:
         """Logs what a user should know of how the dataset was understood."""
+        has_labels_of_names = any("label" in known.taken for known in self.known.values())
         for table in self.tables:
-            self.remarks |= dict.fromkeys(table.columns.remarks)
+            if not (table.columns.bare_label and has_labels_of_names):
+                self.remarks |= dict.fromkeys(table.columns.remarks)
         annotated = any({"label", *RATINGS} & table.columns.fields.keys() for table in self.tables)
         if not annotated and not self.is_annotated:
             columns = ", ".join(self.tables[0].all_columns)

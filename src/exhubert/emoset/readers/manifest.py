@@ -84,7 +84,8 @@ def _audio_folder(root: Path) -> dict[Path, str | None]:
         partition = PARTITIONS.get(folder.name.lower())
         if partition and (metadata := _metadata(folder)):
             found[metadata] = partition
-    return found
+    # `datasets` calls data without splits `train`
+    return dict.fromkeys(found) if set(found.values()) == {"train"} else found
 
 
 def _metadata(folder: Path) -> Path | None:

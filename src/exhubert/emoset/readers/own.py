@@ -42,10 +42,10 @@ class OwnForm:
     whole: bool = False
 
 
-def _is_dataset(root: Path, with_audio: bool = False) -> bool:
+def _is_dataset(root: Path) -> bool:
     from .huggingface import is_dataset  # needs pyarrow, which is slow to import
 
-    return is_dataset(root, with_audio)
+    return is_dataset(root)
 
 
 def _read_dataset(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
@@ -95,16 +95,8 @@ OWN_FORMS = (
 
 
 def own_form(root: Path) -> OwnForm | None:
-    """Returns the form of a folder; None if it has none, and so must have the layout of a corpus of the catalog.
-
-    A dataset that holds recordings is read by its own columns, not by a `train.csv` or `metadata.csv` beside it, which
-    repositories of the hub also have; only a `manifest.csv` takes precedence.
-    """
-    form = next((form for form in OWN_FORMS if form.find(root)), None)
-    tables = find_manifest(root) if form is OWN_FORMS[0] else {}
-    if tables and not any(path.stem.lower() == "manifest" for path in tables) and _is_dataset(root, with_audio=True):
-        return HUGGING_FACE
-    return form
+    """Returns the form of a folder; None if it has none, and so must have the layout of a corpus of the catalog."""
+    return next((form for form in OWN_FORMS if form.find(root)), None)
 
 
 def told_corpus(form: OwnForm, root: Path) -> str | None:
