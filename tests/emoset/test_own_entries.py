@@ -271,6 +271,14 @@ def test_the_table_of_an_entry_names_recordings_by_path_fields_by_alias_and_numb
             list(read("calls", tmp_path, catalog=tmp_path))
 
 
+def test_the_name_of_a_folder_decides_between_two_entries_that_it_fits(shelf, corpora):
+    (shelf / "twin.yaml").write_text((shelf / "plays.yaml").read_text().replace("My Plays", "Twin"))
+    sources = find_corpora(corpora, catalog=shelf)
+    assert "plays" not in sources.found and "recordings have the names" in sources.reasons[corpora / "takes"]
+    (corpora / "takes").rename(corpora / "Twin")
+    assert find_corpora(corpora, catalog=shelf).found["twin"] == corpora / "Twin"
+
+
 def test_two_files_with_one_id_are_both_set_aside(shelf, tmp_path):
     (shelf / "again.yaml").write_text("id: plays\nlabels: [anger]\n")
     with pytest.raises(CatalogError, match="the id plays is that of .*again.yaml, too"):

@@ -222,6 +222,8 @@ def _identify(folder: Path) -> _Claim:
         named = None
     results = matches(folder)
     fitting = [match for match in results if match.fits]
+    # the name decides between entries with the same pattern, such as one of your own for a corpus of the package
+    fitting = [match for match in fitting if match.corpus == named] or fitting
     if len(fitting) == 1 and named in (None, fitting[0].corpus):
         match = fitting[0]
         return _Claim(match.corpus, "certain" if named or match.whole else "likely", str(match))
