@@ -212,6 +212,7 @@ MISTAKES = {
     "table: {file: a.csv, values: {sex: {a: b}}}": "table: values: sex is no field that columns has",
     "table: {file: a.csv, values: {gender: f}}": "table: values: gender is 'f', expected `code: value` lines",
     "table: {file: a.csv, people: b.csv}": "table: people, a second table, and person, its column of speakers, are",
+    "table: {file: a.csv}\nvotes: {label: '{rater}_l'}": "votes: answers of listeners are read from a manifest, not",
     "reader: by_table": "reader is by_table, which needs table",
     "labels: 5": "labels is 5, expected `label: emotion` lines",
     "releases: {v1: many}": "releases: v1 is 'many', expected a number of utterances",

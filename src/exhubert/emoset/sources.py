@@ -163,7 +163,8 @@ def _from_folder(root: Path) -> Sources:
     reasons = {folder: claim.reason for folder, claim in claims.items()}
     for corpus, claimants in several.items():
         for folder in claimants:
-            others = " and ".join(str(other) for other in claimants if other != folder)
+            rest = [str(other) for other in claimants if other != folder]
+            others = " and ".join(rest if len(rest) < 5 else [*rest[:3], f"{len(rest) - 3} more"])
             what = f"set aside, because it and {others} are {'parts of' if corpus in parts else 'both'} {_name(corpus)}"
             how = (
                 "put them into one folder" if corpus in parts else f"keep one, or name one: --corpus {corpus}={folder}"
