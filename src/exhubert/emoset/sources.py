@@ -10,10 +10,10 @@ import yaml
 from .catalog import EMOSET, Places, catalog, emoset_plus_plus, entry, use_catalog
 from .corpus_names import corpus_of_name, slug
 from .hub_dataset import HUB, local_folder
-from .readers import Match, has_emotion_folders, matches, own_form, told_corpus
+from .readers import Match, has_emotion_folders, matches, own_form, recognise, told_corpus
 from .readers.by_name import NOT_SPEECH
 from .readers.columns import PARTITIONS
-from .readers.own import HUGGING_FACE
+from .readers.own import HUGGING_FACE, TABLE
 from .readers.recognition import recordings
 
 ROOT_VARIABLE = "EXHUBERT_CORPORA"
@@ -217,6 +217,8 @@ def _identify(folder: Path) -> _Claim:
     named = _named(folder)
     if form := own_form(folder):
         named = named or told_corpus(form, folder)
+        if form is TABLE and not named and (known := recognise(folder)):  # whose labels it may have
+            return _Claim(known, "manifest", f"it has {form.name} with the names of {_name(known)}")
         corpus = named or slug(folder.name or folder.resolve().name)
         return _Claim(corpus, "manifest", f"it has {form.name}" if corpus else f"has {form.name}, but {_NAMELESS}")
     if named and not entry(named).has_own_layout:  # such names are everyday words: demo, ad, abc

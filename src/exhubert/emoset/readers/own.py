@@ -53,6 +53,7 @@ def _read_dataset(facts: CatalogEntry, root: Path, encoding: str | None = None) 
 
 
 HUGGING_FACE = OwnForm("a Hugging Face dataset", _is_dataset, _read_dataset, chosen_partitions=False)
+TABLE = OwnForm("a table of recordings", lambda root: bool(find_tables(root)), read_manifest)
 OWN_FORMS = (
     OwnForm("a manifest", lambda root: bool(find_manifest(root)), read_manifest),
     OwnForm(
@@ -66,8 +67,7 @@ OWN_FORMS = (
     OwnForm("Kaldi's wav.scp", lambda root: bool(find_kaldi(root)), read_kaldi, chosen_partitions=False, whole=True),
     OwnForm("a list of EmoBox", lambda root: bool(find_emobox(root)), read_emobox, whole=True),
     HUGGING_FACE,
-    # last, since other forms have tables, too
-    OwnForm("a table of recordings", lambda root: bool(find_tables(root)), read_manifest),
+    TABLE,  # last, since other forms have tables, too
 )
 
 
