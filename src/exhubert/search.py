@@ -22,6 +22,10 @@ ENDINGS: Mapping[str, str] = {
     "tak": "tak", "tta": "tta", "voc": "voc", "w64": "w64", "wav": "wav wave", "webm": "webm weba", "wv": "wv",
 }  # fmt: skip
 SUFFIXES = tuple(sorted({f".{ending}" for endings in ENDINGS.values() for ending in endings.split()}))
+# Endings that soundfile can't read; capital letters are its names of formats.
+NEEDS_PYAV = frozenset(SUFFIXES) - {
+    f".{ending}" for name, endings in ENDINGS.items() if name.isupper() for ending in endings.split()
+}
 
 
 def _suffixes(endings: str) -> frozenset[str]:

@@ -231,7 +231,8 @@ def test_published_names_are_recognised_as_their_corpus_and_no_other(corpus, tmp
 
 
 def test_codes_in_names_tell_gender_language_and_partition(tmp_path):
-    assert {record.gender for record in read("cafe", make("cafe", tmp_path / "cafe"))} == {"female"}
+    cafe = {(record.gender, record.age) for record in read("cafe", make("cafe", tmp_path / "cafe"))}
+    assert cafe == {("female", "25")}
     genders = [(record.speaker, record.gender) for record in read("emouerj", make("emouerj", tmp_path / "emouerj"))]
     assert set(genders) == {("m03", "male"), ("w04", "female")}
     kannada = {
@@ -328,7 +329,7 @@ def test_list_show_and_verify_tell_corpora_beyond_from_the_37(emo_db, capsys):
     assert main(["emoset", "show", "cafe"]) == 0
     shown = capsys.readouterr().out
     assert "beyond: True" in shown and "utterances: 936 [github.com/emo-box/EmoBox, README.md]" in shown
-    assert "labels: [github.com/Strong-AI-Lab/emotion, datasets/CaFE/process.py]" in shown
+    assert "labels: [github.com/Strong-AI-Lab/emotion, datasets/CaFE/process.py; the publisher" in shown
     assert main(["emoset", "verify", "--root", str(emo_db.parent)]) == 0
     verified = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert "4 of 936 utterances" in verified["cafe"] and "absent" in verified["urdu"] and "nemo" not in verified

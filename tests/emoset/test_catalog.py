@@ -1,12 +1,14 @@
 """The label map of the catalog: one emotion has one class in all corpora, unless an entry says why."""
 
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
 from exhubert.cli.main import main
 from exhubert.emoset import catalog, entry
-from exhubert.emoset.catalog import LabelMap
+from exhubert.emoset.catalog import AnnotationTable, CatalogEntry, LabelMap, Layout
 from exhubert.emoset.catalog_problems import problems
 from exhubert.emoset.readers import READERS
 from exhubert.labels import SIX_CLASSES, class_of_word, emotion_classes
@@ -70,3 +72,12 @@ def test_show_says_why_a_label_differs(capsys):
     shown = capsys.readouterr().out
     assert "Freude/Erfolg: joy -> high_positive (judgement; the label joins joy with success)" in shown
     assert "Ratlosigkeit: helplessness -> high_negative (judgement, or low_negative)" in shown
+
+
+def test_every_key_of_an_entry_is_explained_in_one_place():
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text[text.index("## A new corpus") : text.index("## The words")]
+    explained = set(re.findall(r"`(\w+)`", section))
+    for kind in (CatalogEntry, Layout, AnnotationTable, LabelMap):
+        assert {item.name for item in fields(kind)} - {"file"} <= explained, kind
+    assert {"replaces", "file", "bytes", "md5"} <= set(re.findall(r"\w+", section))

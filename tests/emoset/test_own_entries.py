@@ -212,6 +212,7 @@ MISTAKES = {
     "table: {file: a.csv, values: {sex: {a: b}}}": "table: values: sex is no field that columns has",
     "table: {file: a.csv, values: {gender: f}}": "table: values: gender is 'f', expected `code: value` lines",
     "table: {file: a.csv, people: b.csv}": "table: people, a second table, and person, its column of speakers, are",
+    "table: {file: a.csv}\nvotes: {label: '{rater}_l'}": "votes: answers of listeners are read from a manifest, not",
     "reader: by_table": "reader is by_table, which needs table",
     "labels: 5": "labels is 5, expected `label: emotion` lines",
     "releases: {v1: many}": "releases: v1 is 'many', expected a number of utterances",
@@ -269,6 +270,14 @@ def test_the_table_of_an_entry_names_recordings_by_path_fields_by_alias_and_numb
         (tmp_path / "turns1.txt").write_text(f"clip,heard,part,from\n{row}\n")
         with pytest.raises(ValueError, match=f"turns1.txt: ?.*{re.escape(message)}"):
             list(read("calls", tmp_path, catalog=tmp_path))
+
+
+def test_the_name_of_a_folder_decides_between_two_entries_that_it_fits(shelf, corpora):
+    (shelf / "twin.yaml").write_text((shelf / "plays.yaml").read_text().replace("My Plays", "Twin"))
+    sources = find_corpora(corpora, catalog=shelf)
+    assert "plays" not in sources.found and "recordings have the names" in sources.reasons[corpora / "takes"]
+    (corpora / "takes").rename(corpora / "Twin")
+    assert find_corpora(corpora, catalog=shelf).found["twin"] == corpora / "Twin"
 
 
 def test_two_files_with_one_id_are_both_set_aside(shelf, tmp_path):

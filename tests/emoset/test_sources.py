@@ -182,3 +182,17 @@ def test_names_of_another_corpus_without_its_speakers_hide_no_folders_of_emotion
     touch(tmp_path, *(f"mine/{part}/{emotion}/{number}.wav" for part, emotion, number in product(
         ("train", "test"), ("angry", "happy", "sad"), range(3))))  # fmt: skip
     assert find_corpora(tmp_path).found == {"mine": tmp_path / "mine"}
+
+
+def test_a_table_beside_recordings_of_a_corpus_has_its_labels(tmp_path, capsys):
+    root, rows = tmp_path / "corpora", []
+    for number, (speaker, letter) in enumerate(product(("001", "002"), "ABH")):
+        write_tone(root / "stuff" / f"DK_{speaker}_{letter}_1.wav", frequency=200 + 40 * number)
+        rows.append(f"DK_{speaker}_{letter}_1.wav,{letter},{speaker},2.5")
+    (root / "stuff/annotations.csv").write_text("\n".join(["filename,emotion,speaker,arousal", *rows]) + "\n")
+    sources = find_corpora(root)
+    assert sources.found == {"emotale": root / "stuff"}
+    assert sources.reasons[root / "stuff"] == "it has a table of recordings with the names of EmoTale"
+    assert main(["emoset", "build", "--root", str(root), "--output", str(tmp_path / "out")]) == 0
+    rows = [row for part in load(tmp_path / "out").values() for row in part.remove_columns("audio")]
+    assert {(row["raw_label"], row["arousal_rating"]) for row in rows} == {("A", 2.5), ("B", 2.5), ("H", 2.5)}

@@ -115,3 +115,13 @@ def test_the_real_copy_of_emo_db_is_shortened_and_urdu_is_complete():
     assert (emo_db.status, urdu.status) == ("shortened", "complete")
     assert "0.30 h, 0.41 h in the catalog; 535 at 22050 Hz, 16000 Hz in the catalog" in emo_db.detail
     assert "535 of 535 recordings last exactly 2.000 s" in emo_db.detail
+
+
+@pytest.mark.parametrize(
+    ("corpus", "name"),
+    [("emo_db", "wav/03a01Wa.aac"), ("emo_db", "wav/03a01Wa.amr"), ("emotiw_2014", "Train_AFEW/Angry/000046280.mpg")],
+)
+def test_formats_whose_headers_are_not_read_are_no_damage(tmp_path, corpus, name):
+    touch(tmp_path, name)
+    (finding,) = verify({corpus: replace(entry(corpus), utterances=1, releases={})}, {corpus: tmp_path})
+    assert finding.status == "complete" and "can't be read" not in finding.detail

@@ -95,6 +95,8 @@ def _table_problems(facts: CatalogEntry) -> list[str]:
             messages.append(f"table: values: {name} is no field that columns has.{nearest(name, columns)}")
         if not isinstance(values, Mapping):
             messages.append(f"table: values: {name} is {values!r}, expected `code: value` lines")
+    if facts.votes:
+        messages.append("votes: answers of listeners are read from a manifest, not from table")
     if bool(table.people) != bool(table.person):
         messages.append("table: people, a second table, and person, its column of speakers, are needed together")
     if table.people and "speaker" not in columns:

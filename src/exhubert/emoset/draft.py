@@ -10,6 +10,7 @@ from pathlib import Path
 from ..labels import class_of_word, word_languages, words_with_prefix
 from ..search import SUFFIXES
 from .catalog import catalog, entry
+from .corpus_names import slug
 from .guesses import NUMBERED, Guess, guesses, language_of_codes
 from .layouts import compiled
 from .name_parts import Names, Part, divide
@@ -76,7 +77,7 @@ def draft(root: str | Path, corpus: str | None = None) -> Draft:
 
 def _new_id(root: Path, corpus: str | None) -> str:
     if corpus is None:
-        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", root.resolve().name).strip("_-").lower() or "corpus"
+        plain = slug(root.resolve().name).lower() or "corpus"
         return f"my_{plain}" if plain in catalog() else plain
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", corpus):
         raise ValueError(f"--id {corpus}: use letters, digits, _ and -.")

@@ -204,6 +204,8 @@ def layout_problems(
     templates = dict(texts)
     for name, rule in values.items():
         if isinstance(rule, Mapping):
+            wrong = [value for value in rule.values() if not isinstance(value, str)]
+            messages += [f"values: {name}: {value!r} is no text; write it between quotation marks" for value in wrong]
             source = _source(rule, name)
             if "{" in source:
                 templates[f"values: {name}"] = source

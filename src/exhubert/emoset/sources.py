@@ -10,11 +10,11 @@ import yaml
 from .catalog import EMOSET, Places, catalog, emoset_plus_plus, entry, use_catalog
 from .corpus_names import corpus_of_name, slug
 from .hub_dataset import HUB, local_folder
-from .readers import Match, has_emotion_folders, matches, own_form, told_corpus
+from .readers import Match, has_emotion_folders, matches, own_form, recognise, told_corpus
 from .readers.by_name import NOT_SPEECH
 from .readers.columns import PARTITIONS
 from .readers.manifest import possible_tables
-from .readers.own import HUGGING_FACE
+from .readers.own import HUGGING_FACE, TABLE
 from .readers.recognition import recordings
 
 ROOT_VARIABLE = "EXHUBERT_CORPORA"
@@ -164,7 +164,8 @@ def _from_folder(root: Path) -> Sources:
     reasons = {folder: claim.reason for folder, claim in claims.items()}
     for corpus, claimants in several.items():
         for folder in claimants:
-            others = " and ".join(str(other) for other in claimants if other != folder)
+            rest = [str(other) for other in claimants if other != folder]
+            others = " and ".join(rest if len(rest) < 5 else [*rest[:3], f"{len(rest) - 3} more"])
             what = f"set aside, because it and {others} are {'parts of' if corpus in parts else 'both'} {_name(corpus)}"
             how = (
                 "put them into one folder" if corpus in parts else f"keep one, or name one: --corpus {corpus}={folder}"
@@ -217,11 +218,15 @@ def _identify(folder: Path) -> _Claim:
     named = _named(folder)
     if form := own_form(folder):
         named = named or told_corpus(form, folder)
+        if form is TABLE and not named and (known := recognise(folder)):  # whose labels it may have
+            return _Claim(known, "manifest", f"it has {form.name} with the names of {_name(known)}")
         return _own_claim(folder, named, "manifest", f"it has {form.name}")
     if named and not entry(named).has_own_layout:  # such names are everyday words: demo, ad, abc
         named = None
     results = matches(folder)
     fitting = [match for match in results if match.fits]
+    # the name decides between entries with the same pattern, such as one of your own for a corpus of the package
+    fitting = [match for match in fitting if match.corpus == named] or fitting
     if len(fitting) == 1 and named in (None, fitting[0].corpus):
         match = fitting[0]
         return _Claim(match.corpus, "certain" if named or match.whole else "likely", str(match))

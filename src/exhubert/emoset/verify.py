@@ -9,6 +9,7 @@ from pathlib import Path
 import soundfile
 
 from ..audio import AudioError
+from ..search import NEEDS_PYAV
 from .catalog import Archive, CatalogEntry, catalog, with_columns
 from .column_map import Columns, Scale
 from .listing import corpus_entry, settings_of_tables
@@ -18,7 +19,6 @@ from .record import Record
 from .recording import audio_source, recording_name
 
 _HOURS_TOLERANCE = 0.05
-_VIDEOS = (".avi", ".mp4", ".m4a", ".mov", ".mkv", ".webm")
 _SAME_LENGTH = 0.3  # share of the recordings from which one length is remarkable: people never speak equally long
 _FEWEST_LENGTHS = 20
 
@@ -161,7 +161,7 @@ def _tolerance(hours: float | str) -> float:
 def _headers(records: Sequence[Record]) -> tuple[list[float], Counter[int], list[Path]]:
     """Returns the seconds of utterances, the sampling rates of files, and the files whose headers aren't valid.
 
-    None of them holds videos, whose headers soundfile can't read.
+    None of them holds videos and other formats whose headers soundfile can't read.
     """
     of_file: dict[Path, float | None] = {}
     rates: Counter[int] = Counter()
@@ -178,7 +178,7 @@ def _headers(records: Sequence[Record]) -> tuple[list[float], Counter[int], list
         end = of_file[file] if record.end is None else record.end
         if end is not None:
             lengths.append(end - (record.start or 0.0))
-    unreadable = [file for file, length in of_file.items() if length is None and file.suffix.lower() not in _VIDEOS]
+    unreadable = [file for file, length in of_file.items() if length is None and file.suffix.lower() not in NEEDS_PYAV]
     return lengths, rates, unreadable
 
 

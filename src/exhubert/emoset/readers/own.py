@@ -69,6 +69,7 @@ def _facts_of_dataset(root: Path) -> Mapping[str, Any]:
 HUGGING_FACE = OwnForm(
     "a Hugging Face dataset", _is_dataset, _read_dataset, chosen_partitions=False, facts=_facts_of_dataset
 )
+TABLE = OwnForm("a table of recordings", lambda root: bool(find_tables(root)), read_manifest)
 OWN_FORMS = (
     OwnForm("a manifest", _has_manifest, read_manifest),
     OwnForm(
@@ -89,8 +90,7 @@ OWN_FORMS = (
     ),
     OwnForm("a list of EmoBox", lambda root: bool(find_emobox(root)), read_emobox, has_columns=False, whole=True),
     HUGGING_FACE,
-    # last, since other forms have tables, too
-    OwnForm("a table of recordings", lambda root: bool(find_tables(root)), read_manifest),
+    TABLE,  # last, since other forms have tables, too
 )
 
 
