@@ -256,7 +256,7 @@ def _open_data(
     if place is None:
         data, chosen = load_labelled(folder, corpora, labels=labels, classes=names)
         return data, chosen, "held_out"
-    used = run.data if run else {"corpora": corpora, "languages": None}
+    used: dict[str, Any] = run.data if run else {"corpora": corpora, "languages": None}
     data, chosen = load_for_protocol(folder, place, used["corpora"], used["languages"], labels, classes=names)
     if run and run.protocol:
         _check_protocol(place, run)
