@@ -245,3 +245,17 @@ def test_a_corpus_without_any_known_label_is_built_and_says_what_to_do(tmp_path,
     with pytest.raises(ValueError, match=r"has a class in the label space six .*The labels are: hmm \(3\)"):
         load(tmp_path / "out")
     assert load(tmp_path / "out", labels="native")["train"].features["label"].names == ["hmm", "whoop"]
+
+
+def test_folds_are_shown_in_the_label_space_that_is_chosen(tmp_path, capsys):
+    """Four labels of no known emotion have a class only in the space `native`."""
+    lines = ["file,label,speaker"]
+    for speaker in "abcd":
+        write_tone(tmp_path / f"own/{speaker}.wav", 0.4)
+        lines.append(f"{speaker}.wav,sung {speaker},{speaker}")
+    (tmp_path / "own/manifest.csv").write_text("\n".join(lines) + "\n")
+    build({"own": tmp_path / "own"}, tmp_path / "built")
+    show = ["emoset", "protocols", "speaker_folds", "--data", str(tmp_path / "built")]
+    assert main(show) == 1 and "labels='native'" in capsys.readouterr().err
+    assert main([*show[:2], "held_out", *show[3:], "--labels", "native"]) == 0
+    assert "held_out" in capsys.readouterr().out

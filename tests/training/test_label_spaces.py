@@ -7,6 +7,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from exhubert import SIX_CLASSES
+from exhubert.cli.info import describe
 from exhubert.conversion.loading import load_classifier
 from exhubert.emoset import build
 from exhubert.emoset.dataset import load_labelled
@@ -70,6 +71,8 @@ def test_a_head_is_trained_evaluated_and_carded_by_one_option(emotions, hubert_f
     assert ("six classes of arousal and valence" in card) == (space == "six")
     if left_out := run.labels["left_out"]:
         assert f"{sum(left_out.values())} of 35 utterances have no class" in card and "sung (5)" in card
+    assert f"label space     {run.labels['space']}\n" in describe(tmp_path / "run")
+    assert f"temperature     {results['temperature']:.3f}\n" in describe(tmp_path / "run")
     prediction = predict(load_pipeline(tmp_path / "run"), write_tone(tmp_path / "call.wav", 1.0))
     assert list(prediction.scores) == names and (prediction.arousal is not None) == (space == "six")
     assert before == {path: path.stat().st_mtime_ns for path in before}, "nothing was built again"
@@ -151,6 +154,19 @@ def test_a_mistyped_label_space_is_refused_before_anything_is_read():
 def test_native_classes_of_training_are_those_of_the_corpora_and_languages_chosen(emotions):
     _, chosen = load_labelled(emotions / "built", languages=["und"], labels="native")
     assert chosen.classes == SPACES["native"]
+
+
+def test_a_partition_without_a_class_of_the_space_is_said_with_the_space(hubert_folder, tmp_path):
+    lines = ["file,label,speaker,partition"]
+    for speaker, part, words in (("a", "train", "joy anger"), ("b", "validation", "fear"), ("c", "test", "joy anger")):
+        for word in words.split():
+            write_tone(tmp_path / f"own/{speaker}{word}.wav", 0.4)
+            lines.append(f"{speaker}{word}.wav,{word},{speaker},{part}")
+    (tmp_path / "own/manifest.csv").write_text("\n".join(lines) + "\n")
+    build({"own": tmp_path / "own"}, tmp_path / "built")
+    arguments = settings(hubert_folder, tmp_path / "built", tmp_path / "run", data={"labels": "four"})
+    with pytest.raises(ValueError, match="has train, test with classes of the label space four, but training needs"):
+        fine_tune(*arguments)
 
 
 @pytest.mark.slow

@@ -59,6 +59,7 @@ def test_results_and_card_of_such_a_model_say_so(leaky, tone_dataset, tmp_path, 
     assert results["overall"]["utterances"] == 30, "the list's utterances are tested"
     card = (folder / "model" / "README.md").read_text()
     assert card.count(leak) == 2 and "held-out speakers" not in card and "on known speakers" in card
+    assert "by the protocol" in card and "by speaker |" not in card
     assert "fold" not in card or str(folder) not in card
 
 

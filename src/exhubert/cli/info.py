@@ -43,11 +43,12 @@ def describe(model: str | Path) -> str:
     network = load_classifier(model)
     config = network.config
     size = "exported to ONNX" if isinstance(network, OnnxModel) else f"{network.num_parameters():,} parameters"
+    temperature = getattr(config, "logit_temperature", None)
     lines = [
         f"{model}: {type(network).__name__}, {size}",
         f"{'outputs' if is_regression(config) else 'classes':15} {', '.join(names_by_index(config.id2label))}",
         f"window          {getattr(config, 'window_seconds', None) or 'unknown'} s",
-        f"temperature     {getattr(config, 'logit_temperature', None) or 'not calibrated'}",
+        f"temperature     {f'{temperature:.3f}' if temperature else 'not calibrated'}",
         f"licence         {getattr(config, 'license', None) or 'none given'}",
     ]
     if isinstance(network, ExHuBERTForSequenceClassification):
@@ -71,6 +72,7 @@ def _training(run: "Run") -> list[str]:
     lines = [
         f"trained on      {', '.join(run.corpora) or 'unknown'}: {run.utterances['train']} utterances, "
         f"{run.steps} steps, {run.parameters['trainable']:,} parameters",
+        f"label space     {run.labels['space'] if run.labels else 'six'}",
         f"validation      UAR {100 * run.validation['uar']:.1f} %",
     ]
     checks = run.invariants

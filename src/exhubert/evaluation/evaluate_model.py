@@ -256,10 +256,10 @@ def _open_data(
     if place is None:
         data, chosen = load_labelled(folder, corpora, labels=labels, classes=names)
         return data, chosen, "held_out"
-    used: dict[str, Any] = run.data if run else {"corpora": corpora, "languages": None}
-    data, chosen = load_for_protocol(folder, place, used["corpora"], used["languages"], labels, classes=names)
     if run and run.protocol:
         _check_protocol(place, run)
+    used: dict[str, Any] = run.data if run else {"corpora": corpora, "languages": None}
+    data, chosen = load_for_protocol(folder, place, used["corpora"], used["languages"], labels, classes=names)
     divided = BuildSummary.all_divided_speakers(folder)
     number = used.get("folds", 5)
     data, name = apply_protocol(data, place, fold, number, divided=divided, allow_leak=allow_leak)

@@ -77,7 +77,10 @@ def fine_tune(model_args: ModelArguments, data_args: DataArguments, args: SERTra
     declared = find_protocol(data_args.protocol)
     shared = shared_by_partitions(data) if declared else {}
     if "train" not in data or "validation" not in data:
-        raise ValueError(f"{data_args.data} has {', '.join(data)}, but training needs train and validation.")
+        raise ValueError(
+            f"{data_args.data} has {', '.join(data)} with classes of the label space {chosen.space}, but training "
+            "needs train and validation."
+        )
     names = data["train"].features["label"].names
     model, extractor = load_for_training(model_args, names)
     model.config.window_seconds = data_args.max_seconds
