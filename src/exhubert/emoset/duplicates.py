@@ -1,6 +1,5 @@
 """Finds utterances of a corpus that repeat others, by comparing files and parts of recordings."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from .overlaps import divided_overlaps
 from .partition import check_leakage
 from .record import Record, Utterance
 from .recording import content_hash as hash_of
-from .recording import middle_of, read_record
+from .recording import middle_hash, read_record
 
 Rejection = tuple[Record, str]  # with the reason
 
@@ -121,16 +120,12 @@ def _size(item: Utterance) -> int | str:
 
 
 def _sample(item: Utterance) -> bytes | str:
-    """Returns a hash of bytes from the middle of the file."""
-    if not item.size:
-        return item.source_file
-    middle = middle_of(item.record, item.size)
-    return middle if isinstance(middle, str) else hashlib.sha1(middle).digest()
+    return middle_hash(item.record, item.size, item.modified) if item.size else item.source_file
 
 
 def content_hash(item: Utterance) -> str:
     """Returns a hash of the whole recording."""
-    return hash_of(item.record) if item.size else item.source_file
+    return hash_of(item.record, item.modified) if item.size else item.source_file
 
 
 FILE_KEYS = (_size, _sample, content_hash)

@@ -5,6 +5,7 @@ import io
 import os
 import stat
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from .audio_rows import hash_of_row, read_row, size_of_row
 from .record import Record
 
 _SAMPLE = 4096  # bytes that distinguish most recordings
+_REMEMBERED = 2**14  # files
 
 
 class _NamedBytes(io.BytesIO):
@@ -77,20 +79,35 @@ def file_size_and_change(path: str) -> tuple[int | None, int | None]:
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (None, None)
 
 
-def middle_of(record: Record, size: int) -> bytes | str:
-    """Returns bytes from the middle of a recording of `size` bytes, or its hash if that is known."""
-    if record.row is not None:
-        return content_hash(record)
-    with record.file.open("rb", buffering=0) as stream:
-        stream.seek(size // 2)
-        return stream.read(_SAMPLE)
+def middle_hash(record: Record, size: int, modified: int | None) -> bytes | str:
+    """Returns a hash of bytes from the middle of a recording, or that of the whole recording if it is known.
+
+    Args:
+        record: The record.
+        size: Size of its recording in bytes.
+        modified: Time of the file's last change, see [`size_and_change`].
+    """
+    return _middle_hash(record.path, size, modified) if record.row is None else content_hash(record, modified)
 
 
-def content_hash(record: Record) -> str:
-    """Returns the SHA-1 of a whole recording."""
+def content_hash(record: Record, modified: int | None) -> str:
+    """Returns the SHA-1 of a whole recording; for `modified` see [`middle_hash`]."""
     if record.row is not None:
         return hash_of_row(record.file, _column(record), record.row)
-    with record.file.open("rb") as stream:
+    return _file_hash(record.path, modified)
+
+
+# a recording of an hour has a thousand utterances
+@lru_cache(_REMEMBERED)
+def _middle_hash(path: str, size: int, modified: int | None) -> bytes:
+    with Path(path).open("rb", buffering=0) as stream:
+        stream.seek(size // 2)
+        return hashlib.sha1(stream.read(_SAMPLE)).digest()
+
+
+@lru_cache(_REMEMBERED)
+def _file_hash(path: str, modified: int | None) -> str:
+    with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha1").hexdigest()
 
 

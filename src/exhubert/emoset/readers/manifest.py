@@ -3,12 +3,9 @@
 import json
 import logging
 import math
-import os
 import re
-import stat
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +30,7 @@ from .columns import (
     unused_columns,
     with_suggestion,
 )
+from .recordings import Recordings, exists
 from .table import Table, read_tables
 from .votes import VoteColumns
 
@@ -41,7 +39,6 @@ logger = logging.getLogger(__name__)
 _CHANNELS = {"left": "0", "l": "0", "a": "0", "right": "1", "r": "1", "b": "1"}  # A and B are the sides of a call
 # audformat and pandas write `0 days 00:00:01.250000`, subtitles `00:00:01,250`
 _CLOCK = re.compile(r"(?:(\d+) days?)?(?:(?:^| )(\d{1,2}):([0-5]\d):([0-5]\d(?:\.\d+)?))?")
-_UNUSUAL = re.compile(r"^$|^/|//|/$|(?:^|/)\.\.?(?:/|$)")  # what `Path` or `normpath` would change
 _REMEMBERED = 2**14  # different cells of a column
 _FIELDS = {"path": "file", "raw_label": "label"}  # the columns of fields that have another name
 _FIELDS_OF = {column: field for field, column in _FIELDS.items()}
@@ -109,7 +106,7 @@ def _names_recordings(path: Path) -> bool:
         cells = next((cells for _, cells in table.rows), None)
     except ValueError:
         return False
-    return cells is not None and _exists(_Recordings(path.parent).find(cells[index]))
+    return cells is not None and exists(Recordings(path.parent).find(cells[index]))
 
 
 def _files_by_lower_name(root: Path) -> dict[str, Path]:
@@ -166,9 +163,9 @@ def read_manifest(facts: CatalogEntry, root: Path, encoding: str | None = None) 
         )
     parts = []
     for path, partition in paths.items():
-        recordings = _Recordings(path.parent)
+        recordings = Recordings(path.parent)
         header = partial(is_header, mapped=facts.columns)
-        fit = partial(recordings.fit, mapped=facts.columns)
+        fit = partial(_fit, recordings=recordings, mapped=facts.columns)
         for table in read_tables(path, header, encoding, fit):
             parts.append(_Part(table, facts, recordings, partition))
     unused = dict.fromkeys(with_suggestion(name, part.columns) for part in parts for name in part.others)
@@ -211,7 +208,7 @@ class _Part:
         others: The columns that have none.
     """
 
-    def __init__(self, table: Table, facts: CatalogEntry, recordings: "_Recordings", partition: str | None):
+    def __init__(self, table: Table, facts: CatalogEntry, recordings: Recordings, partition: str | None):
         self.table, self.facts, self.recordings, self.partition = table, facts, recordings, partition
         self.votes = VoteColumns(facts.votes, table.columns, table.source)
         self.columns = columns_of(table, facts.columns, needs_label=not facts.votes)
@@ -320,57 +317,12 @@ def _seconds(cell: str, column: str) -> float:
     return seconds
 
 
-class _Recordings:
-    """Finds the recordings that a manifest names, also if their names are written in another way on disk."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._prefix = str(root / "x")[:-1]
-
-    def find(self, name: str) -> str:
-        """Returns the path of the file of a name; the name itself below the root if there is no such file.
-
-        The name may have backslashes, another Unicode form (macOS decomposes accents), or another case if only one
-        file has it.
-        """
-        if _exists(path := self._path(name)):
-            return path
-        name = name.replace("\\", "/")
-        similar = self._by_form.get(_form(name).casefold(), [])
-        same = [path for path in similar if _form(path) == _form(name)]
-        return self._path(same[0] if same else similar[0] if len(similar) == 1 else name)
-
-    def _path(self, name: str) -> str:
-        """Joins a name to the root, as `Path` would, which takes ten times as long."""
-        return str(self.root / name) if os.sep != "/" or _UNUSUAL.search(name) else f"{self._prefix}{name}"
-
-    def fit(self, table: Table, mapped: Columns) -> float:
-        """Share of the names beyond ASCII that files have, or else of the labels that are known words; else a half."""
-        columns = columns_of(table, mapped, needs_label=False)
-        names = table.values[columns["file"]]
-        labels = table.values[columns["label"]] if "label" in columns else ()
-        right = [_exists(self.find(name)) for name in names if not name.isascii()] or [
-            class_of_word(label, word_languages()) is not None for label in labels if not label.isascii()
-        ]
-        return sum(right) / len(right) if right else 0.5
-
-    @cached_property
-    def _by_form(self) -> dict[str, list[str]]:
-        """Paths of all files relative to the root, by their normal form."""
-        result: dict[str, list[str]] = {}
-        for folder, _, names in os.walk(self.root):
-            for name in names:
-                path = Path(folder, name).relative_to(self.root).as_posix()
-                result.setdefault(_form(path).casefold(), []).append(path)
-        return result
-
-
-def _exists(path: str) -> bool:
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 (a path takes longer than the call)
-    except (OSError, ValueError):  # too long for a name, or with a NUL
-        return False
-
-
-def _form(path: str) -> str:
-    return unicodedata.normalize("NFC", os.path.normpath(path) if _UNUSUAL.search(path) else path)
+def _fit(table: Table, recordings: Recordings, mapped: Columns) -> float:
+    """Share of the names beyond ASCII that files have, or else of the labels that are known words; else a half."""
+    columns = columns_of(table, mapped, needs_label=False)
+    names = table.values[columns["file"]]
+    labels = table.values[columns["label"]] if "label" in columns else ()
+    right = [exists(recordings.find(name)) for name in names if not name.isascii()] or [
+        class_of_word(label, word_languages()) is not None for label in labels if not label.isascii()
+    ]
+    return sum(right) / len(right) if right else 0.5
