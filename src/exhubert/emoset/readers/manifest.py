@@ -9,9 +9,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from ...labels import VALENCES, class_of_word, word_languages
 from ..catalog import CatalogEntry
 from ..column_map import Columns
@@ -31,7 +28,7 @@ from .columns import (
     with_suggestion,
 )
 from .recordings import Recordings, exists
-from .table import Table, read_tables
+from .table import Table, parquet_columns, read_tables
 from .votes import VoteColumns
 
 logger = logging.getLogger(__name__)
@@ -119,8 +116,8 @@ def _is_manifest(table: Path, *needed: str) -> bool:
     """Whether a table with a common name, such as train.csv, has columns for the recording and its label."""
     if table.suffix.lower() == ".parquet":
         try:
-            return is_header(pq.read_schema(table).names, needed=needed)
-        except (pa.ArrowException, OSError):
+            return is_header(parquet_columns(table), needed=needed)
+        except ValueError:
             return False
     with table.open("rb") as stream:
         # names of columns are ASCII, so that NUL bytes, quotes and a byte order mark are all that encodings add
