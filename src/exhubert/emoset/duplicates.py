@@ -121,12 +121,12 @@ def _size(item: Utterance) -> int | str:
 
 def _sample(item: Utterance) -> bytes | str:
     """Returns a hash of bytes from the middle of the recording."""
-    return middle_hash(item.record, item.size) if item.size else item.source_file
+    return middle_hash(item.record, item.size, item.modified) if item.size else item.source_file
 
 
 def content_hash(item: Utterance) -> str:
     """Returns a hash of the whole recording."""
-    return hash_of(item.record) if item.size else item.source_file
+    return hash_of(item.record, item.modified) if item.size else item.source_file
 
 
 FILE_KEYS = (_size, _sample, content_hash)

@@ -5,6 +5,7 @@ import io
 import os
 import stat
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from ..audio import AudioSource, read_audio
 from .audio_rows import SAMPLE, hash_of_middle, hash_of_row, middle_hash_of_row, read_row, size_of_row
 from .record import Record
+
+_REMEMBERED = 2**14  # files
 
 
 class _NamedBytes(io.BytesIO):
@@ -75,20 +78,37 @@ def file_size_and_change(path: str) -> tuple[int | None, int | None]:
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (None, None)
 
 
-def middle_hash(record: Record, size: int) -> bytes:
-    """Returns a hash of bytes from the middle of a recording of `size` bytes, the same in a file as in a row."""
+def middle_hash(record: Record, size: int, modified: int | None) -> bytes:
+    """Returns a hash of bytes from the middle of a recording, the same in a file as in a row.
+
+    Args:
+        record: The record.
+        size: Size of its recording in bytes.
+        modified: Time of the file's last change, see [`size_and_change`].
+    """
     if record.row is not None:
         return middle_hash_of_row(record.file, _column(record), record.row)
-    with record.file.open("rb", buffering=0) as stream:
+    return _middle_hash(record.path, size, modified)
+
+
+def content_hash(record: Record, modified: int | None) -> str:
+    """Returns the SHA-1 of a whole recording; for `modified` see [`middle_hash`]."""
+    if record.row is not None:
+        return hash_of_row(record.file, _column(record), record.row)
+    return _file_hash(record.path, modified)
+
+
+# a recording of an hour has a thousand utterances
+@lru_cache(_REMEMBERED)
+def _middle_hash(path: str, size: int, modified: int | None) -> bytes:
+    with Path(path).open("rb", buffering=0) as stream:
         stream.seek(size // 2)
         return hash_of_middle(stream.read(SAMPLE))
 
 
-def content_hash(record: Record) -> str:
-    """Returns the SHA-1 of a whole recording."""
-    if record.row is not None:
-        return hash_of_row(record.file, _column(record), record.row)
-    with record.file.open("rb") as stream:
+@lru_cache(_REMEMBERED)
+def _file_hash(path: str, modified: int | None) -> str:
+    with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha1").hexdigest()
 
 

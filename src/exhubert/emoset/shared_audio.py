@@ -55,14 +55,11 @@ def file_hashes(listing: Listing, unusable: Container[str] = ()) -> Iterator[dic
         listing: The corpus.
         unusable: Source files to leave out.
     """
-    hashes: dict[str, str] = {}
     for item in listing.utterances:
         if item.size and item.source_file not in unusable:
             record = item.record
-            name = record.recording
-            hashes[name] = hashes.get(name) or content_hash(item)
             row = {"utterance_id": item.utterance_id, "partition": item.partition, "size": item.size}
-            row |= {"sha1": hashes[name], "start": record.start, "end": record.end, "channel": record.channel}
+            row |= {"sha1": content_hash(item), "start": record.start, "end": record.end, "channel": record.channel}
             yield row
 
 

@@ -57,6 +57,16 @@ def test_a_table_whose_recordings_are_elsewhere_is_no_manifest_unless_it_is_name
     assert find_corpora(tmp_path).found == {"mine": root}
 
 
+def test_a_manifest_with_paths_of_another_machine_names_the_files_below_its_folder(tmp_path):
+    names = ("/data/mine/wav/a.wav", "C:\\\\mine\\\\wav\\\\b.wav", "/data/mine/wav/lost.wav")
+    root = write(tmp_path, "manifest.csv", "file,emotion", *(f"{name},anger" for name in names))
+    touch(root, "wav/a.wav", "wav/b.wav", "b.wav")
+    assert {record.path for record in read("manifest", root)} == {
+        *(str(root / "wav" / name) for name in ("a.wav", "b.wav")),
+        "/data/mine/wav/lost.wav",
+    }
+
+
 def test_tables_named_after_partitions_and_a_corpus_are_read_together(tmp_path):
     for part in ("train", "dev", "test"):
         write(tmp_path, f"polish_{part}.csv", "file,emotion", f"{part}.wav,anger")

@@ -10,9 +10,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from ...labels import VALENCES, class_of_word, word_languages
 from ..catalog import CatalogEntry
 from ..column_map import Columns
@@ -37,7 +34,7 @@ from .columns import (
 )
 from .dataset_values import language_of
 from .recordings import Recordings, exists
-from .table import Table, read_tables
+from .table import Table, parquet_columns, read_tables
 from .votes import VoteColumns, mean_rating, most_frequent
 
 logger = logging.getLogger(__name__)
@@ -136,8 +133,8 @@ def _is_manifest(table: Path, *needed: str) -> bool:
     """Whether a table with a common name, such as train.csv, has columns for the recording and its label."""
     if table.suffix.lower() == ".parquet":
         try:
-            return is_header(pq.read_schema(table).names, needed=needed)
-        except (pa.ArrowException, OSError):
+            return is_header(parquet_columns(table), needed=needed)
+        except ValueError:
             return False
     with table.open("rb") as stream:
         # names of columns are ASCII, so that NUL bytes, quotes and a byte order mark are all that encodings add

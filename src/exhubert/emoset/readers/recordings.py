@@ -1,4 +1,4 @@
-"""Finds the recordings that annotations name, also if their names are written in another way on disk."""
+"""Finds the recordings that tables name, also if their names are written in another way on disk."""
 
 import os
 import re
@@ -12,7 +12,7 @@ _UNUSUAL = re.compile(r"^$|^/|//|/$|(?:^|/)\.\.?(?:/|$)")  # what `Path` or `nor
 
 
 class Recordings:
-    """The files below a folder, by the names that annotations give them.
+    """The files below a folder, by the names that tables give them.
 
     Args:
         root: Folder of the corpus.

@@ -12,9 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from .text import encoding_of
 
 _DELIMITERS = (",", ";", "\t", "|")
@@ -164,14 +161,25 @@ def _cells(path: Path, lines: Iterable[str], delimiter: str) -> Iterator[tuple[i
         ) from error
 
 
-def _parquet(path: Path) -> Table:
+def parquet_columns(path: Path) -> list[str]:
+    """Returns the names of the columns of a parquet file.
+
+    Raises:
+        ValueError: The file isn't a parquet file.
+    """
+    import pyarrow as pa  # slow to import, and few tables are parquet
+    import pyarrow.parquet as pq
+
     try:
-        file = pq.ParquetFile(path)
+        return pq.read_schema(path).names
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path} isn't a parquet file that pyarrow reads ({error}).") from error
-    columns = file.schema_arrow.names
 
+
+def _parquet(path: Path) -> Table:
     def rows() -> Iterator[Row]:
+        import pyarrow.parquet as pq
+
         number = 0
         for batch in pq.ParquetFile(path, pre_buffer=False).iter_batches(_ROWS_AT_ONCE):
             for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
@@ -179,7 +187,7 @@ def _parquet(path: Path) -> Table:
                 if any(cells := list(map(_cell, values))):
                     yield f"{path}, row {number}", cells
 
-    return Table(str(path), columns, _Rows(rows))
+    return Table(str(path), parquet_columns(path), _Rows(rows))
 
 
 def _json(path: Path, lines: Lines, is_header: Header) -> Table:
