@@ -12,7 +12,7 @@ from pathlib import Path
 
 from exhubert.cli.program import run_program
 from exhubert.cpu import KERNELS
-from exhubert.emoset.label_spaces import SPACES
+from exhubert.emoset.labelling.label_spaces import SPACES
 from exhubert.evaluation.comparison import paired_table
 from exhubert.evaluation.evaluate_model import PARTITION_CHOICES, evaluate_model, groups_of
 from exhubert.evaluation.leaks import leak_text

@@ -13,7 +13,7 @@ import yaml
 from transformers import HubertModel
 
 from exhubert.emoset import build
-from exhubert.emoset.protocol_file import read_protocol
+from exhubert.emoset.protocols.protocol_file import read_protocol
 
 from .conftest import load_recipe, tiny_hubert, write_tone
 

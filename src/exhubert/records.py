@@ -120,7 +120,8 @@ class Run(_Record):
         protocol: `name`, `source`, `keeps_apart` and `sha256` of a protocol that a file describes, or None.
         shared_speakers: Number of speakers that two partitions of such a protocol share, such as `{"train and test":
             10}`.
-        labels: The label space, see `exhubert.emoset.relabel.Chosen`; empty for the six classes of earlier versions.
+        labels: The label space, see `exhubert.emoset.labelling.relabel.Chosen`; empty for the six classes of earlier
+            versions.
     """
 
     file: ClassVar[str] = "run.json"
@@ -185,7 +186,7 @@ class Results(_Record):
         baselines: `Figures` of each baseline on the `overall` utterances.
         baselines_unseen: Likewise on unseen languages.
         paired: Difference to each other model, see `exhubert.evaluation.comparison.compare`.
-        labels: The label space, and what it left out of the data, see `exhubert.emoset.relabel.Chosen`.
+        labels: The label space, and what it left out of the data, see `exhubert.emoset.labelling.relabel.Chosen`.
     """
 
     file: ClassVar[str] = "results.json"
@@ -229,7 +230,7 @@ class BuildSummary(_Record):
         kind: Such as `acted`; `synthetic` for the demo corpus.
         utterances: Number of utterances.
         hours: Duration of all utterances.
-        partition_rule: How the partitions were made, see `exhubert.emoset.partition`.
+        partition_rule: How the partitions were made, see `exhubert.emoset.dealing.partition`.
         speaker_independent: Whether every utterance names its speaker, and no speaker is in two partitions.
         partitions: For each partition `utterances`, `speakers` (names) and `classes` (utterances of each).
         rejected: Number of recordings set aside.

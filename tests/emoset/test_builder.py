@@ -16,7 +16,7 @@ from exhubert import SIX_CLASSES
 from exhubert.audio import AudioError
 from exhubert.emoset import EmoSetPlusPlus, build, load
 from exhubert.emoset.builder import check_usable
-from exhubert.emoset.partition import LeakageError
+from exhubert.emoset.dealing.partition import LeakageError
 
 from ..conftest import SHARED_CORPORA, bad_files, write_tone
 from .conftest import manifest

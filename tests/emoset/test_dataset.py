@@ -12,8 +12,8 @@ import soundfile
 
 from exhubert import SIX_CLASSES
 from exhubert.emoset import build, load
+from exhubert.emoset.dealing.partition import LeakageError
 from exhubert.emoset.listing import list_corpus
-from exhubert.emoset.partition import LeakageError
 
 from ..conftest import write_tone
 from .conftest import MOVED, manifest

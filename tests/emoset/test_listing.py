@@ -7,8 +7,8 @@ import pytest
 
 from exhubert.cli.main import main
 from exhubert.emoset import build, load
+from exhubert.emoset.dealing.partition import LeakageError
 from exhubert.emoset.listing import list_corpus
-from exhubert.emoset.partition import LeakageError
 from exhubert.evaluation.protocols import apply_protocol, folds, table_of
 from exhubert.records import BuildSummary
 from exhubert.training.callbacks import DisjointSpeakersCallback, InvariantError

@@ -9,7 +9,7 @@ import pytest
 
 from exhubert.emoset import catalog, entry, read
 from exhubert.emoset.catalog import emoset_plus_plus, with_scheme
-from exhubert.emoset.catalog_problems import problems
+from exhubert.emoset.catalog.problems import problems
 from exhubert.emoset.readers import READERS
 
 from ..conftest import SHARED_CORPORA

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from exhubert.emoset import build, load
-from exhubert.emoset.partition import LeakageError
+from exhubert.emoset.dealing.partition import LeakageError
 from exhubert.evaluation.leaks import leak_text, speakers_shared
 from exhubert.evaluation.protocols import apply_protocol, folds, load_for_protocol, table_of
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from exhubert.emoset import build, load
-from exhubert.emoset.partition import LeakageError
+from exhubert.emoset.dealing.partition import LeakageError
 from exhubert.evaluation.comparison import compare_arms, cross_corpus_matrix
 from exhubert.evaluation.protocols import PROTOCOLS, apply_protocol, folds, table_of
 

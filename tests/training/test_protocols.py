@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from exhubert.emoset.partition import LeakageError
+from exhubert.emoset.dealing.partition import LeakageError
 from exhubert.training import DataArguments, fine_tune
 
 from ..conftest import RUN, TONES, evaluate, untrained

@@ -20,8 +20,8 @@ from ..emoset.catalog import (
     entry,
     use_catalog,
 )
-from ..emoset.column_map import parse_columns, parse_scales
-from ..emoset.scheme import SCHEMES
+from ..emoset.catalog.column_map import parse_columns, parse_scales
+from ..emoset.labelling.scheme import SCHEMES
 from ..emoset.sources import ROOT_VARIABLE, Sources, find_corpora
 from ..files import write_whole
 from ..records import BuildSummary
@@ -197,7 +197,7 @@ def _shown(value: Any) -> str:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from ..emoset.verify import verify, verify_archives
+    from ..emoset.checks.verify import verify, verify_archives
 
     place = Path(options.root or os.environ.get(ROOT_VARIABLE) or ".").expanduser()
     archives = [(item.corpus, item.status, "-", item.detail) for item in verify_archives(catalog(), place)]
@@ -224,7 +224,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _print_duplicates(sources: Sources, columns: Mapping[str, Any], scales: Mapping[str, Any]) -> None:
-    from ..emoset.near_duplicates import SHORTEST, near_duplicates
+    from ..emoset.checks.near_duplicates import SHORTEST, near_duplicates
 
     pairs, skipped = near_duplicates(sources.found, columns, scales)
     groups: dict[tuple[str, str], list[Any]] = {}
@@ -319,7 +319,7 @@ def _notes(facts: BuildSummary) -> Iterator[str]:
 
 def _label_notes(facts: BuildSummary) -> Iterator[str]:
     """Says which utterances have none of the six classes, and what to do if that is all."""
-    from ..emoset.relabel import labels_text, scale_sentence, utterances_text
+    from ..emoset.labelling.relabel import labels_text, scale_sentence, utterances_text
 
     if labels := {name: number for name, number in facts.dropped_labels.items() if name}:
         yield f"labels that map to no class, kept without one: {labels_text(labels)}"
@@ -343,7 +343,7 @@ def _encodings(options: Sequence[str], corpora: Iterable[str]) -> dict[str, str]
 
 
 def _new(options: argparse.Namespace) -> int:
-    from ..emoset.draft import draft
+    from ..emoset.drafting.draft import draft
 
     if options.output:
         check_target("--output", options.output, [options.folder], own=lambda path: False)
@@ -362,8 +362,8 @@ def _new(options: argparse.Namespace) -> int:
 
 
 def _protocols(options: argparse.Namespace) -> int:
-    from ..emoset.protocol import ANY_CORPUS, BUILT_IN, NOTHING
-    from ..emoset.protocol_file import read_protocol, shipped_protocols
+    from ..emoset.protocols.protocol import ANY_CORPUS, BUILT_IN, NOTHING
+    from ..emoset.protocols.protocol_file import read_protocol, shipped_protocols
 
     name = options.protocol
     if options.data:

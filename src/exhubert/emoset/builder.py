@@ -17,13 +17,13 @@ from ..audio import AudioError, encode_flac, resample
 from ..audio_windows import sound_frames
 from ..labels import SIX_CLASSES, arousal_valence
 from .catalog import EMOSET, Places, use_catalog
-from .column_map import Columns, Scale
+from .catalog.column_map import Columns, Scale
+from .checks.shared_audio import check_shared_audio
+from .dealing.partition import PARTITIONS
 from .hub_dataset import local_folder
 from .listing import FEATURES, Listing, list_corpora, rejection
-from .partition import PARTITIONS
 from .record import Utterance
 from .recording import read_record, recording_name
-from .shared_audio import check_shared_audio
 from .sources import find_corpora
 from .writing import failures_raised
 

@@ -12,9 +12,9 @@ from ..files import ACCENT, INK, PALE, is_own_picture, markdown_table, save_figu
 from ..labels import SIX_CLASSES
 from ..records import BuildSummary
 from ..targets import is_own_text, refuse_foreign, write_recorded
-from .label_spaces import read_space
-from .rated import COLUMNS, label_facts
-from .relabel import classes_of, labels_text, scale_sentence, utterances_text
+from .labelling.label_spaces import read_space
+from .labelling.rated import COLUMNS, label_facts
+from .labelling.relabel import classes_of, labels_text, scale_sentence, utterances_text
 
 _PLOTS = ("classes.png", "languages.png", "durations.png")
 _WITHOUT = "without class"

@@ -30,15 +30,15 @@ from ..records import BuildSummary
 from ..targets import check_target, entries, has_keys, refuse_foreign, remove_own
 from .builder import EmoSetPlusPlus
 from .catalog import Places, use_catalog
-from .column_map import Columns, Scale
+from .catalog.column_map import Columns, Scale
+from .checks.shared_audio import check_shared_audio, file_hashes
+from .dealing.partition import PARTITIONS, check_leakage
 from .hub_dataset import local_folder
-from .label_spaces import Labels
+from .labelling.label_spaces import Labels
+from .labelling.rated import COLUMNS, label_facts, rated_only, scaled_ratings
+from .labelling.relabel import Chosen, choose
+from .labelling.scheme import SCHEMES, scheme_facts
 from .listing import FEATURES, Listing, list_corpora
-from .partition import PARTITIONS, check_leakage
-from .rated import COLUMNS, label_facts, rated_only, scaled_ratings
-from .relabel import Chosen, choose
-from .scheme import SCHEMES, scheme_facts
-from .shared_audio import check_shared_audio, file_hashes
 from .writing import room_required
 
 HASHES = "files.json"
@@ -83,7 +83,7 @@ def build(
         encoding: Encoding of manifests and annotation files, or that of each corpus, by its id. Otherwise a file is
             read as UTF-8, or in the encoding in which most of the recordings it names exist.
         columns: Columns of tables of your own with other than usual names, such as `{"label": "emo"}`, or those of
-            each corpus, by its id. Fields are those of `exhubert.emoset.column_map.FIELDS`.
+            each corpus, by its id. Fields are those of `exhubert.emoset.catalog.column_map.FIELDS`.
         rating_scale: Lowest and highest value of the ratings of arousal, valence and dominance, or those of each
             corpus, by its id.
         catalog: Folders with YAML files of corpora of your own, see `exhubert.emoset.catalog.catalog`.
@@ -246,7 +246,7 @@ def load(
         corpora: Load only these corpora.
         languages: Load only utterances in these languages (BCP-47).
         labels: The label space: `six`, `native`, `four`, `arousal`, `valence`, `alternative`, `corpus_valence`, or your
-            own YAML file; see `exhubert.emoset.label_spaces.read_space`.
+            own YAML file; see `exhubert.emoset.labelling.label_spaces.read_space`.
         classes: Class names in logit order, such as those of a model; by default in the order of the space. Where the
             data decide on the classes (`native`), utterances of other classes are left out.
         keep_unlabelled: Keep utterances without a class; their `label` is null.

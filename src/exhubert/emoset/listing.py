@@ -17,17 +17,17 @@ import numpy as np
 from ..audio_windows import SAMPLING_RATE
 from ..labels import SIX_CLASSES
 from .catalog import CatalogEntry, UnknownCorpusError, catalog, entry, with_columns, with_scheme
-from .column_map import Columns, Scale, by_corpus
-from .corpus_names import slug
-from .duplicates import without_duplicates
+from .catalog.column_map import Columns, Scale, by_corpus
+from .catalog.corpus_names import slug
+from .checks.duplicates import without_duplicates
+from .dealing.partition import FEW_SPEAKERS, check_leakage, partition
+from .dealing.speakers import people_of, speaker_key, unify_speakers
 from .hub_dataset import local_folder
-from .partition import FEW_SPEAKERS, check_leakage, partition
+from .labelling.relabel import utterances_text
+from .labelling.scheme import ALL_CORPORA, SCHEMES, Scheme, check_corpora, check_labels, read_scheme
 from .readers import has_emotion_folders, own_form, read, told_corpus
 from .record import Record, Utterance, source_file, stem, utterance_id
 from .recording import file_size_and_change, size_and_change
-from .relabel import utterances_text
-from .scheme import ALL_CORPORA, SCHEMES, Scheme, check_corpora, check_labels, read_scheme
-from .speakers import people_of, speaker_key, unify_speakers
 
 _FORM = 1  # bump when unchanged recordings would yield different rows
 
@@ -88,7 +88,7 @@ class Listing:
         utterances: Utterances to build.
         rejected: Utterances set aside, with the reason: `{"file", "raw_label", "reason"}`.
         dropped: Raw labels that map to no class, with their counts. Their utterances are kept without a class.
-        rule: The rule that made the partitions, see `exhubert.emoset.partition`.
+        rule: The rule that made the partitions, see `exhubert.emoset.dealing.partition`.
         merged_speakers: Other spellings of each speaker's name that had several.
         not_speakers: Names of speakers that aren't a person's, such as `unknown`, with their counts.
         notes: What users should know of where the corpus is from, its partitions and labels, one sentence each.
@@ -159,7 +159,8 @@ def list_corpus(
         seed: Seed of the partition.
         scheme: Label map, see `exhubert.emoset.catalog.with_scheme`.
         encoding: Encoding of the manifest or annotation files; found out by default.
-        columns: Columns of its table with other than usual names, see `exhubert.emoset.column_map.find_columns`.
+        columns: Columns of its table with other than usual names, see
+            `exhubert.emoset.catalog.column_map.find_columns`.
         rating_scale: Lowest and highest value of its ratings.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from .catalog import EMOSET, Places, catalog, emoset_plus_plus, entry, use_catalog
-from .corpus_names import corpus_of_name, slug
+from .catalog.corpus_names import corpus_of_name, slug
 from .hub_dataset import HUB, local_folder
 from .readers import Match, has_emotion_folders, matches, own_form, recognise, told_corpus
 from .readers.by_name import NOT_SPEECH

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..emoset.deal import deal
-from ..emoset.name_lists import Entry, Found, NameIndex, is_name, read_list, read_rows
-from ..emoset.partition import PARTITIONS, LeakageError
-from ..emoset.protocol import FoldRule, LeaveOut, Protocol, Selection, Share, natural_key
+from ..emoset.dealing.deal import deal
+from ..emoset.dealing.partition import PARTITIONS, LeakageError
+from ..emoset.dealing.speakers import speaker_key
+from ..emoset.labelling.scheme import nearest
+from ..emoset.protocols.name_lists import Entry, Found, NameIndex, is_name, read_list, read_rows
+from ..emoset.protocols.protocol import FoldRule, LeaveOut, Protocol, Selection, Share, natural_key
 from ..emoset.readers.columns import EVALUATION
 from ..emoset.readers.columns import PARTITIONS as PARTITION_WORDS
-from ..emoset.scheme import nearest
-from ..emoset.speakers import speaker_key
 from .fold import Fold
 from .leaks import Keys, speakers_shared
 
@@ -26,7 +26,7 @@ def declared_folds(protocol: Protocol, table: pd.DataFrame) -> list[Fold]:
     """The folds of a protocol that a file describes.
 
     Args:
-        protocol: From `exhubert.emoset.protocol_file`.
+        protocol: From `exhubert.emoset.protocols.protocol_file`.
         table: One row per utterance, see `exhubert.evaluation.protocols.table_of`. Rows without a `label` have no class
             in the label space: they are divided like the others, and then left out.
 

@@ -15,9 +15,9 @@ from ..conversion.session import OnnxModel
 from ..cpu import keep_freed_memory, use_kernels
 from ..devices import choose_device
 from ..emoset.dataset import load_labelled
-from ..emoset.label_spaces import SPACES, Labels, space_of_classes
-from ..emoset.protocol_file import find_protocol
-from ..emoset.relabel import Chosen
+from ..emoset.labelling.label_spaces import SPACES, Labels, space_of_classes
+from ..emoset.labelling.relabel import Chosen
+from ..emoset.protocols.protocol_file import find_protocol
 from ..files import read_json, write_json
 from ..labels import names_by_index
 from ..records import BuildSummary, Results, Run
@@ -66,8 +66,8 @@ def evaluate_model(
         partition: `train`, `validation`, `test`, or `all` for corpora that the model wasn't trained on.
         corpora: Corpora to evaluate on; all if None.
         languages: Languages (BCP-47) to evaluate on; all if None.
-        labels: Label space, see `exhubert.emoset.label_spaces.read_space`; by default as in training, or for a model
-            without a record of training the one that has its classes. Utterances of other classes are left out.
+        labels: Label space, see `exhubert.emoset.labelling.label_spaces.read_space`; by default as in training, or for
+            a model without a record of training the one that has its classes. Utterances of other classes are left out.
         max_seconds: Length of the windows that longer utterances are cut into; by default as in training.
         batch_size: Number of utterances, and of windows, at a time.
         kernels: See [`exhubert.cpu.use_kernels`].

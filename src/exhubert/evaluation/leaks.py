@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..emoset.partition import PARTITIONS
-from ..emoset.speakers import people_of
+from ..emoset.dealing.partition import PARTITIONS
+from ..emoset.dealing.speakers import people_of
 
 
 def speakers_shared(speakers: Mapping[str, Iterable[str | None]]) -> dict[str, int]:
@@ -57,7 +57,7 @@ class Keys:
     def of_people(
         cls, speakers: Sequence[str | None], corpora: Sequence[str], dialogues: Sequence[str | None]
     ) -> "Keys":
-        """The persons that speakers stand for: `Ross and Joey` are two, see `exhubert.emoset.speakers.people_of`."""
+        """The persons that speakers stand for, `Ross and Joey` being two; see `exhubert.emoset.dealing.speakers`."""
         people: list[tuple[str, ...]] = [()] * len(speakers)
         for corpus in set(corpora):
             own = [row for row, name in enumerate(corpora) if name == corpus]

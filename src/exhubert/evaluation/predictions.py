@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 from ..configuration_exhubert import logit_temperature, sees_padding
 from ..emoset.batches import SpeechCollator, pooled_logits
-from ..emoset.rated import ratings_of
+from ..emoset.labelling.rated import ratings_of
 
 KEPT = ["utterance_id", "corpus", "language", "speaker", "gender", "duration", "label"]
 

@@ -12,14 +12,14 @@ import pandas as pd
 from datasets import ClassLabel, Value
 
 from ..emoset.dataset import load_labelled
-from ..emoset.deal import deal
-from ..emoset.label_spaces import Labels
-from ..emoset.partition import PARTITIONS, LeakageError, check_leakage, deal_speakers
-from ..emoset.protocol import BUILT_IN
-from ..emoset.protocol_file import find_protocol
+from ..emoset.dealing.deal import deal
+from ..emoset.dealing.partition import PARTITIONS, LeakageError, check_leakage, deal_speakers
+from ..emoset.dealing.ties import Ties
+from ..emoset.labelling.label_spaces import Labels
+from ..emoset.labelling.relabel import Chosen
+from ..emoset.protocols.protocol import BUILT_IN
+from ..emoset.protocols.protocol_file import find_protocol
 from ..emoset.record import Record
-from ..emoset.relabel import Chosen
-from ..emoset.ties import Ties
 from ..records import BuildSummary
 from .declared import declared_folds
 from .fold import Fold
@@ -44,7 +44,7 @@ def folds(
     - `held_out`: the partitions the dataset was built with; one fold.
     - `speaker_folds`: speakers are dealt into `number` groups, approximately balanced over classes and corpora.
       Each group is tested once, with the next group for validation and the others for training. Dialogues and
-      utterances of several persons are treated as in `exhubert.emoset.partition.partition`.
+      utterances of several persons are treated as in `exhubert.emoset.dealing.partition.partition`.
     - `leave_one_speaker_out`: each speaker is tested once, with a fifth of the others for validation. Those who share
       sessions, dialogues or recordings with the tested speaker are left out if at least half of the others remain, or
       else at least those who speak together with them.
@@ -53,7 +53,7 @@ def folds(
     - `cross_corpus`: each corpus is trained on once, and tested on its own test partition and on all partitions of the
       other corpora. The folds are the rows of the train-by-test matrix.
     - Any other name: a protocol that `exhubert emoset protocols` lists, or a YAML file, see
-      `exhubert.emoset.protocol_file`.
+      `exhubert.emoset.protocols.protocol_file`.
 
     Args:
         protocol: One of `PROTOCOLS`, the name of a shipped protocol, or a YAML file.
@@ -125,7 +125,7 @@ def load_for_protocol(
         protocol: One of `PROTOCOLS`, the name of a shipped protocol, or a YAML file.
         corpora: Only these corpora; by default all, or those that a protocol of a file names.
         languages: Only utterances in these languages (BCP-47).
-        labels: See `exhubert.emoset.label_spaces.read_space`.
+        labels: See `exhubert.emoset.labelling.label_spaces.read_space`.
         options: See `exhubert.emoset.load`.
     """
     declared = find_protocol(protocol)

@@ -9,8 +9,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ..configuration_exhubert import ExHuBERTConfig
 from ..emoset.catalog import catalog
-from ..emoset.label_spaces import LabelSpace, read_space
-from ..emoset.relabel import Chosen
+from ..emoset.labelling.label_spaces import LabelSpace, read_space
+from ..emoset.labelling.relabel import Chosen
 from ..evaluation.comparison import paired_table, read_predictions
 from ..evaluation.leaks import leak_text
 from ..evaluation.plots import plot_gate_history, plot_gates, plot_training

@@ -15,9 +15,9 @@ from transformers.integrations import unset_hf_deepspeed_config
 from ..cpu import KERNELS
 from ..devices import usable_accelerator
 from ..emoset.augment import AUGMENTATIONS
-from ..emoset.label_spaces import SPACES, read_space
-from ..emoset.protocol import BUILT_IN
-from ..emoset.protocol_file import find_protocol
+from ..emoset.labelling.label_spaces import SPACES, read_space
+from ..emoset.protocols.protocol import BUILT_IN
+from ..emoset.protocols.protocol_file import find_protocol
 
 
 @dataclass
@@ -97,7 +97,7 @@ class DataArguments:
         default="six",
         metadata={
             "help": f"Classes of the head: {', '.join(SPACES)}, or your own YAML file, see "
-            "exhubert.emoset.label_spaces. The dataset needn't be built again."
+            "exhubert.emoset.labelling.label_spaces. The dataset needn't be built again."
         },
     )
     max_seconds: float = field(

@@ -16,8 +16,8 @@ from tqdm.auto import tqdm
 from ..conversion.loading import feature_extractor_of, load_classifier
 from ..cpu import use_kernels
 from ..devices import choose_device
-from ..emoset.label_spaces import read_space
-from ..emoset.protocol_file import find_protocol
+from ..emoset.labelling.label_spaces import read_space
+from ..emoset.protocols.protocol_file import find_protocol
 from ..evaluation.baselines import baseline_predictions
 from ..evaluation.comparison import compare_arms, cross_corpus_matrix, markdown, read_arm
 from ..evaluation.fold import Fold

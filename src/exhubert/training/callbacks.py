@@ -16,7 +16,7 @@ from transformers.utils import logging
 from ..conversion.folding import added_shares
 from ..conversion.identity import IdentityReport, identity_report
 from ..emoset.batches import SpeechCollator
-from ..emoset.partition import LeakageError, check_leakage
+from ..emoset.dealing.partition import LeakageError, check_leakage
 from .sharding import kept_parameters, whole
 
 logger = logging.get_logger(__name__)

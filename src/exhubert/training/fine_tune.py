@@ -12,7 +12,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..cpu import keep_freed_memory, use_kernels
 from ..emoset.batches import SpeechCollator
-from ..emoset.protocol_file import find_protocol
+from ..emoset.protocols.protocol_file import find_protocol
 from ..evaluation.protocols import apply_protocol, hash_of_seen, load_for_protocol, shared_by_partitions
 from ..labels import SIX_CLASSES
 from ..modeling_exhubert import ExHuBERTForSequenceClassification

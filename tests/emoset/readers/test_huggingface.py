@@ -19,11 +19,11 @@ from exhubert.emoset import build
 from exhubert.emoset.audio_rows import Rows, read_row
 from exhubert.emoset.builder import EmoSetPlusPlus
 from exhubert.emoset.catalog import entry
+from exhubert.emoset.checks.verify import verify
 from exhubert.emoset.listing import list_corpora, list_corpus
 from exhubert.emoset.readers import own_form, read
 from exhubert.emoset.record import Vote
 from exhubert.emoset.sources import find_corpora
-from exhubert.emoset.verify import verify
 
 from ...conftest import write_tone, write_video
 from ..conftest import manifest

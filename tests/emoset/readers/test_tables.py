@@ -9,7 +9,7 @@ import pytest
 
 from exhubert.emoset import build
 from exhubert.emoset.catalog import entry
-from exhubert.emoset.catalog_problems import problems
+from exhubert.emoset.catalog.problems import problems
 from exhubert.emoset.listing import corpus_entry, list_corpora, list_corpus
 from exhubert.emoset.readers import READERS, read
 from exhubert.emoset.record import Vote

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...labels import class_of_word
 from ..catalog import CatalogEntry
-from ..column_map import by_field
+from ..catalog.column_map import by_field
 from .audformat_db import Database, Key
 from .by_name import NOT_SPEECH
 from .columns import RATINGS, meaning_of, with_evaluation

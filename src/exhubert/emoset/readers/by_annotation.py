@@ -11,8 +11,8 @@ import yaml
 
 from ...search import SUFFIXES, files_in
 from ..catalog import AnnotationTable, CatalogEntry
-from ..column_map import by_field, column_field
-from ..layouts import typed
+from ..catalog.column_map import by_field, column_field
+from ..catalog.layouts import typed
 from ..record import Record, other_facts
 from .annotations import by_stem, known_rows, read_json, read_lines, read_rows
 from .by_name import files, one_container, partition_of, read_by_name

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...search import LOSSLESS, SUFFIXES, VIDEOS, files_in
 from ..catalog import CatalogEntry, Layout
-from ..layouts import typed
+from ..catalog.layouts import typed
 from ..record import Record, other_facts
 from .columns import PARTITIONS, gender_of
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from ..column_map import Columns, find_columns
+from ..catalog.column_map import Columns, find_columns
 from .table import Table
 
 # Names of columns, without case, spaces and punctuation. Words that may mean something else in other tables are left

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from .. import column_map
+from ..catalog import column_map
 from .columns import RATINGS, TEXTS, meaning_of
 from .dataset_files import Feature
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from ...labels import VALENCES
 from ..audio_rows import PARQUET, Rows, find_beside
 from ..catalog import CatalogEntry, catalog
-from ..corpus_names import corpus_of_name
+from ..catalog.corpus_names import corpus_of_name
 from ..record import Record, Vote
 from .columns import RATINGS, TEXTS, UNKNOWN, gender_of, is_number, seconds_per_unit
 from .dataset_columns import Columns, find_columns

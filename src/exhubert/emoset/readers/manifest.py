@@ -12,7 +12,7 @@ from typing import Any
 
 from ...labels import VALENCES, class_of_word, word_languages
 from ..catalog import CatalogEntry
-from ..column_map import Columns
+from ..catalog.column_map import Columns
 from ..record import Record
 from .columns import (
     CHANNELS,

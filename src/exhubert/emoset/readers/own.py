@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..catalog import CatalogEntry, entry
-from ..corpus_names import corpus_of_name
+from ..catalog.corpus_names import corpus_of_name
 from ..record import Record
 from .audformat_db import facts_of_database, find_database
 from .audformat_records import read_audformat

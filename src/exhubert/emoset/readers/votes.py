@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from ..catalog_problems import VOTES_HOLD, vote_problems
+from ..catalog.problems import VOTES_HOLD, vote_problems
 from ..record import Vote
 from .columns import as_number, known
 

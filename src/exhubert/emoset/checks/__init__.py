@@ -1,0 +1,1 @@
+"""Compares recordings with each other, and corpora with the catalog."""

@@ -1,0 +1,1 @@
+"""Deals speakers, and what keeps them together, into partitions."""

@@ -1,0 +1,1 @@
+"""Drafts the catalog entry of a corpus from the names of its recordings."""

@@ -1,0 +1,1 @@
+"""Maps labels and ratings to the classes of a label space."""

@@ -1,0 +1,1 @@
+"""Protocols: which utterance is in which fold, as YAML files."""
