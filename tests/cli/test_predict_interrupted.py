@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,12 @@ def folder(tmp_path_factory):
 
 def started(command, output):
     """A process of the command line, once there are three lines in its output."""
-    process = subprocess.Popen([sys.executable, "-m", "exhubert", *command], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "exhubert", *command],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it
+    )
     limit = time.monotonic() + 300
     while not (output.is_file() and output.read_bytes().count(b"\n") >= 3):
         assert process.poll() is None and time.monotonic() < limit, process.communicate()
