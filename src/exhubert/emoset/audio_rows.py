@@ -150,7 +150,7 @@ class _Reader:
             raise AudioError(f"{path}: there is no column {column}; the file has changed.")
         kind = self.rows.schema.field(column).type
         rate = next((name for name in _RATES if name in self.rows.schema.names), None)
-        self.columns = [column, rate] if rate and _is_list(kind) else [column]
+        self.columns = [column, rate] if rate and is_list(kind) else [column]
         self.size = max(1, min(_MOST_ROWS, int(_HELD / max(self.rows.bytes_per_row(column), 1.0))))
         self.first = 0
         self.batch: pa.RecordBatch | None = None
@@ -205,7 +205,7 @@ def read_row(path: Path, column: str, row: int) -> bytes:
 def _content(cells: Sequence[pa.Scalar], path: Path, row: int) -> bytes:
     cell, where = cells[0], f"{path}, row {row}"
     rate = cells[1].as_py() if len(cells) > 1 else None
-    if _is_list(cell.type):
+    if is_list(cell.type):
         return _wav(cell.as_py() if cell.is_valid else None, rate, where)
     value: Any = cell.as_py()
     if isinstance(value, dict):
@@ -239,7 +239,8 @@ def _wav(values: Any, rate: float | None, where: str) -> bytes:
     return buffer.getvalue()
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
+    """Whether values of a type are lists of any form."""
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
@@ -264,20 +265,20 @@ def find_beside(table: Path, name: str) -> Path | None:
     return None
 
 
-def size_of_row(path: Path, column: str, row: int) -> int | None:
-    """Size of a row's audio file in bytes; None if it holds none."""
-    sizes, _ = _sizes_and_hashes(path, column, path.stat().st_mtime_ns)
+def size_of_row(path: Path, column: str, row: int, modified: int | None) -> int | None:
+    """Size of a row's audio file in bytes, None if it holds none; `modified` is the time of the table's last change."""
+    sizes, _ = _sizes_and_hashes(path, column, modified)
     return int(sizes[row]) if row < len(sizes) and sizes[row] else None
 
 
-def hash_of_row(path: Path, column: str, row: int) -> str:
-    """SHA-1 of a row's audio file."""
-    return _sizes_and_hashes(path, column, path.stat().st_mtime_ns)[1][row, :20].tobytes().hex()
+def hash_of_row(path: Path, column: str, row: int, modified: int | None) -> str:
+    """SHA-1 of a row's audio file; for `modified` see [`size_of_row`]."""
+    return _sizes_and_hashes(path, column, modified)[1][row, :20].tobytes().hex()
 
 
-def middle_hash_of_row(path: Path, column: str, row: int) -> bytes:
-    """Hash of the bytes from the middle of a row's audio file; see [`hash_of_middle`]."""
-    return _sizes_and_hashes(path, column, path.stat().st_mtime_ns)[1][row, 20:].tobytes()
+def middle_hash_of_row(path: Path, column: str, row: int, modified: int | None) -> bytes:
+    """Hash of the bytes from the middle of a row's audio file, see [`hash_of_middle`] and [`size_of_row`]."""
+    return _sizes_and_hashes(path, column, modified)[1][row, 20:].tobytes()
 
 
 def hash_of_middle(content: bytes) -> bytes:
@@ -286,7 +287,7 @@ def hash_of_middle(content: bytes) -> bytes:
 
 
 @lru_cache(maxsize=10_000)
-def _sizes_and_hashes(path: Path, column: str, modified: int) -> tuple[np.ndarray, np.ndarray]:
+def _sizes_and_hashes(path: Path, column: str, modified: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Reads all recordings of a file once, and keeps 36 bytes for each: its size, its hash and that of its middle."""
     rows = Rows(path).number
     sizes, digests = np.zeros(rows, dtype=np.int64), np.zeros((rows, 28), dtype=np.uint8)

@@ -130,7 +130,7 @@ class EmoSetPlusPlus(datasets.ArrowBasedBuilder):
         )
 
     def _listing_of(self, item: Utterance) -> Listing:
-        return self.listings[item.utterance_id.partition("/")[0]]
+        return self.listings[item.corpus]
 
     def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
         utterances = [item for listing in self.listings.values() for item in listing.utterances]

@@ -26,6 +26,7 @@ from .hub_dataset import local_folder
 from .labelling.relabel import utterances_text
 from .labelling.scheme import ALL_CORPORA, SCHEMES, Scheme, check_corpora, check_labels, read_scheme
 from .readers import has_emotion_folders, own_form, read, told_corpus
+from .readers.own import OwnForm
 from .record import Record, Utterance, source_file, stem, utterance_id
 from .recording import file_size_and_change, size_and_change
 
@@ -192,6 +193,7 @@ def list_source(
     """
     root = local_folder(root)
     known = with_columns(corpus_entry(corpus, root), columns, rating_scale)
+    form = own_form(root)
     by_corpus: dict[str | None, list[Record]] = {}
     for record in read(known, root, encoding):
         by_corpus.setdefault(record.corpus, []).append(record)
@@ -201,7 +203,7 @@ def list_source(
         facts = entries[name]
         if facts.id in listings:
             raise ValueError(f"{root} names two corpora whose id would be {facts.id}; rename one of them.")
-        listings[facts.id] = _list(facts, root, records, seed, scheme)
+        listings[facts.id] = _list(facts, root, form, records, seed, scheme)
     if len(listings) > 1:
         origin = f"one of {len(listings)} corpora in {corpus}"
         listings = {name: replace(item, notes=[origin, *item.notes]) for name, item in listings.items()}
@@ -233,7 +235,9 @@ def _entry_of_part(known: CatalogEntry, name: str | None, several: bool) -> Cata
     return replace(own, id=identifier, name=name)
 
 
-def _list(known: CatalogEntry, root: Path, found: list[Record], seed: int, scheme: str | Path) -> Listing:
+def _list(
+    known: CatalogEntry, root: Path, form: OwnForm | None, found: list[Record], seed: int, scheme: str | Path
+) -> Listing:
     """Lists the records of one corpus."""
     facts = with_scheme(known, scheme)
     records, merged, nobody = unify_speakers(found)
@@ -245,7 +249,6 @@ def _list(known: CatalogEntry, root: Path, found: list[Record], seed: int, schem
         record.raw_label for record, name in zip(records, classes, strict=True) if name is None and record.raw_label
     )
     balanced = [name or record.raw_label for record, name in zip(records, classes, strict=True)]
-    form = own_form(root)
     chosen_partitions = form is not None and form.chosen_partitions
     parts, rule = partition(records, balanced, seed, trust_official=chosen_partitions)
     _check_people(records, parts, f"speakers of {facts.name}", merged, FEW_SPEAKERS in rule)

@@ -52,7 +52,7 @@ def read_record(record: Record) -> tuple[np.ndarray, int]:
 
 
 def size_and_change(
-    record: Record, of_file: Callable[[str], tuple[int | None, int | None]] | None = None
+    record: Record, of_file: Callable[[str], tuple[int | None, int | None]]
 ) -> tuple[int | None, int | None]:
     """Returns the size of a recording in bytes, None without one, and the time of its file's last change in ns.
 
@@ -60,11 +60,11 @@ def size_and_change(
         record: The record.
         of_file: [`file_size_and_change`], or a function that remembers what it returned.
     """
-    size, modified = (of_file or file_size_and_change)(record.path)
+    size, modified = of_file(record.path)
     if record.row is None or size is None:
         return size, modified
     try:
-        return size_of_row(record.file, _column(record), record.row), modified
+        return size_of_row(record.file, _column(record), record.row, modified), modified
     except (OSError, ValueError):
         return None, None
 
@@ -87,14 +87,14 @@ def middle_hash(record: Record, size: int, modified: int | None) -> bytes:
         modified: Time of the file's last change, see [`size_and_change`].
     """
     if record.row is not None:
-        return middle_hash_of_row(record.file, _column(record), record.row)
+        return middle_hash_of_row(record.file, _column(record), record.row, modified)
     return _middle_hash(record.path, size, modified)
 
 
 def content_hash(record: Record, modified: int | None) -> str:
     """Returns the SHA-1 of a whole recording; for `modified` see [`middle_hash`]."""
     if record.row is not None:
-        return hash_of_row(record.file, _column(record), record.row)
+        return hash_of_row(record.file, _column(record), record.row, modified)
     return _file_hash(record.path, modified)
 
 

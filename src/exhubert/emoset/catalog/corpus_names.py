@@ -12,8 +12,8 @@ def corpus_of_name(name: str) -> str | None:
     >>> corpus_of_name("CREMA-D"), corpus_of_name("emodb"), corpus_of_name("my calls")
     ('crema_d', 'emo_db', None)
     """
-    ids = {_plain(text): facts.id for facts in catalog().values() for text in (facts.id, facts.name)}
-    return ids.get(_plain(name))
+    ids = {plain(text): facts.id for facts in catalog().values() for text in (facts.id, facts.name)}
+    return ids.get(plain(name))
 
 
 def slug(name: str) -> str:
@@ -22,9 +22,14 @@ def slug(name: str) -> str:
     >>> slug("My calls (2024)"), slug("Émotions à Köln")
     ('My_calls_2024', 'Emotions_a_Koln')
     """
-    plain = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_-")
+    bare = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", bare).strip("_-")
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Returns what the spellings of a name have in common: its letters and digits, in lower case.
+
+    >>> plain("Speaker ID"), plain("speaker_id")
+    ('speakerid', 'speakerid')
+    """
     return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -398,7 +398,7 @@ def catalog(places: Places | None = None) -> Catalog:
         places = [place for place in os.environ.get(CATALOG_VARIABLE, "").split(os.pathsep) if place]
     # files may be edited while a notebook is open
     states = tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in _files(places))
-    return _with_own(states) if states else Catalog(_shipped())
+    return _with_own(states) if states else _shipped()
 
 
 @contextmanager
@@ -419,8 +419,8 @@ def use_catalog(places: Places | None = None) -> Iterator[Catalog]:
 
 
 @cache
-def _shipped() -> dict[str, CatalogEntry]:
-    return {path.stem: parse_entry(load_file(path)) for path in sorted(_FOLDER.glob("*.yaml"))}
+def _shipped() -> Catalog:
+    return Catalog({path.stem: parse_entry(load_file(path)) for path in _FOLDER.glob("*.yaml")})
 
 
 def _files(places: Places) -> list[Path]:

@@ -88,9 +88,9 @@ def _shared(listings: Mapping[str, Listing]) -> Iterator[_Shared]:
     files = [items[0] for items in by_file.values()]
     for group in identical(files, FILE_KEYS):
         items = [item for file in group for item in by_file[file.record.recording]]
-        if len({_corpus(item) for item in items}) > 1:
+        if len({item.corpus for item in items}) > 1:
             for first, item in combinations(items, 2):
-                if _corpus(first) != _corpus(item) and overlap(part_of(first.record), part_of(item.record)):
+                if first.corpus != item.corpus and overlap(part_of(first.record), part_of(item.record)):
                     ids, parts = (first.utterance_id, item.utterance_id), (first.partition, item.partition)
                     yield _Shared(ids, parts, same_recording(first.record, item.record))
 
@@ -120,7 +120,3 @@ def _by_file(listings: Mapping[str, Listing]) -> dict[str, list[Utterance]]:
             if item.size:
                 result.setdefault(item.record.recording, []).append(item)
     return result
-
-
-def _corpus(item: Utterance) -> str:
-    return item.utterance_id.partition("/")[0]

@@ -69,7 +69,8 @@ def verify(
 
 
 def _verify(corpus: str, facts: CatalogEntry, folder: Path) -> Finding:
-    if own_form(folder):
+    form = own_form(folder)
+    if form:
         facts = replace(facts, reader="manifest")  # whose labels may be words
     try:
         records = list(read(facts, folder))
@@ -88,7 +89,7 @@ def _verify(corpus: str, facts: CatalogEntry, folder: Path) -> Finding:
     speakers = len({record.speaker for record in records if record.speaker is not None})
     if isinstance(facts.speakers, int) and speakers and speakers != facts.speakers:
         remarks.append(f"{speakers} speakers, {facts.speakers} in the catalog")
-    if signals := [] if own_form(folder) else signals_beside(folder):
+    if signals := [] if form else signals_beside(folder):
         where = sorted({path.parent.name for path in signals})
         remarks.append(f"{len(signals)} files in {', '.join(where)} are left out: signals that are no speech")
     lengths, rates, unreadable = _headers([record for record in records if record.file.is_file()])

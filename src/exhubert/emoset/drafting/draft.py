@@ -15,6 +15,7 @@ from ..catalog.layouts import compiled
 from ..catalog.own_entries import UNFINISHED
 from ..readers import own_form
 from ..readers.manifest import find_tables
+from ..readers.own import OwnForm
 from ..readers.recognition import recognise, recordings
 from ..readers.table import read_tables
 from .guesses import NUMBERED, Guess, guesses, language_of_codes
@@ -58,13 +59,14 @@ def draft(root: str | Path, corpus: str | None = None) -> Draft:
         raise FileNotFoundError(f"There is no folder {root}.")
     name = _new_id(root, corpus)
     remarks = []
-    if known := None if own_form(root) else recognise(root):
+    form = own_form(root)
+    if known := None if form else recognise(root):
         remarks.append(
             f"These are the names of {entry(known).name}, which the catalog has already: no YAML file is needed."
         )
-    if form := own_form(root):
+    if form:
         remarks.append(f"The folder has {form.name}, which is read instead of names.")
-        return _of_table(root, name, remarks)
+        return _of_table(form, root, name, remarks)
     paths = [path.relative_to(root).as_posix() for path in recordings(root)]
     if not paths:
         raise FileNotFoundError(f"{root} holds no recording: give the folder of a corpus.")
@@ -186,9 +188,7 @@ def _genders(speaker: Guess | None, chosen: Iterable[Guess]) -> list[str]:
     return ["  values:", "    # guess", f"    gender: {{of: speaker, {codes}}}"]
 
 
-def _of_table(root: Path, corpus: str, remarks: list[str]) -> Draft:
-    form = own_form(root)
-    assert form is not None
+def _of_table(form: OwnForm, root: Path, corpus: str, remarks: list[str]) -> Draft:
     try:
         records = list(form.read(entry("manifest"), root, None))
     except ValueError as error:

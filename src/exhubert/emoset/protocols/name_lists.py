@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..catalog.corpus_names import plain
 from ..readers.table import read_tables
 from ..readers.text import read_text
 
@@ -128,7 +129,7 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _entry(values: Mapping[str, Any], where: str) -> Entry:
-    by_name = {_plain(name): value for name, value in values.items()}
+    by_name = {plain(name): value for name, value in values.items()}
     names = [_name(by_name[key]) for key in (*_PATHS, *_KEYS) if key in by_name]
     # EmoBox's keys begin with the name of the dataset: emodb-03a01Fa
     dataset = f"{by_name.get('dataset') or ''}"
@@ -159,11 +160,7 @@ def _number(value: Any) -> float | None:
 
 def is_name(column: str) -> bool:
     """Whether a column of a list is one that names utterances."""
-    return _plain(column) in (*_PATHS, *_KEYS)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    return plain(column) in (*_PATHS, *_KEYS)
 
 
 class NameIndex:

@@ -11,9 +11,10 @@ from typing import Any
 from ...labels import class_of_word
 from ..catalog import CatalogEntry
 from ..catalog.column_map import by_field
+from ..catalog.corpus_names import plain
 from .audformat_db import Database, Key
 from .by_name import NOT_SPEECH
-from .columns import RATINGS, meaning_of, with_evaluation
+from .columns import RATINGS, meaning_of, with_evaluation, words
 
 OF_SPEAKERS = ("gender", "age", "language")
 TEXTS = ("speaker", *OF_SPEAKERS, "text", "session", "dialogue", "intensity", "take", "group")
@@ -108,7 +109,7 @@ class Columns:
         kind = self.database.raters.get(rater or "", {}).get("type")
         names = words(table) | words(name) | words(rater or "")
         aggregated = bool(names & _AGGREGATED) or kind in ("vote", "ground truth")
-        is_single = not aggregated and field_of(name) is None and (rater or _RATER_NAME.fullmatch(_letters(name)))
+        is_single = not aggregated and field_of(name) is None and (rater or _RATER_NAME.fullmatch(plain(name)))
         if kind == "machine" or names & _PREDICTED:
             preference = 3
         elif aggregated:
@@ -259,13 +260,8 @@ class Columns:
 
 def field_of(name: str) -> str | None:
     """Returns the field that a column of this name fills: one of `FIELDS`, `label`, or `rater`; else None."""
-    field = _MEANINGS.get(_letters(name)) or meaning_of(name)
+    field = _MEANINGS.get(plain(name)) or meaning_of(name)
     return field if field in (*FIELDS, "label", "rater") else None
-
-
-def words(name: str) -> set[str]:
-    """Returns the words of a name, in lower case."""
-    return set(re.findall("[a-z]+", name.lower()))
 
 
 def text_of(value: Any) -> str | None:
@@ -278,10 +274,6 @@ def text_of(value: Any) -> str | None:
 def first(lookups: list[Lookup], key: Key) -> Any:
     """Returns the first value that functions find."""
     return next((value for find in lookups if (value := find(key)) is not None), None)
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _transcript(described: Any, code: Any) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from ..catalog.column_map import Columns, find_columns
+from ..catalog.corpus_names import plain
 from .table import Table
 
 # Names of columns, without case, spaces and punctuation. Words that may mean something else in other tables are left
@@ -79,15 +80,15 @@ def is_header(columns: Sequence[str], mapped: Columns = NO_COLUMNS, needed: Iter
     return meanings.issuperset(("file", *needed)) and not meanings.isdisjoint(("label", *RATINGS))
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+def meaning_of(name: str) -> str | None:
+    """Returns the field of `Record`, or `file`, that a column is for by its name; None if the name tells nothing.
 
-
-def _meaning(name: str) -> str | None:
-    """Returns the column that a name stands for: `startTime [s]` for `start`."""
-    plain = _plain(name)
-    without_unit = (_MEANING.get(unit.sub("", plain)) for unit in (_SECONDS, _MILLISECONDS))
-    return _MEANING.get(plain) or next((meaning for meaning in without_unit if meaning in _TIMES), None)
+    >>> meaning_of("Speaker ID"), meaning_of("startTime [s]"), meaning_of("loudness")
+    ('speaker', 'start', None)
+    """
+    letters = plain(name)
+    without_unit = (_MEANING.get(unit.sub("", letters)) for unit in (_SECONDS, _MILLISECONDS))
+    return _MEANING.get(letters) or next((meaning for meaning in without_unit if meaning in _TIMES), None)
 
 
 def seconds_per_unit(name: str) -> float:
@@ -96,17 +97,8 @@ def seconds_per_unit(name: str) -> float:
     >>> seconds_per_unit("start"), seconds_per_unit("End (ms)")
     (1.0, 0.001)
     """
-    plain = _plain(name)
-    return 0.001 if plain not in _MEANING and _MEANING.get(_MILLISECONDS.sub("", plain)) in _TIMES else 1.0
-
-
-def meaning_of(name: str) -> str | None:
-    """Returns the field of `Record`, or `file`, that a column is for by its name; None if the name tells nothing.
-
-    >>> meaning_of("Speaker ID"), meaning_of("loudness")
-    ('speaker', None)
-    """
-    return _meaning(name)
+    letters = plain(name)
+    return 0.001 if letters not in _MEANING and _MEANING.get(_MILLISECONDS.sub("", letters)) in _TIMES else 1.0
 
 
 def _candidates(columns: Sequence[str], chosen: Mapping[str, str]) -> dict[str, list[int]]:
@@ -114,11 +106,11 @@ def _candidates(columns: Sequence[str], chosen: Mapping[str, str]) -> dict[str, 
     taken = {column: meaning for meaning, column in chosen.items()}
     result: dict[str, list[int]] = {}
     for index, name in enumerate(columns):
-        meaning = taken.get(name) or _meaning(name)
+        meaning = taken.get(name) or meaning_of(name)
         if meaning and (name in taken or meaning not in chosen):
             result.setdefault(meaning, []).append(index)
     # `speech_file_name`, as the audio folders of `datasets` have it
-    named = [index for index, name in enumerate(columns) if _plain(name).endswith("filename")]
+    named = [index for index, name in enumerate(columns) if plain(name).endswith("filename")]
     return result if "file" in result or not named else result | {"file": named}
 
 
@@ -157,7 +149,9 @@ def columns_of(table: Table, mapped: Columns = NO_COLUMNS, needs_label: bool = T
         del result["partition"]
     if "partition" not in result:
         others = set(range(len(table.columns))) - set(result.values())
-        marked = [index for index in sorted(others) if not _meaning(table.columns[index]) and _marks_rows(table, index)]
+        marked = [
+            index for index in sorted(others) if not meaning_of(table.columns[index]) and _marks_rows(table, index)
+        ]
         if len(marked) == 1:
             result["partition"] = marked[0]
     return result
@@ -186,7 +180,7 @@ def _chosen(table: Table, meaning: str, indices: list[int]) -> int:
         filled = [index for index in filled if not all(map(is_number, _values(table, index)))] or filled
     if meaning == "partition":  # a `set` may be one of recordings
         filled = [index for index in filled if any(map(partition_word, _values(table, index)))] or filled
-    exact = [index for index in filled if _plain(table.columns[index]) == meaning]
+    exact = [index for index in filled if plain(table.columns[index]) == meaning]
     if len(filled) > 1 and len(exact) != 1 and not _are_equal(table, filled):
         names = " and ".join(table.columns[index] for index in filled)
         raise ValueError(
@@ -205,7 +199,7 @@ def _are_equal(table: Table, indices: Sequence[int]) -> bool:
 def _settle_offset(table: Table, result: dict[str, int]) -> None:
     """`offset` is the end beside `onset`, and the start beside `duration`."""
     offset = result.pop("offset")
-    if "start" in result and "end" not in result and _plain(table.columns[result["start"]]).startswith("onset"):
+    if "start" in result and "end" not in result and plain(table.columns[result["start"]]).startswith("onset"):
         result["end"] = offset
     elif "duration" in result and "start" not in result and "end" not in result:
         result["start"] = offset
@@ -216,7 +210,7 @@ def _settle_offset(table: Table, result: dict[str, int]) -> None:
 def _holds_partitions(table: Table, index: int) -> bool:
     """Whether a column is for partitions: a `set` may also be one of recordings, such as A and B."""
     words = _values(table, index)
-    return "set" not in _plain(table.columns[index]) or any(partition_word(word) for word in words)
+    return "set" not in plain(table.columns[index]) or any(partition_word(word) for word in words)
 
 
 def _marks_rows(table: Table, index: int) -> bool:
@@ -246,8 +240,17 @@ def partition_word(text: str) -> str | None:
     >>> [partition_word(text) for text in ("TRAIN", "Test2", "dev-clean", "holdout")]
     ['train', 'test', 'dev', None]
     """
-    words = {*re.findall("[a-z]+", text.lower())} & {*PARTITIONS, *EVALUATION}
-    return words.pop() if len(words) == 1 else None
+    found = words(text) & {*PARTITIONS, *EVALUATION}
+    return found.pop() if len(found) == 1 else None
+
+
+def words(name: str) -> set[str]:
+    """Returns the words of a name, in lower case.
+
+    >>> sorted(words("emotion.Train2"))
+    ['emotion', 'train']
+    """
+    return set(re.findall("[a-z]+", name.lower()))
 
 
 def unused_columns(table: Table, columns: Mapping[str, int]) -> dict[str, int]:
@@ -266,8 +269,8 @@ def with_suggestion(name: str, columns: Mapping[str, int]) -> str:
 
 
 def _suggestion(name: str, free: Sequence[str]) -> str:
-    close = difflib.get_close_matches(_plain(name), free, n=1, cutoff=0.8)
-    return f" (did you mean {close[0]}?)" if close and not _meaning(name) else ""
+    close = difflib.get_close_matches(plain(name), free, n=1, cutoff=0.8)
+    return f" (did you mean {close[0]}?)" if close and not meaning_of(name) else ""
 
 
 def is_number(cell: str) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from ..audio_rows import is_list
 from ..catalog import column_map
 from .columns import RATINGS, TEXTS, meaning_of
 from .dataset_files import Feature
@@ -170,7 +171,7 @@ def _chosen(
     if name in RATINGS:
         candidates = sorted(candidates, key=lambda column: not _is_number(kind(column)))
     if name != "label":
-        candidates = sorted(candidates, key=lambda column: _is_list(kind(column)))  # which may hold one value each
+        candidates = sorted(candidates, key=lambda column: is_list(kind(column)))  # which may hold one value each
         return next((column for column in candidates if _is_word(_element(kind(column)))), None)
     words = [column for column in candidates if classes(column) or _is_text(_element(kind(column)))]
     numbers = [column for column in candidates if pa.types.is_integer(kind(column)) and column not in words]
@@ -204,7 +205,7 @@ def _storage(kind: pa.DataType) -> pa.DataType:
 
 
 def _element(kind: pa.DataType) -> pa.DataType:
-    return _storage(kind.value_type) if _is_list(kind) else kind
+    return _storage(kind.value_type) if is_list(kind) else kind
 
 
 def _has(kind: pa.DataType, name: str) -> bool:
@@ -224,16 +225,12 @@ def _is_binary(kind: pa.DataType) -> bool:
     )
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-
-
 def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
 
 
 def _is_samples(kind: pa.DataType) -> bool:
-    return _is_list(kind) and _is_number(_element(_element(kind)))
+    return is_list(kind) and _is_number(_element(_element(kind)))
 
 
 def _is_word(kind: pa.DataType) -> bool:
@@ -245,7 +242,7 @@ def _is_fact(kind: pa.DataType) -> bool:
     kind = _storage(kind)
     if pa.types.is_struct(kind):
         return all(_is_fact(kind.field(index).type) for index in range(kind.num_fields))
-    if _is_list(kind):
+    if is_list(kind):
         inner = _element(kind)
-        return not _is_number(inner) and not _is_list(inner) and _is_fact(inner)
+        return not _is_number(inner) and not is_list(inner) and _is_fact(inner)
     return not _is_binary(kind) and not pa.types.is_null(kind) and not pa.types.is_map(kind)

@@ -8,7 +8,7 @@ from typing import Any
 from ..catalog import CatalogEntry
 from ..record import Record
 from .by_name import fields_of
-from .recordings import Recordings
+from .recordings import near
 from .table import read_tables
 
 _KEYS = {"key", "wav", "emo"}
@@ -26,13 +26,9 @@ def find_emobox(root: Path) -> Path | None:
                 row = json.loads(stream.readline())
             except ValueError:
                 continue
-        if isinstance(row, dict) and _is_list(list(row)) and Path(_recordings(root).find(str(row["wav"]))).is_file():
+        if isinstance(row, dict) and _is_list(list(row)) and Path(near(root).find(str(row["wav"]))).is_file():
             return path
     return None
-
-
-def _recordings(root: Path) -> Recordings:
-    return Recordings(root, list(root.absolute().parents)[:2])
 
 
 def read_emobox(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:
@@ -53,7 +49,7 @@ def read_emobox(facts: CatalogEntry, root: Path, encoding: str | None = None) ->
     path = find_emobox(root)
     if path is None:
         raise FileNotFoundError(f"{root} holds no list of EmoBox: expected a .jsonl with key, wav and emo.")
-    recordings = _recordings(root)
+    recordings = near(root)
     for table in read_tables(path, _is_list, encoding):
         for where, cells in table.rows:
             row = dict(zip(table.columns, cells, strict=True))

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..catalog import CatalogEntry
 from ..record import Record
-from .columns import EVALUATION, PARTITIONS, RATINGS, as_number, gender_of, number_of, with_evaluation
+from .columns import EVALUATION, PARTITIONS, RATINGS, as_number, gender_of, number_of, with_evaluation, words
 from .dataset_values import language_of
 from .recordings import Recordings
 from .text import read_text
@@ -46,12 +46,12 @@ def find_kaldi(root: Path) -> dict[Path, str | None]:
     or ratings.
     """
     folders = [folder for parent in (root, root / "data") for folder in _subfolders(parent)]
-    named = [folder for folder in folders if _WORDS & _words(folder)]  # others are corpora of their own
+    named = [folder for folder in folders if _WORDS & words(folder.name)]  # others are corpora of their own
     found = [folder for folder in (root, *named) if (folder / "wav.scp").is_file()]
     if not any((folder / name).is_file() for folder in found for name in (*_EMOTIONS, *_RATINGS.values())):
         return {}
-    words = with_evaluation(_partition(folder, PARTITIONS) for folder in found)
-    return {folder: _partition(folder, words) if folder != root else None for folder in found}
+    partitions = with_evaluation(_partition(folder, PARTITIONS) for folder in found)
+    return {folder: _partition(folder, partitions) if folder != root else None for folder in found}
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -61,13 +61,9 @@ def _subfolders(folder: Path) -> list[Path]:
         return sorted(folder / item.name for item in items if item.is_dir())
 
 
-def _partition(folder: Path, words: Mapping[str, str]) -> str | None:
-    parts = {words[word] for word in _words(folder) if word in words}
+def _partition(folder: Path, partitions: Mapping[str, str]) -> str | None:
+    parts = {partitions[word] for word in words(folder.name) if word in partitions}
     return parts.pop() if len(parts) == 1 else None
-
-
-def _words(folder: Path) -> set[str]:
-    return set(re.findall("[a-z]+", folder.name.lower()))
 
 
 def read_kaldi(facts: CatalogEntry, root: Path, encoding: str | None = None) -> Iterator[Record]:

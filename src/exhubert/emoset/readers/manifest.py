@@ -33,7 +33,7 @@ from .columns import (
     with_suggestion,
 )
 from .dataset_values import language_of
-from .recordings import Recordings, exists
+from .recordings import Recordings, exists, near
 from .table import Table, parquet_columns, read_tables
 from .votes import VoteColumns, mean_rating, most_frequent
 
@@ -42,8 +42,7 @@ logger = logging.getLogger(__name__)
 # audformat and pandas write `0 days 00:00:01.250000`, subtitles `00:00:01,250`
 _CLOCK = re.compile(r"(?:(\d+) days?)?(?:(?:^| )(\d{1,2}):([0-5]\d):([0-5]\d(?:\.\d+)?))?")
 _REMEMBERED = 2**14  # different cells of a column
-_FIELDS = {"path": "file", "raw_label": "label"}  # the columns of fields that have another name
-_FIELDS_OF = {column: field for field, column in _FIELDS.items()}
+_FIELDS_OF = {"file": "path", "label": "raw_label"}  # the fields of columns that have another name
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _SUFFIXES = (".csv", ".tsv", ".jsonl")
 _NAMES = ("manifest.csv", "manifest.tsv", "manifest.jsonl", "manifest.xlsx", "manifest.json", "manifest.txt")
@@ -109,12 +108,7 @@ def names_recordings(path: Path) -> bool:
         cells = next((cells for _, cells in table.rows), None)
     except ValueError:
         return False
-    return cells is not None and exists(_recordings(path).find(_name(cells[index])))
-
-
-def _recordings(table: Path) -> Recordings:
-    """Finds the recordings of a table, whose paths may also begin at one of the two folders above it."""
-    return Recordings(table.parent, list(table.absolute().parents)[1:3])
+    return cells is not None and exists(near(path.parent).find(_name(cells[index])))
 
 
 def possible_tables(root: Path) -> list[Path]:
@@ -179,7 +173,7 @@ def read_manifest(facts: CatalogEntry, root: Path, encoding: str | None = None) 
         )
     parts = []
     for path, partition in paths.items():
-        recordings = _recordings(path)
+        recordings = near(path.parent)
         header = partial(is_header, mapped=facts.columns)
         fit = partial(_fit, recordings=recordings, mapped=facts.columns)
         for table in read_tables(path, header, encoding, fit):

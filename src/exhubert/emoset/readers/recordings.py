@@ -54,6 +54,11 @@ class Recordings:
         return result
 
 
+def near(folder: Path) -> Recordings:
+    """The recordings that a table in a folder names; paths may also begin at one of the two folders above it."""
+    return Recordings(folder, list(folder.absolute().parents)[:2])
+
+
 def exists(path: str) -> bool:
     """Whether there is a file at a path."""
     try:
